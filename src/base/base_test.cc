@@ -1,0 +1,91 @@
+#include <gtest/gtest.h>
+
+#include "base/crc32c.h"
+#include "base/epoch.h"
+#include "base/prng.h"
+#include "base/shared_bytes.h"
+#include "base/wire.h"
+
+namespace quoin {
+namespace {
+
+TEST(Crc32c, KnownAnswersAndChaining) {
+  EXPECT_EQ(Crc32c(0, "123456789"), 0xe3069283u);
+  EXPECT_EQ(Crc32c(Crc32c(0, "1234"), "56789"), 0xe3069283u);
+  EXPECT_EQ(Crc32c(0, ""), 0u);
+}
+
+TEST(Wire, RoundTripsFields) {
+  std::string out;
+  wire::PutUint(out, 1, 300);
+  wire::PutBytes(out, 100, "abc");
+  wire::PutUint(out, 2, UINT64_MAX);
+  wire::Reader reader(out);
+  wire::Field f;
+  ASSERT_TRUE(reader.Next(f));
+  EXPECT_EQ(f.number, 1u);
+  EXPECT_EQ(f.varint, 300u);
+  ASSERT_TRUE(reader.Next(f));
+  EXPECT_EQ(f.number, 100u);
+  EXPECT_EQ(f.bytes, "abc");
+  ASSERT_TRUE(reader.Next(f));
+  EXPECT_EQ(f.int64(), -1);
+  EXPECT_FALSE(reader.Next(f));
+  EXPECT_TRUE(reader.ok());
+}
+
+TEST(Wire, RefusesMalformedInput) {
+  for (std::string_view bad : {std::string_view("\x0a\x05" "ab", 4), std::string_view("\x08", 1),
+                               std::string_view("\x00\x01", 2), std::string_view("\x0b", 1),
+                               std::string_view("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11)}) {
+    wire::Reader reader(bad);
+    for (wire::Field f; reader.Next(f);) {
+    }
+    EXPECT_FALSE(reader.ok());
+  }
+}
+
+TEST(Wire, VarintSizes) {
+  for (uint64_t v : {0ull, 1ull, 127ull, 128ull, 16383ull, 16384ull, 1ull << 63, ~0ull}) {
+    std::string s;
+    wire::PutVarint(s, v);
+    EXPECT_EQ(s.size(), wire::VarintSize(v));
+    std::string_view rest = s;
+    EXPECT_EQ(wire::TakeVarint(rest), v);
+    EXPECT_TRUE(rest.empty());
+  }
+}
+
+TEST(SharedBytes, SharesOneBuffer) {
+  SharedBytes a("hello");
+  SharedBytes b = a;
+  EXPECT_EQ(a.data(), b.data());
+  a = SharedBytes();
+  EXPECT_EQ(b.view(), "hello");
+  EXPECT_TRUE(a.empty());
+}
+
+TEST(Epoch, ReaderHoldsBackReuse) {
+  EpochDomain domain;
+  EpochDomain::ReaderSlot slot(domain);
+  uint64_t before = domain.Advance();
+  EXPECT_LT(before, domain.SafeEpoch());
+  {
+    EpochDomain::Guard guard(slot);
+    uint64_t stamp = domain.Advance();
+    EXPECT_GE(stamp, domain.SafeEpoch());
+    EXPECT_LT(before, domain.SafeEpoch());
+  }
+  uint64_t stamp = domain.Advance();
+  EXPECT_LT(stamp, domain.SafeEpoch());
+}
+
+TEST(Prng, SameSeedSameNumbers) {
+  Prng a(7), b(7), c(8);
+  EXPECT_EQ(a.Next(), b.Next());
+  EXPECT_NE(a.Next(), c.Next());
+  for (int i = 0; i < 1000; ++i) EXPECT_LT(a.Below(10), 10u);
+}
+
+}  // namespace
+}  // namespace quoin
