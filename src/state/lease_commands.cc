@@ -1,0 +1,50 @@
+// Leases as the log orders them.
+
+#include "base/wire.h"
+#include "proto/rpc.pb.h"
+#include "state/errors.h"
+#include "state/state_machine.h"
+
+namespace quoin::state {
+
+ApplyResult StateMachine::LeaseGrant(std::string_view payload) {
+  etcdserverpb::LeaseGrantRequest request;
+  if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease grant in the log");
+  ApplyResult result;
+  StatusOr<int64_t> ttl = lessor_.Grant(LeaseId(request.id()), request.ttl(), options_.lease_ttl_seconds_min, writer_);
+  result.status = ttl.status();
+  if (!ttl.ok()) return result;
+  wire::PutUintNonZero(result.body, 2, static_cast<uint64_t>(request.id()));
+  wire::PutUintNonZero(result.body, 3, static_cast<uint64_t>(*ttl));
+  return result;
+}
+
+ApplyResult StateMachine::LeaseRevoke(std::string_view payload) {
+  etcdserverpb::LeaseRevokeRequest request;
+  if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease revocation in the log");
+  ApplyResult result;
+  const lease::Lease* lease = lessor_.Find(LeaseId(request.id()));
+  if (lease == nullptr) {
+    result.status = LeaseNotFound();
+    return result;
+  }
+  // All keys go in one revision, in bytewise order, on every member alike.
+  mvcc::WriteTxn txn = store_->Begin();
+  for (const std::string& key : lease->keys) MustSucceed(txn.DeleteRange(key, "").status());
+  result.revision = txn.End();
+  MustSucceed(lessor_.Revoke(LeaseId(request.id()), writer_));
+  return result;
+}
+
+ApplyResult StateMachine::LeaseCheckpoint(std::string_view payload) {
+  etcdserverpb::LeaseCheckpointRequest request;
+  if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease checkpoint in the log");
+  // Durable from cluster version 3.6 on: older members would not carry it over.
+  const bool persist = membership_.cluster_version() >= "3.6.0";
+  for (const auto& checkpoint : request.checkpoints()) {
+    MustSucceed(lessor_.Checkpoint(LeaseId(checkpoint.id()), checkpoint.remaining_ttl(), persist, writer_));
+  }
+  return {};
+}
+
+}  // namespace quoin::state

@@ -1,0 +1,268 @@
+#include "state/txn.h"
+
+#include "base/check.h"
+#include "base/wire.h"
+#include "state/errors.h"
+#include "state/range_response.h"
+#include "state/state_machine.h"
+
+namespace quoin::state {
+namespace {
+
+using etcdserverpb::Compare;
+using etcdserverpb::DeleteRangeRequest;
+using etcdserverpb::PutRequest;
+using etcdserverpb::RangeRequest;
+using etcdserverpb::RequestOp;
+using etcdserverpb::TxnRequest;
+
+// Fields of TxnResponse, and the numbers of ResponseOp's members.
+constexpr uint32_t kSucceeded = 2;
+constexpr uint32_t kResponses = 3;
+constexpr uint32_t kResponseRange = 1;
+constexpr uint32_t kResponsePut = 2;
+constexpr uint32_t kResponseDelete = 3;
+constexpr uint32_t kResponseTxn = 4;
+
+// −1, 0, 1: the actual value against the given one. An unknown target compares as equal.
+int CompareActual(const Compare& compare, const mvcc::KeyValue& kv) {
+  auto three_way = [](int64_t actual, int64_t given) { return actual < given ? -1 : actual > given; };
+  switch (compare.target()) {
+    case Compare::VERSION:
+      return three_way(kv.version, compare.version());
+    case Compare::CREATE:
+      return three_way(kv.create_revision, compare.create_revision());
+    case Compare::MOD:
+      return three_way(kv.mod_revision, compare.mod_revision());
+    case Compare::VALUE: {
+      int order = kv.value.compare(compare.value());
+      return order < 0 ? -1 : order > 0;
+    }
+    case Compare::LEASE:
+      return three_way(kv.lease, compare.lease());
+    default:
+      return 0;
+  }
+}
+
+bool Holds(const Compare& compare, const mvcc::KeyValue& kv) {
+  int order = CompareActual(compare, kv);
+  switch (compare.result()) {
+    case Compare::EQUAL:
+      return order == 0;
+    case Compare::GREATER:
+      return order > 0;
+    case Compare::LESS:
+      return order < 0;
+    case Compare::NOT_EQUAL:
+      return order != 0;
+    default:
+      return true;
+  }
+}
+
+StatusOr<bool> EvaluateCompare(const mvcc::View& view, const Compare& compare) {
+  mvcc::RangeQuery query;
+  query.key = compare.key();
+  query.range_end = compare.range_end();
+  query.want_count = false;
+  query.keys_only = compare.target() != Compare::VALUE && compare.target() != Compare::LEASE;
+  ASSIGN_OR_RETURN(mvcc::RangeResult found, view.Range(query));
+  if (found.kvs.empty()) {
+    // Nothing there: no value compares, not even with !=; everything else compares as zero.
+    return compare.target() != Compare::VALUE && Holds(compare, mvcc::KeyValue());
+  }
+  for (const mvcc::KeyValue& kv : found.kvs) {
+    if (!Holds(compare, kv)) return false;
+  }
+  return true;
+}
+
+void AppendOp(uint32_t member, const std::string& response, std::string& out) {
+  std::string op;
+  wire::PutBytes(op, member, response);
+  wire::PutBytes(out, kResponses, op);
+}
+
+}  // namespace
+
+StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const TxnRequest& request) {
+  TxnPath path;
+  path.succeeded = true;
+  for (const Compare& compare : request.compare()) {
+    ASSIGN_OR_RETURN(bool holds, EvaluateCompare(view, compare));
+    if (!holds) {
+      path.succeeded = false;
+      break;
+    }
+  }
+  for (const RequestOp& op : Chosen(request, path.succeeded)) {
+    if (!op.has_request_txn()) continue;
+    ASSIGN_OR_RETURN(TxnPath child, EvaluateGuards(view, op.request_txn()));
+    path.children.push_back(std::move(child));
+  }
+  return path;
+}
+
+Status CheckRangeRevision(const mvcc::View& view, const RangeRequest& request) {
+  int64_t revision = request.revision();  // negative ones are compared as they are
+  if (revision == 0) return OkStatus();
+  if (revision > view.revision()) return FutureRevision();
+  if (revision < view.compact_revision()) return Compacted();
+  return OkStatus();
+}
+
+Status AppendRangeOp(const mvcc::View& view, const RangeRequest& request, std::string& out) {
+  ASSIGN_OR_RETURN(mvcc::RangeResult found, view.Range(ToQuery(request)));
+  std::string response;
+  AppendRevisionHeader(view.revision(), response);
+  AppendRangeBody(found, request.keys_only(), response);
+  AppendOp(kResponseRange, response, out);
+  return OkStatus();
+}
+
+StatusOr<std::string> RunReadOnlyTxn(const mvcc::View& view, const TxnRequest& request) {
+  ASSIGN_OR_RETURN(TxnPath path, EvaluateGuards(view, request));
+  for (const RequestOp& op : Chosen(request, path.succeeded)) {
+    CHECK(op.has_request_range());
+    RETURN_IF_ERROR(CheckRangeRevision(view, op.request_range()));
+  }
+  std::string body;
+  wire::PutUintNonZero(body, kSucceeded, path.succeeded ? 1 : 0);
+  for (const RequestOp& op : Chosen(request, path.succeeded)) {
+    RETURN_IF_ERROR(AppendRangeOp(view, op.request_range(), body));
+  }
+  return body;
+}
+
+// Runs one logged transaction against the state machine.
+class TxnExecutor {
+ public:
+  TxnExecutor(StateMachine& machine, bool want_result)
+      : machine_(machine), txn_(machine.store_->Begin()), want_result_(want_result) {}
+
+  ApplyResult Run(const TxnRequest& request) {
+    ApplyResult result;
+    mvcc::View view = txn_.view();
+    TxnPath path = MustSucceed(EvaluateGuards(view, request));
+    result.status = Check(request, path);
+    if (result.status.ok()) result.body = Execute(request, path);
+    result.revision = txn_.End();
+    return result;
+  }
+
+ private:
+  // Everything that can fail, against the state before: a failing transaction changes nothing.
+  Status Check(const TxnRequest& request, const TxnPath& path) {
+    size_t child = 0;
+    for (const RequestOp& op : Chosen(request, path.succeeded)) {
+      if (op.has_request_txn()) RETURN_IF_ERROR(Check(op.request_txn(), path.children[child++]));
+      if (op.has_request_range()) RETURN_IF_ERROR(CheckRangeRevision(txn_.view(), op.request_range()));
+      if (op.has_request_put()) RETURN_IF_ERROR(CheckPutAgainstState(op.request_put()));
+    }
+    return OkStatus();
+  }
+
+  Status CheckPutAgainstState(const PutRequest& put) {
+    if ((put.ignore_value() || put.ignore_lease()) && !Find(put.key())) return KeyNotFound();
+    if (put.lease() != 0 && machine_.lessor_.Find(LeaseId(put.lease())) == nullptr) return LeaseNotFound();
+    return OkStatus();
+  }
+
+  std::optional<mvcc::KeyValue> Find(std::string_view key) {
+    mvcc::RangeQuery query;
+    query.key = key;
+    mvcc::RangeResult found = MustSucceed(txn_.view().Range(query));
+    if (found.kvs.empty()) return std::nullopt;
+    return found.kvs.front();
+  }
+
+  // Returns succeeded and responses, as TxnResponse carries them.
+  std::string Execute(const TxnRequest& request, const TxnPath& path) {
+    std::string out;
+    wire::PutUintNonZero(out, kSucceeded, path.succeeded ? 1 : 0);
+    size_t child = 0;
+    for (const RequestOp& op : Chosen(request, path.succeeded)) {
+      switch (op.request_case()) {
+        case RequestOp::kRequestRange:
+          ExecuteRange(op.request_range(), out);
+          break;
+        case RequestOp::kRequestPut:
+          ExecutePut(op.request_put(), out);
+          break;
+        case RequestOp::kRequestDeleteRange:
+          ExecuteDelete(op.request_delete_range(), out);
+          break;
+        case RequestOp::kRequestTxn: {
+          std::string nested;
+          wire::PutBytes(nested, 1, "");  // the inner header is there, and empty
+          nested += Execute(op.request_txn(), path.children[child++]);
+          AppendOp(kResponseTxn, nested, out);
+          break;
+        }
+        case RequestOp::REQUEST_NOT_SET:
+          break;  // refused before it was proposed
+      }
+    }
+    return out;
+  }
+
+  void ExecuteRange(const RangeRequest& request, std::string& out) {
+    if (want_result_) {
+      MustSucceed(AppendRangeOp(txn_.view(), request, out));
+      return;
+    }
+    std::string response;
+    AppendRevisionHeader(txn_.view().revision(), response);
+    AppendOp(kResponseRange, response, out);
+  }
+
+  void ExecutePut(const PutRequest& put, std::string& out) {
+    std::string value = put.value();
+    int64_t lease = put.lease();
+    std::string previous;
+    if (put.ignore_value() || put.ignore_lease() || put.prev_kv()) {
+      std::optional<mvcc::KeyValue> existing = Find(put.key());
+      // Checked before the transaction ran, but a delete of the same transaction may have removed it since.
+      if (existing) {
+        if (put.ignore_value()) value = std::string(existing->value);
+        if (put.ignore_lease()) lease = existing->lease;
+        if (put.prev_kv()) wire::PutBytes(previous, 2, existing->record);
+      }
+    }
+    machine_.PutKey(txn_, put.key(), value, lease);
+    std::string response;
+    AppendRevisionHeader(txn_.view().revision(), response);
+    response += previous;
+    AppendOp(kResponsePut, response, out);
+  }
+
+  void ExecuteDelete(const DeleteRangeRequest& request, std::string& out) {
+    std::string previous;
+    if (request.prev_kv()) {
+      mvcc::RangeQuery query;
+      query.key = request.key();
+      query.range_end = request.range_end();
+      mvcc::RangeResult found = MustSucceed(txn_.view().Range(query));
+      for (const mvcc::KeyValue& kv : found.kvs) wire::PutBytes(previous, 3, kv.record);
+    }
+    int64_t deleted = machine_.DeleteKeys(txn_, request.key(), request.range_end());
+    std::string response;
+    AppendRevisionHeader(txn_.view().revision(), response);
+    wire::PutUintNonZero(response, 2, static_cast<uint64_t>(deleted));
+    response += previous;
+    AppendOp(kResponseDelete, response, out);
+  }
+
+  StateMachine& machine_;
+  mvcc::WriteTxn txn_;
+  const bool want_result_;
+};
+
+ApplyResult StateMachine::Txn(std::string_view payload, bool want_result) {
+  TxnRequest request;
+  if (!ParseDeep(payload, request)) DieOnDiskError("malformed transaction in the log");
+  return TxnExecutor(*this, want_result).Run(request);
+}
+
+}  // namespace quoin::state
