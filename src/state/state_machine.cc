@@ -96,18 +96,20 @@ Status StateMachine::LoadAlarms(const btree::Snapshot& snapshot) {
   return OkStatus();
 }
 
-ApplyResult StateMachine::Apply(Index index, Term term, std::string_view entry_data, bool want_result) {
+Command ParseLogged(Index index, std::string_view entry_data) {
+  StatusOr<Command> command = ParseCommand(entry_data);
+  if (command.ok()) return *command;
+  DieOnDiskError("log entry " + std::to_string(index.value()) + ": " + std::string(command.status().message()));
+}
+
+ApplyResult StateMachine::Apply(Index index, Term term, const Command& command, bool want_result) {
   if (index <= applied_index_) return {};
   applied_index_ = index;
   applied_term_ = term;
-  StatusOr<Command> command = ParseCommand(entry_data);
-  if (!command.ok()) {
-    DieOnDiskError("log entry " + std::to_string(index.value()) + ": " + std::string(command.status().message()));
-  }
-  if (command->operation == Operation::kNone) return {};
+  if (command.operation == Operation::kNone) return {};
   ApplyResult result;
-  result.status = AdmitUnderAlarms(*command);
-  if (result.status.ok()) result = Dispatch(*command, want_result);
+  result.status = AdmitUnderAlarms(command);
+  if (result.status.ok()) result = Dispatch(command, want_result);
   if (result.revision == 0) result.revision = store_->current_revision();
   return result;
 }

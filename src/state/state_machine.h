@@ -51,8 +51,8 @@ class StateMachine {
 
   // Applies one normal entry. `want_result`: a client of this member waits, so the answer is worth making (ranges
   // inside a transaction are skipped otherwise). Entries at or below applied_index() are ignored.
-  // A malformed entry is a bug or damage: the process ends (every member would, or worse, they would differ).
-  ApplyResult Apply(Index index, Term term, std::string_view entry_data, bool want_result);
+  // An operation that does not parse is a bug or damage: the process ends (members would differ otherwise).
+  ApplyResult Apply(Index index, Term term, const Command& command, bool want_result);
 
   // Applies a committed configuration change. Returns whether it took effect (a refused one is a no-op for raft), the
   // status for the proposer, and the configuration to persist.
@@ -132,6 +132,9 @@ class StateMachine {
   Index applied_index_;
   Term applied_term_;
 };
+
+// The command of a logged entry; ends the process when it is none.
+Command ParseLogged(Index index, std::string_view entry_data);
 
 // A tree operation of the apply loop that cannot fail except by a broken disk or a broken file.
 void MustSucceed(const Status& status);

@@ -1,0 +1,109 @@
+// ApplyLoop: carries out committed entries in order, makes them visible, answers who waits; and, between batches, the
+// store's housekeeping: checkpoints, compaction, giving space back, frozen images.
+//
+// Thread: the apply loop; every method runs there (others post).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "env/env.h"
+#include "raft_types/types.h"
+#include "server/config.h"
+#include "server/frontend.h"
+#include "server/messages.h"
+#include "server/node_info.h"
+#include "state/state_machine.h"
+
+namespace quoin::server {
+
+class RaftLoop;
+
+class ApplyLoop {
+ public:
+  struct Loops {
+    env::Executor& apply;
+    env::Executor& raft;
+    env::Executor& storage;
+  };
+  ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files, std::string snap_dir,
+            state::StateMachine& machine, const RequestIds& ids, Logger& log);
+  ~ApplyLoop();
+
+  void Connect(RaftLoop& raft, std::vector<Frontend*> frontends);
+  void Start();
+  // Finishes what is under way, then a last checkpoint; `stopped` runs after it.
+  void Stop(env::Task stopped);
+
+  void OnCommitted(std::vector<raft::Entry> entries);
+  void OnConfState(raft::ConfState state);
+
+  // --- for clients' calls that need this loop; answers run on the apply loop ---
+  // A frozen root for a copy or a whole-tree hash; waits while another one exists. Give it back with Thaw.
+  using OnImage = absl::AnyInvocable<void(std::unique_ptr<btree::Image>)>;
+  void Freeze(OnImage ready);
+  void Thaw(std::unique_ptr<btree::Image> image);
+  // Moves pages to the front of the file until it cannot shrink, writes it, cuts it; then done.
+  void Defragment(env::DoneStatus done);
+
+  // Called (here) after each batch: for what the member itself wants to do next.
+  void set_after_batch(std::function<void()> hook) { after_batch_ = std::move(hook); }
+  state::StateMachine& machine() { return machine_; }
+
+ private:
+  void Drain();
+  void ApplyEntry(const raft::Entry& entry);
+  void EndBatch();
+  void ShareClusterInfo();
+  void ScheduleCompaction();
+  void CompactionTurn();
+  void CheckpointTimer();
+  void MaybeCheckpoint(bool force);
+  void OnCheckpointWritten(Status status);
+  void MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string data);
+  void ServeFreezers();
+  void DefragmentTurn();
+  void FinishStop();
+
+  const NodeConfig& config_;
+  NodeInfo& info_;
+  Loops loops_;
+  env::FileSystem& files_;
+  const std::string snap_dir_;
+  state::StateMachine& machine_;
+  const RequestIds ids_;
+  Logger& log_;
+  RaftLoop* raft_ = nullptr;
+  std::vector<Frontend*> frontends_;
+  std::function<void()> after_batch_;
+
+  std::deque<raft::Entry> queue_;          // committed, not yet applied
+  bool waits_for_conf_state_ = false;      // nothing after a configuration change until raft has switched
+  std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
+  std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
+  bool cluster_changed_ = true;
+  bool compaction_scheduled_ = false;
+
+  std::unique_ptr<btree::Image> checkpoint_;   // under way
+  raft::SnapshotMetadata checkpoint_holds_;
+  std::string checkpoint_membership_;
+  env::Duration checkpoint_started_{0};
+  std::vector<env::DoneStatus> after_checkpoint_;
+  env::TimerId checkpoint_timer_;
+  Index last_snapshot_;
+  bool snapshot_under_way_ = false;
+
+  std::deque<OnImage> freezers_;
+  bool frozen_ = false;
+  std::deque<env::DoneStatus> defragmenters_;
+  int idle_checkpoints_ = 0;
+  bool stopping_ = false;
+  env::Task stopped_;
+};
+
+}  // namespace quoin::server

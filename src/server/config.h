@@ -1,0 +1,54 @@
+// NodeConfig: everything that one member is told at start. Value type; flags become this in main/.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "env/clock.h"
+
+namespace quoin::server {
+
+enum class AutoCompactionMode : uint8_t { kOff, kPeriodic, kRevision };
+
+struct NodeConfig {
+  std::string name = "default";
+  std::string data_dir;
+  std::string wal_dir;  // empty: <data_dir>/member/wal
+  std::vector<std::string> advertise_peer_urls;
+  std::vector<std::string> advertise_client_urls;
+  std::map<std::string, std::vector<std::string>> initial_cluster;  // name → peer URLs
+  std::string initial_cluster_token = "etcd-cluster";
+
+  env::Duration heartbeat_interval = std::chrono::milliseconds(100);
+  env::Duration election_timeout = std::chrono::milliseconds(1000);
+  bool pre_vote = true;
+
+  uint64_t snapshot_count = limits::kSnapshotCount;
+  uint64_t catch_up_entries = limits::kCatchUpEntries;
+  size_t wals_max = 5;
+  size_t snapshots_max = 5;
+  bool fsync = true;
+
+  int64_t quota_bytes = limits::kQuotaBytesDefault;  // < 0: off
+  size_t request_bytes_max = limits::kRequestBytesMax;
+  size_t txn_ops_max = limits::kTxnOpsMax;
+  size_t learners_max = 1;
+
+  uint64_t cache_bytes = 256 << 20;
+  env::Duration checkpoint_interval = std::chrono::seconds(5);
+  uint64_t checkpoint_dirty_bytes = 256 << 20;
+
+  size_t compaction_batch_revisions = 1000;
+  env::Duration compaction_pause{0};  // between two slices
+  AutoCompactionMode auto_compaction = AutoCompactionMode::kOff;
+  env::Duration auto_compaction_period{0};
+  int64_t auto_compaction_revisions = 0;
+
+  // 5 s + 2 × election timeout: how long a proposal or a linearizable read may take.
+  env::Duration RequestTimeout() const { return std::chrono::seconds(5) + 2 * election_timeout; }
+};
+
+}  // namespace quoin::server

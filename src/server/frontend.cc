@@ -1,0 +1,218 @@
+#include "server/frontend.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "proto/rpc.pb.h"
+#include "server/raft_loop.h"
+#include "state/errors.h"
+
+namespace quoin::server {
+namespace {
+
+constexpr uint64_t kReadBit = uint64_t{1} << 63;  // tells waits for reads from waits for proposals
+constexpr env::Duration kDeadlineGranule = std::chrono::milliseconds(50);
+
+Status Stopped() { return absl::UnavailableError("etcdserver: server stopped"); }
+Status TimedOut() { return absl::UnavailableError("etcdserver: request timed out"); }
+
+}  // namespace
+
+Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
+                   env::Executor& raft_executor, RaftLoop& raft, mvcc::Store& store)
+    : number_(number), ids_(ids), config_(config), info_(info), loop_(loop), raft_executor_(raft_executor),
+      raft_(raft), store_(store), slot_(store.epochs()) {}
+
+Frontend::~Frontend() = default;
+
+StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload, OnApplied done) {
+  if (stopping_) return Stopped();
+  uint64_t commit = info_.commit_index.load(std::memory_order_relaxed);
+  if (commit > info_.applied_index.load(std::memory_order_relaxed) + limits::kApplyLagMax) {
+    return absl::UnknownError("etcdserver: too many requests");
+  }
+  const uint64_t id = IdOf(next_sequence_);
+  if (state::EncodedCommandSize(id, operation, payload.size()) > config_.request_bytes_max) {
+    return absl::InvalidArgumentError("etcdserver: request is too large");
+  }
+  NoteDeadline();
+  ++next_sequence_;
+  if (gathered_.empty()) {
+    loop_.AtEndOfTurn([this] { FlushProposals(); });
+  }
+  gathered_.push_back({id, state::EncodeCommand(id, operation, payload)});
+  waiting_.emplace(id, std::move(done));
+  info_.proposals_pending.Add(1);
+  return id;
+}
+
+void Frontend::FlushProposals() {
+  if (gathered_.empty()) return;
+  raft_executor_.Post([&raft = raft_, number = number_, batch = std::move(gathered_)]() mutable {
+    raft.OnProposals(number, std::move(batch));
+  });
+  gathered_.clear();
+}
+
+bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
+  if (cost == 0 || config_.quota_bytes < 0) return true;
+  const int64_t size = static_cast<int64_t>(store_.tree().stats().file_bytes);
+  if (size + cost < config_.quota_bytes) return true;
+  etcdserverpb::AlarmRequest alarm;
+  alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
+  alarm.set_memberid(info_.member_id);
+  alarm.set_alarm(etcdserverpb::NOSPACE);
+  auto shared = std::make_shared<OnApplied>(std::move(done));
+  auto refuse = [shared](const state::ApplyResult&) {
+    state::ApplyResult result;
+    result.status = state::NoSpace();
+    (*shared)(std::move(result));
+  };
+  if (!Propose(state::Operation::kAlarm, alarm.SerializeAsString(), refuse).ok()) refuse({});
+  return false;
+}
+
+Frontend::WaitId Frontend::WaitReadable(OnReadable done) {
+  if (info_.sole_voter_leads.load(std::memory_order_acquire)) {
+    done(OkStatus());
+    return 0;
+  }
+  if (stopping_) {
+    done(Stopped());
+    return 0;
+  }
+  NoteDeadline();
+  WaitId wait = kReadBit | next_read_++;
+  if (gathered_reads_.empty()) {
+    loop_.AtEndOfTurn([this] { StartReadRound(); });
+  }
+  gathered_reads_.emplace_back(wait, std::move(done));
+  return wait;
+}
+
+void Frontend::StartReadRound() {
+  if (gathered_reads_.empty()) return;
+  // A round that is under way was asked for before these reads came: they need one of their own.
+  if (!rounds_.empty() && !rounds_.back().index) return;  // started when that one is answered
+  ReadRound round;
+  round.round = next_round_++;
+  round.reads = std::move(gathered_reads_);
+  gathered_reads_.clear();
+  rounds_.push_back(std::move(round));
+  raft_executor_.Post([&raft = raft_, number = number_, id = rounds_.back().round] { raft.OnReadIndex(number, id); });
+}
+
+void Frontend::OnReadReady(ReadReady ready) {
+  auto round = std::find_if(rounds_.begin(), rounds_.end(), [&](const ReadRound& r) { return r.round == ready.round; });
+  if (round == rounds_.end()) return;
+  if (ready.status.ok()) {
+    round->index = ready.index;
+  } else {
+    auto reads = std::move(round->reads);
+    rounds_.erase(round);
+    for (auto& [wait, done] : reads) done(ready.status);
+  }
+  ReleaseReads();
+  StartReadRound();
+}
+
+void Frontend::ReleaseReads() {
+  while (!rounds_.empty() && rounds_.front().index && *rounds_.front().index <= applied_) {
+    auto reads = std::move(rounds_.front().reads);
+    rounds_.pop_front();
+    for (auto& [wait, done] : reads) done(OkStatus());
+  }
+}
+
+void Frontend::OnPublished(Published published) {
+  applied_ = std::max(applied_, published.applied);
+  if (published.cluster != nullptr) cluster_ = std::move(published.cluster);
+  for (Completion& completion : published.completions) {
+    auto waiting = waiting_.find(completion.request_id);
+    if (waiting == waiting_.end()) continue;  // gave up
+    OnApplied done = std::move(waiting->second);
+    waiting_.erase(waiting);
+    info_.proposals_pending.Add(-1);
+    done(std::move(completion.result));
+  }
+  ReleaseReads();
+}
+
+void Frontend::OnRefused(std::vector<uint64_t> request_ids, const Status& status) {
+  Published answers;
+  for (uint64_t id : request_ids) {
+    Completion completion;
+    completion.request_id = id;
+    completion.result.status = status;
+    info_.proposals_failed.Add();
+    answers.completions.push_back(std::move(completion));
+  }
+  OnPublished(std::move(answers));
+}
+
+void Frontend::Cancel(WaitId wait) {
+  if ((wait & kReadBit) == 0 || wait == 0) {
+    if (waiting_.erase(wait) != 0) info_.proposals_pending.Add(-1);
+    return;
+  }
+  auto same = [wait](const auto& read) { return read.first == wait; };
+  std::erase_if(gathered_reads_, same);
+  for (ReadRound& round : rounds_) std::erase_if(round.reads, same);
+}
+
+void Frontend::NoteDeadline() {
+  const env::Duration at = loop_.clock().Now() + config_.RequestTimeout();
+  if (!deadlines_.empty() && at < deadlines_.back().at + kDeadlineGranule) return;
+  deadlines_.push_back({at, next_sequence_, kReadBit | next_read_});
+  if (deadline_timer_.value != 0) return;
+  deadline_timer_ = loop_.RunAfter(config_.RequestTimeout() + kDeadlineGranule, [this] { OnDeadlineTimer(); });
+}
+
+void Frontend::OnDeadlineTimer() {
+  deadline_timer_ = {};
+  const env::Duration now = loop_.clock().Now();
+  while (!deadlines_.empty() && deadlines_.front().at + kDeadlineGranule <= now) {
+    deadlines_.pop_front();
+    const bool last = deadlines_.empty();
+    ExpireBefore(last ? next_sequence_ : deadlines_.front().first_proposal,
+                 last ? kReadBit | next_read_ : deadlines_.front().first_read);
+  }
+  if (deadlines_.empty() || deadline_timer_.value != 0) return;
+  deadline_timer_ = loop_.RunAfter(deadlines_.front().at + kDeadlineGranule - now, [this] { OnDeadlineTimer(); });
+}
+
+void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {
+  std::vector<uint64_t> late;
+  for (; expired_before_ < proposal_end; ++expired_before_) {
+    if (waiting_.contains(IdOf(expired_before_))) late.push_back(IdOf(expired_before_));
+  }
+  OnRefused(std::move(late), TimedOut());
+  std::vector<OnReadable> expired;
+  auto take = [&](auto& reads) {
+    while (!reads.empty() && reads.front().first < read_end) {  // ascending
+      expired.push_back(std::move(reads.front().second));
+      reads.erase(reads.begin());
+    }
+  };
+  for (ReadRound& round : rounds_) take(round.reads);
+  take(gathered_reads_);
+  for (OnReadable& done : expired) done(TimedOut());
+}
+
+void Frontend::Stop() {
+  stopping_ = true;
+  loop_.Cancel(deadline_timer_);
+  std::vector<uint64_t> ids;
+  for (; expired_before_ < next_sequence_; ++expired_before_) {
+    if (waiting_.contains(IdOf(expired_before_))) ids.push_back(IdOf(expired_before_));
+  }
+  OnRefused(std::move(ids), Stopped());
+  auto fail = [](auto reads) {
+    for (auto& [wait, done] : reads) done(Stopped());
+  };
+  fail(std::exchange(gathered_reads_, {}));
+  for (ReadRound& round : std::exchange(rounds_, {})) fail(std::move(round.reads));
+}
+
+}  // namespace quoin::server

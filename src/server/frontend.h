@@ -1,0 +1,125 @@
+// Frontend: one I/O loop's door to the member: proposals out, answers in, reads at the right moment.
+//
+// Thread: its I/O loop (one Frontend per loop; the apply loop has one for the member's own proposals).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "base/epoch.h"
+#include "base/status.h"
+#include "env/executor.h"
+#include "mvcc/store.h"
+#include "server/config.h"
+#include "server/messages.h"
+#include "server/node_info.h"
+#include "state/command.h"
+
+namespace quoin::server {
+
+class RaftLoop;
+
+// Where request ids come from. Ids name the member (high 16 bits), and the loop that waits (by remainder), so that an
+// answer finds its way without a shared table.
+struct RequestIds {
+  uint64_t base = 0;
+  uint64_t loops = 1;
+  // The loop that waits for this id, if it was given out by this run of this member.
+  std::optional<size_t> LoopOf(uint64_t id) const {
+    if (id < base || (id >> 48) != (base >> 48)) return std::nullopt;
+    return (id - base) % loops;
+  }
+};
+
+class Frontend {
+ public:
+  using OnApplied = absl::AnyInvocable<void(state::ApplyResult)>;
+  using OnReadable = absl::AnyInvocable<void(Status)>;
+  // Names a waiting call; 0 = it was answered already.
+  using WaitId = uint64_t;
+
+  Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
+           env::Executor& raft_executor, RaftLoop& raft, mvcc::Store& store);
+  ~Frontend();
+
+  // Proposes one operation; `done` is called once, later, on this loop, unless the wait is cancelled first (the
+  // proposal itself cannot be taken back). Errors at once: too large, too many requests, server stopping.
+  StatusOr<WaitId> Propose(state::Operation operation, std::string_view payload, OnApplied done);
+  // The quota check that stands before a write of `cost` bytes (0 always passes). When it fails, the NOSPACE alarm is
+  // proposed, and `done` gets the error afterwards; returns true when the caller may go on.
+  bool AdmitSpace(int64_t cost, OnApplied& done);
+
+  // Calls `done` when everything acknowledged before this call is visible here. May call it at once.
+  WaitId WaitReadable(OnReadable done);
+  void Cancel(WaitId wait);
+
+  // --- reading ---
+  mvcc::Store& store() { return store_; }
+  EpochDomain::ReaderSlot& slot() { return slot_; }
+  const std::shared_ptr<const ClusterInfo>& cluster() const { return cluster_; }
+  const NodeInfo& info() const { return info_; }
+  const NodeConfig& config() const { return config_; }
+  env::Executor& loop() { return loop_; }
+
+  // --- from the other loops (posted to this one) ---
+  void OnPublished(Published published);
+  void OnReadReady(ReadReady ready);
+  // The proposals could not enter raft; answers them with `status`.
+  void OnRefused(std::vector<uint64_t> request_ids, const Status& status);
+  // Answers everything that waits with "server stopped".
+  void Stop();
+
+ private:
+  // Everything asked between two instants expires together, at `at`: proposals from `first_proposal` (a sequence
+  // number) and reads from `first_read` up to those of the next bucket.
+  struct DeadlineBucket {
+    env::Duration at;
+    uint64_t first_proposal;
+    WaitId first_read;
+  };
+  struct ReadRound {
+    uint64_t round = 0;
+    std::vector<std::pair<WaitId, OnReadable>> reads;
+    std::optional<Index> index;  // known: waits for it to be applied
+  };
+  void FlushProposals();
+  void StartReadRound();
+  void ReleaseReads();
+  void NoteDeadline();
+  void OnDeadlineTimer();
+  void ExpireBefore(uint64_t proposal_end, WaitId read_end);
+  WaitId IdOf(uint64_t sequence) const { return ids_.base + sequence * ids_.loops + number_; }
+
+  const size_t number_;
+  const RequestIds ids_;
+  const NodeConfig& config_;
+  NodeInfo& info_;
+  env::Executor& loop_;
+  env::Executor& raft_executor_;
+  RaftLoop& raft_;
+  mvcc::Store& store_;
+  EpochDomain::ReaderSlot slot_;
+
+  uint64_t next_sequence_ = 0;
+  std::vector<Proposal> gathered_;             // this turn's proposals
+  absl::flat_hash_map<WaitId, OnApplied> waiting_;  // looked up only
+  std::deque<DeadlineBucket> deadlines_;       // ascending; a bucket per granule of time
+  uint64_t expired_before_ = 0;                // proposals below have been answered or expired
+  env::TimerId deadline_timer_;
+
+  std::vector<std::pair<WaitId, OnReadable>> gathered_reads_;  // wait for the next round
+  std::deque<ReadRound> rounds_;               // ascending; only the last may lack its index
+  uint64_t next_round_ = 1;
+  uint64_t next_read_ = 1;
+  Index applied_;
+  std::shared_ptr<const ClusterInfo> cluster_;
+  bool stopping_ = false;
+};
+
+}  // namespace quoin::server

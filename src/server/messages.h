@@ -1,0 +1,54 @@
+// What crosses between the loops of one member: plain structs, moved. Nothing else is shared but the tree, the key index
+// (both readable by anyone) and the gauges of node_info.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/shared_bytes.h"
+#include "base/strong_int.h"
+#include "cluster/membership.h"
+#include "raft_types/types.h"
+#include "state/state_machine.h"
+
+namespace quoin::server {
+
+// I/O loop → raft loop. All that one turn gathered travels together.
+struct Proposal {
+  uint64_t request_id = 0;
+  SharedBytes data;
+};
+
+// apply loop → I/O loop: the answer to one proposal.
+struct Completion {
+  uint64_t request_id = 0;
+  state::ApplyResult result;
+};
+
+// What changes seldom and everyone may want to know. Immutable once shared.
+struct ClusterInfo {
+  std::vector<cluster::Member> members;  // ascending ids
+  std::string cluster_version;           // empty while undecided
+  std::string storage_version;
+  cluster::Downgrade downgrade;
+  std::vector<state::StateMachine::Alarm> alarms;
+  bool auth_enabled = false;
+};
+
+// apply loop → each I/O loop, after a batch has become visible.
+struct Published {
+  Index applied;
+  std::vector<Completion> completions;
+  std::shared_ptr<const ClusterInfo> cluster;  // set when it changed
+};
+
+// raft loop → I/O loop: reads that asked before may be answered once `index` is applied.
+struct ReadReady {
+  uint64_t round = 0;
+  Index index;
+  Status status;  // not OK: no leader could confirm
+};
+
+}  // namespace quoin::server

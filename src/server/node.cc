@@ -1,0 +1,147 @@
+#include "server/node.h"
+
+#include "base/check.h"
+#include "proto/membership.pb.h"
+
+namespace quoin::server {
+namespace {
+
+// High 16 bits: the member; below, the start time in ms shifted by 8, then a counter: unique across restarts.
+RequestIds MakeRequestIds(uint64_t member_id, env::Duration wall_now, size_t loops) {
+  const uint64_t ms = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(wall_now).count());
+  RequestIds ids;
+  ids.base = (member_id & 0xffff) << 48 | ((ms & 0xffffffffff) << 8);
+  ids.loops = loops;
+  return ids;
+}
+
+}  // namespace
+
+Node::Node(env::Env& env, const NodeConfig& config, Logger& log) : env_(env), config_(config), log_(log) {}
+
+StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& config,
+                                            std::vector<env::Executor*> io_loops, env::Executor& owner,
+                                            env::Task ready, Logger& log) {
+  std::unique_ptr<Node> node(new Node(env, config, log));
+  node->owner_ = &owner;
+  node->ready_ = std::move(ready);
+  RETURN_IF_ERROR(node->Build(std::move(io_loops)));
+  node->StartLoops();
+  return node;
+}
+
+Status Node::Build(std::vector<env::Executor*> io_loops) {
+  wal_executor_ = env_.NewExecutor("wal");
+  ASSIGN_OR_RETURN(recovered_, RecoverOrCreate(env_, config_, *wal_executor_, log_));
+  if (recovered_.machine->auth().enabled()) {
+    return absl::FailedPreconditionError(
+        "this data directory has authentication enabled, which this release cannot enforce yet; refusing to serve it "
+        "open to everyone");
+  }
+  raft_executor_ = env_.NewExecutor("raft");
+  apply_executor_ = env_.NewExecutor("apply");
+  storage_executor_ = env_.NewExecutor("storage");
+  storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(recovered_.tree->epochs());
+
+  info_.member_id = recovered_.identity.node_id;
+  info_.cluster_id = recovered_.identity.cluster_id;
+  info_.applied_index.store(recovered_.machine->applied_index().value());
+  raft::Config raft_config;
+  raft_config.id = NodeId(info_.member_id);
+  raft_config.election_ticks = static_cast<int>(config_.election_timeout / config_.heartbeat_interval);
+  raft_config.pre_vote = config_.pre_vote;
+  raft_config.message_bytes_max = limits::kMessageBytesMax;
+  raft_config.inflight_messages_max = limits::kInflightMessagesMax;
+  raft::Raft raft(raft_config, std::move(recovered_.raft), env_.Random());
+
+  recovered_.wal->set_on_fsync([this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
+  raft_ = std::make_unique<RaftLoop>(config_, info_, RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_},
+                                     std::move(raft), *recovered_.wal, log_);
+  io_loops.push_back(apply_executor_.get());
+  const RequestIds ids = MakeRequestIds(info_.member_id, env_.clock().WallNow(), io_loops.size());
+  std::vector<Frontend*> frontends;
+  for (size_t i = 0; i < io_loops.size(); ++i) {
+    frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i], *raft_executor_, *raft_,
+                                                    recovered_.machine->store()));
+    frontends.push_back(frontends_.back().get());
+  }
+  apply_ = std::make_unique<ApplyLoop>(config_, info_,
+                                       ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
+                                       env_.files(), Paths(config_).snap, *recovered_.machine, ids, log_);
+  apply_->Connect(*raft_, frontends);
+  raft_->Connect(*apply_, frontends);
+  compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
+  return OkStatus();
+}
+
+void Node::StartLoops() {
+  apply_->set_after_batch([this] { AfterBatch(); });
+  apply_executor_->Post([this] {
+    apply_->Start();
+    compactor_->Start();
+  });
+  raft_executor_->Post([this] { raft_->Start(); });
+}
+
+// Runs on the apply loop: what the member itself has to say once there is a leader.
+void Node::AfterBatch() {
+  const cluster::Membership& membership = recovered_.machine->membership();
+  auto self = membership.members().find(info_.member_id);
+  if (self == membership.members().end()) return;
+  const bool published =
+      self->second.name == config_.name && self->second.client_urls == config_.advertise_client_urls;
+  if (!published && info_.leader.load() != 0 && !publishing_attributes_) {
+    membershippb::ClusterMemberAttrSetRequest request;
+    request.set_member_id(info_.member_id);
+    request.mutable_member_attributes()->set_name(config_.name);
+    for (const std::string& url : config_.advertise_client_urls) request.mutable_member_attributes()->add_client_urls(url);
+    ProposeOwn(state::Operation::kClusterMemberAttributesSet, request.SerializeAsString(), publishing_attributes_);
+  }
+  // A version that is already decided stays: the directory then remains readable for the etcd that wrote it.
+  if (membership.cluster_version().empty() && info_.is_leader.load() && !publishing_version_) {
+    membershippb::ClusterVersionSetRequest request;
+    request.set_ver(kClusterVersion);
+    ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(), publishing_version_);
+  }
+  if (published && !membership.cluster_version().empty() && info_.leader.load() != 0 && ready_) {
+    owner_->Post(std::exchange(ready_, nullptr));
+  }
+}
+
+void Node::ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way) {
+  under_way = frontends_.back()
+                  ->Propose(operation, payload, [&under_way](const state::ApplyResult&) { under_way = false; })
+                  .ok();
+}
+
+void Node::Stop(env::Executor& owner, env::Task stopped) {
+  auto shared = std::make_shared<env::Task>(std::move(stopped));
+  for (auto& frontend : frontends_) {
+    frontend->loop().Post([f = frontend.get()] { f->Stop(); });
+  }
+  raft_executor_->Post([this, &owner, shared] {
+    raft_->Stop([this, &owner, shared] {
+      apply_executor_->Post([this, &owner, shared] {
+        compactor_->Stop();
+        apply_->Stop([this, &owner, shared] {
+          wal_executor_->Post([this, &owner, shared] {
+            recovered_.wal->Close([&owner, shared](Status status) {
+              if (!status.ok()) DieOnDiskError(std::string(status.message()));
+              owner.Post(std::move(*shared));
+            });
+          });
+        });
+      });
+    });
+  });
+}
+
+// The loops end first: after that no task touches what they worked on.
+Node::~Node() {
+  raft_executor_.reset();
+  apply_executor_.reset();
+  storage_executor_.reset();
+  wal_executor_.reset();
+}
+
+}  // namespace quoin::server

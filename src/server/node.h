@@ -1,0 +1,79 @@
+// Node: one member, whole: its directory, its loops, and the frontends that I/O loops talk to.
+//
+// Everything outside comes from the env::Env it is given; the simulator runs the same class.
+// Thread: Start and Stop from the thread (or simulated executor) that owns the node.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "env/env.h"
+#include "server/apply_loop.h"
+#include "server/auto_compactor.h"
+#include "server/config.h"
+#include "server/frontend.h"
+#include "server/node_info.h"
+#include "server/raft_loop.h"
+#include "server/recovery.h"
+
+namespace quoin::server {
+
+class Node {
+ public:
+  // Recovers or makes the directory and starts the loops. `ready` is posted to `owner` once the member has published
+  // itself and knows the cluster version: from then on it may serve clients.
+  static StatusOr<std::unique_ptr<Node>> Start(env::Env& env, const NodeConfig& config,
+                                               std::vector<env::Executor*> io_loops, env::Executor& owner,
+                                               env::Task ready, Logger& log);
+  ~Node();
+
+  Frontend& frontend(size_t io_loop) { return *frontends_[io_loop]; }
+  size_t frontends() const { return frontends_.size() - 1; }
+  NodeInfo& info() { return info_; }
+  const NodeConfig& config() const { return config_; }
+  btree::Tree& tree() { return *recovered_.tree; }
+  mvcc::Store& store() { return recovered_.machine->store(); }
+  // For work that may wait for pages: posted there, with its own reader slot.
+  env::Executor& storage_loop() { return *storage_executor_; }
+  EpochDomain::ReaderSlot& storage_slot() { return *storage_slot_; }
+  env::Executor& apply_executor() { return *apply_executor_; }
+  ApplyLoop& apply_loop() { return *apply_; }
+
+  // Answers what waits, writes a last checkpoint, closes the log. `stopped` is posted to `owner`; destroy after it.
+  void Stop(env::Executor& owner, env::Task stopped);
+
+ private:
+  Node(env::Env& env, const NodeConfig& config, Logger& log);
+  Status Build(std::vector<env::Executor*> io_loops);
+  void StartLoops();
+  void AfterBatch();
+  void ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way);
+
+  env::Env& env_;
+  const NodeConfig config_;
+  Logger& log_;
+  NodeInfo info_;
+  // Executors before what runs on them; destroyed first by hand (see ~Node).
+  std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_;
+  Recovered recovered_;
+  std::unique_ptr<RaftLoop> raft_;
+  std::unique_ptr<ApplyLoop> apply_;
+  std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;
+  std::vector<std::unique_ptr<Frontend>> frontends_;  // the last one belongs to the apply loop
+  std::unique_ptr<AutoCompactor> compactor_;
+
+  // Apply loop:
+  env::Executor* owner_ = nullptr;
+  env::Task ready_;
+  bool publishing_attributes_ = false;
+  bool publishing_version_ = false;
+};
+
+// The version whose behaviour this server keeps, as clients and peers see it.
+inline constexpr char kServerVersion[] = "3.7.1";
+inline constexpr char kClusterVersion[] = "3.7.0";
+
+}  // namespace quoin::server

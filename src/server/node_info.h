@@ -1,0 +1,43 @@
+// NodeInfo: gauges of one member that any thread may read: for Status, metrics, health and admission.
+//
+// Thread: written by the loop named at each, read by all.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/metrics.h"
+
+namespace quoin::server {
+
+struct NodeInfo {
+  // Set once before the loops start.
+  uint64_t member_id = 0;
+  uint64_t cluster_id = 0;
+
+  // raft loop
+  std::atomic<uint64_t> term{0};
+  std::atomic<uint64_t> leader{0};
+  std::atomic<uint64_t> commit_index{0};
+  std::atomic<bool> is_leader{false};
+  std::atomic<bool> is_learner{false};
+  // This member is leader and the only voter: what it has applied includes all that was ever acknowledged, so a
+  // linearizable read needs no round. Cleared before any message leaves that could end this.
+  std::atomic<bool> sole_voter_leads{false};
+
+  // apply loop
+  std::atomic<uint64_t> applied_index{0};
+  std::atomic<bool> capable{false};  // the cluster version is known
+
+  Counter proposals_applied;
+  Counter proposals_failed;
+  Gauge proposals_pending;
+  Counter leader_changes;
+  Counter slow_applies;
+  Counter read_indexes_failed;
+  Counter slow_read_indexes;
+  DurationHistogram wal_fsync{0.001, 14};
+  DurationHistogram backend_commit{0.001, 14};
+};
+
+}  // namespace quoin::server

@@ -1,0 +1,205 @@
+#include "server/recovery.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "env/blocking.h"
+#include "raft_types/codec.h"
+
+namespace quoin::server {
+namespace {
+
+std::string Hex16(uint64_t value) {
+  std::string out(16, '0');
+  for (int i = 15; i >= 0; --i, value >>= 4) out[i] = "0123456789abcdef"[value & 15];
+  return out;
+}
+
+// The first entries of a new cluster: one configuration change per initial member, ascending by id, committed at once.
+// Every member makes the same ones.
+struct Bootstrap {
+  wal::Metadata identity;
+  raft::HardState hard_state;
+  std::vector<raft::Entry> entries;
+};
+
+StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
+  std::map<uint64_t, cluster::Member> members;
+  std::vector<uint64_t> ids;
+  uint64_t self = 0;
+  for (const auto& [name, urls] : config.initial_cluster) {
+    cluster::Member member;
+    member.id = cluster::MemberId(urls, config.initial_cluster_token);
+    member.name = name;
+    member.peer_urls = urls;
+    std::sort(member.peer_urls.begin(), member.peer_urls.end());
+    if (name == config.name) self = member.id;
+    ids.push_back(member.id);
+    members[member.id] = std::move(member);
+  }
+  if (self == 0) {
+    return absl::InvalidArgumentError("couldn't find local name \"" + config.name +
+                                      "\" in the initial cluster configuration");
+  }
+  Bootstrap out;
+  out.identity = {self, cluster::ClusterId(ids)};
+  for (const auto& [id, member] : members) {
+    raft::ConfChange change;
+    change.type = raft::ConfChangeType::kAddNode;
+    change.node_id = NodeId(id);
+    change.context = cluster::MemberJson(member);
+    std::string data;
+    raft::EncodeConfChange(change, data);
+    out.entries.push_back({Term(1), Index(out.entries.size() + 1), raft::EntryType::kConfChange, SharedBytes(data)});
+  }
+  out.hard_state.term = Term(1);
+  out.hard_state.commit = out.entries.back().index;
+  return out;
+}
+
+// Leftovers of interrupted writes; nothing refers to them.
+void RemoveLeftovers(env::BlockingFileSystem& files, const std::string& snap_dir) {
+  StatusOr<std::vector<std::string>> names = files.List(snap_dir);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (name.starts_with("tmp") || name.starts_with("db.tmp.")) (void)files.Remove(snap_dir + "/" + name);
+  }
+}
+
+class Recovery {
+ public:
+  Recovery(env::Env& env, const NodeConfig& config, env::Executor& wal_loop, Logger& log)
+      : env_(env), files_(env.files().blocking()), config_(config), wal_loop_(wal_loop), log_(log), paths_(config) {}
+
+  StatusOr<Recovered> Run() {
+    const bool has_log = wal::Exists(files_, paths_.wal);
+    StatusOr<env::FileInfo> db = files_.Stat(paths_.db);
+    const bool has_db = db.ok() && db->size > 0;
+    if (db.ok()) {
+      ASSIGN_OR_RETURN(out_.lock, files_.Lock(paths_.db, /*exclusive=*/true));
+    }
+    if (has_log && !has_db) RETURN_IF_ERROR(RefuseLogWithoutTree());
+    RETURN_IF_ERROR(files_.MakeDirectory(paths_.snap));
+    if (has_db) RETURN_IF_ERROR(OpenTree());
+    if (!has_log) {
+      if (has_db && out_.machine->applied_index().value() != 0) {
+        return absl::DataLossError(paths_.db + ": holds a state up to log index " +
+                                   std::to_string(out_.machine->applied_index().value()) + ", but " + paths_.wal +
+                                   " holds no log; this is not a new member. Restore the log, or start from a snapshot");
+      }
+      RETURN_IF_ERROR(CreateLog());
+      if (!has_db) RETURN_IF_ERROR(OpenTree());
+    } else {
+      RETURN_IF_ERROR(ReadLog(has_db));
+    }
+    RemoveLeftovers(files_, paths_.snap);
+    return std::move(out_);
+  }
+
+ private:
+  // A log that starts at its very first entry can rebuild the tree; any other cannot.
+  Status RefuseLogWithoutTree() {
+    ASSIGN_OR_RETURN(wal::Recovered log, wal::Recover(files_, paths_.wal, wal::ReadMode::kReadOnly, Index(), log_));
+    if (log.start.index.value() == 0) return OkStatus();
+    if (files_.Exists(paths_.ReceivedTree(log.start.index))) return OkStatus();
+    return absl::DataLossError(paths_.db + ": missing or empty, and the log in " + paths_.wal +
+                               " starts after a snapshot at index " + std::to_string(log.start.index.value()) +
+                               ": the state before it is gone. Restore the file, or start from a snapshot");
+  }
+
+  Status OpenTree() {
+    btree::Options options;
+    options.cache_bytes = config_.cache_bytes;
+    ASSIGN_OR_RETURN(out_.tree, btree::Tree::Open(files_, paths_.db, options));
+    if (out_.lock == nullptr) {
+      ASSIGN_OR_RETURN(out_.lock, files_.Lock(paths_.db, /*exclusive=*/true));
+    }
+    state::Options state_options;
+    const auto election_seconds_3_2 = config_.election_timeout * 3 / 2;
+    state_options.lease_ttl_seconds_min =
+        (election_seconds_3_2.count() + std::nano::den - 1) / static_cast<int64_t>(std::nano::den);
+    state_options.learners_max = config_.learners_max;
+    ASSIGN_OR_RETURN(out_.machine, state::StateMachine::Open(*out_.tree, state_options, log_));
+    return OkStatus();
+  }
+
+  Status CreateLog() {
+    ASSIGN_OR_RETURN(Bootstrap bootstrap, MakeBootstrap(config_));
+    wal::Options options;
+    options.fsync = config_.fsync;
+    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity, options, wal_loop_, log_));
+    RETURN_IF_ERROR(out_.wal->AppendNow({bootstrap.entries, bootstrap.hard_state, std::nullopt, true}));
+    out_.identity = bootstrap.identity;
+    out_.raft.hard_state = bootstrap.hard_state;
+    out_.raft.entries = std::move(bootstrap.entries);
+    return OkStatus();
+  }
+
+  Status ReadLog(bool has_db) {
+    const Index applied = has_db ? out_.machine->applied_index() : Index();
+    ASSIGN_OR_RETURN(wal::Recovered log, wal::Recover(files_, paths_.wal, wal::ReadMode::kRepair, applied, log_));
+    if (applied < log.start.index) RETURN_IF_ERROR(TakeReceivedTree(log.start.index));
+    if (out_.machine == nullptr) RETURN_IF_ERROR(OpenTree());
+    wal::Options options;
+    options.fsync = config_.fsync;
+    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Open(env_.files(), paths_.wal, log, options, wal_loop_, log_));
+    out_.identity = log.metadata;
+    out_.raft.hard_state = log.hard_state;
+    // The commit index in the log may lag: it moves without a sync of its own.
+    out_.raft.hard_state.commit = std::max(log.hard_state.commit, out_.machine->applied_index());
+    out_.raft.entries = std::move(log.entries);
+    out_.raft.snapshot.index = log.start.index;
+    out_.raft.snapshot.term = log.start.term;
+    // The members table is the truth about the configuration at the applied index; meta/confState of a restored
+    // directory still names the old cluster.
+    out_.raft.snapshot.conf_state = out_.machine->membership().ConfigurationState();
+    out_.raft.applied = out_.machine->applied_index();
+    return OkStatus();
+  }
+
+  // The log begins after a snapshot that the tree does not hold: a leader's tree file must be waiting beside it.
+  Status TakeReceivedTree(Index start) {
+    const std::string received = paths_.ReceivedTree(start);
+    const Index held = out_.machine == nullptr ? Index() : out_.machine->applied_index();
+    if (!files_.Exists(received)) {
+      return absl::DataLossError(paths_.db + ": database file (index " + std::to_string(held.value()) +
+                                 ") does not match with snapshot (index " + std::to_string(start.value()) + ")");
+    }
+    out_.machine.reset();
+    out_.tree.reset();
+    out_.lock.reset();
+    RETURN_IF_ERROR(files_.Rename(received, paths_.db));
+    RETURN_IF_ERROR(files_.SyncDirectory(paths_.snap));
+    RETURN_IF_ERROR(OpenTree());
+    if (out_.machine->applied_index() < start) {
+      return absl::DataLossError(paths_.db + ": the received tree ends at index " +
+                                 std::to_string(out_.machine->applied_index().value()) + ", before its snapshot (index " +
+                                 std::to_string(start.value()) + ")");
+    }
+    return OkStatus();
+  }
+
+  env::Env& env_;
+  env::BlockingFileSystem& files_;
+  const NodeConfig& config_;
+  env::Executor& wal_loop_;
+  Logger& log_;
+  const Paths paths_;
+  Recovered out_;
+};
+
+}  // namespace
+
+Paths::Paths(const NodeConfig& config)
+    : member(config.data_dir + "/member"),
+      snap(member + "/snap"),
+      wal(config.wal_dir.empty() ? member + "/wal" : config.wal_dir),
+      db(snap + "/db") {}
+
+std::string Paths::ReceivedTree(Index index) const { return snap + "/" + Hex16(index.value()) + ".snap.db"; }
+
+StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config, env::Executor& wal_loop, Logger& log) {
+  return Recovery(env, config, wal_loop, log).Run();
+}
+
+}  // namespace quoin::server
