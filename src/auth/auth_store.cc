@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
 #include "absl/strings/escaping.h"
 #include "base/check.h"
 #include "proto/raft_internal.pb.h"
@@ -16,13 +17,6 @@ constexpr std::string_view kEnabled = "authEnabled";
 constexpr std::string_view kRevision = "authRevision";
 constexpr std::string_view kRoot = "root";
 
-Status UserEmpty() { return absl::InvalidArgumentError("etcdserver: user name is empty"); }
-Status UserNotFound() { return absl::FailedPreconditionError("etcdserver: user name not found"); }
-Status RoleNotFound() { return absl::FailedPreconditionError("etcdserver: role name not found"); }
-Status InvalidManagement() { return absl::InvalidArgumentError("etcdserver: invalid auth management"); }
-Status NoPasswordUser() {
-  return absl::UnknownError("auth: authentication failed, password was given for no password user");
-}
 
 template <typename Message>
 Message Parse(std::string_view payload) {
@@ -148,17 +142,17 @@ Status AuthStore::Dispatch(uint32_t operation, std::string_view payload, Index i
 Status AuthStore::Enable() {
   if (enabled_) return OkStatus();
   auto root = users_.find(std::string(kRoot));
-  if (root == users_.end()) return absl::FailedPreconditionError("etcdserver: root user does not exist");
+  if (root == users_.end()) return errors::RootUserNotExist();
   const auto& roles = root->second.roles();
   if (std::find(roles.begin(), roles.end(), kRoot) == roles.end()) {
-    return absl::FailedPreconditionError("etcdserver: root user does not have root role");
+    return errors::RootRoleNotGranted();
   }
   enabled_ = true;
   return SaveEnabled();
 }
 
 Status AuthStore::Authenticate(std::string_view payload, Index index, std::string& body) {
-  if (!enabled_) return absl::FailedPreconditionError("etcdserver: authentication is not enabled");
+  if (!enabled_) return errors::AuthNotEnabled();
   auto request = Parse<etcdserverpb::InternalAuthenticateRequest>(payload);
   etcdserverpb::AuthenticateResponse response;
   response.set_token(request.simple_token() + "." + std::to_string(index.value()));
@@ -168,16 +162,16 @@ Status AuthStore::Authenticate(std::string_view payload, Index index, std::strin
 
 Status AuthStore::UserAdd(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserAddRequest>(payload);
-  if (request.name().empty()) return UserEmpty();
+  if (request.name().empty()) return errors::UserEmpty();
   if (users_.contains(request.name())) {
-    return absl::FailedPreconditionError("etcdserver: user name already exists");
+    return errors::UserAlreadyExists();
   }
   authpb::User user;
   user.set_name(request.name());
   *user.mutable_options() = request.options();
   if (!request.options().no_password()) {
     std::string hash;
-    if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return NoPasswordUser();
+    if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return errors::NoPasswordUser();
     user.set_password(hash);
   }
   users_[request.name()] = user;
@@ -187,8 +181,8 @@ Status AuthStore::UserAdd(std::string_view payload) {
 
 Status AuthStore::UserDelete(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserDeleteRequest>(payload);
-  if (enabled_ && request.name() == kRoot) return InvalidManagement();
-  if (users_.erase(request.name()) == 0) return UserNotFound();
+  if (enabled_ && request.name() == kRoot) return errors::InvalidAuthManagement();
+  if (users_.erase(request.name()) == 0) return errors::UserNotFound();
   RETURN_IF_ERROR(writer_->Delete(kUsers, request.name()));
   return BumpRevision();
 }
@@ -196,7 +190,7 @@ Status AuthStore::UserDelete(std::string_view payload) {
 Status AuthStore::UserGet(std::string_view payload, std::string& body) {
   auto request = Parse<etcdserverpb::AuthUserGetRequest>(payload);
   auto user = users_.find(request.name());
-  if (user == users_.end()) return UserNotFound();
+  if (user == users_.end()) return errors::UserNotFound();
   etcdserverpb::AuthUserGetResponse response;
   *response.mutable_roles() = user->second.roles();
   body = response.SerializeAsString();
@@ -206,10 +200,10 @@ Status AuthStore::UserGet(std::string_view payload, std::string& body) {
 Status AuthStore::UserChangePassword(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserChangePasswordRequest>(payload);
   auto user = users_.find(request.name());
-  if (user == users_.end()) return UserNotFound();
+  if (user == users_.end()) return errors::UserNotFound();
   if (!user->second.options().no_password()) {
     std::string hash;
-    if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return NoPasswordUser();
+    if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return errors::NoPasswordUser();
     user->second.set_password(hash);
   }
   RETURN_IF_ERROR(SaveUser(user->second));
@@ -219,8 +213,8 @@ Status AuthStore::UserChangePassword(std::string_view payload) {
 Status AuthStore::UserGrantRole(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserGrantRoleRequest>(payload);
   auto user = users_.find(request.user());
-  if (user == users_.end()) return UserNotFound();
-  if (request.role() != kRoot && !roles_.contains(request.role())) return RoleNotFound();
+  if (user == users_.end()) return errors::UserNotFound();
+  if (request.role() != kRoot && !roles_.contains(request.role())) return errors::RoleNotFound();
   auto& roles = *user->second.mutable_roles();
   if (std::find(roles.begin(), roles.end(), request.role()) != roles.end()) return OkStatus();
   *roles.Add() = request.role();
@@ -231,13 +225,13 @@ Status AuthStore::UserGrantRole(std::string_view payload) {
 
 Status AuthStore::UserRevokeRole(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserRevokeRoleRequest>(payload);
-  if (enabled_ && request.name() == kRoot && request.role() == kRoot) return InvalidManagement();
+  if (enabled_ && request.name() == kRoot && request.role() == kRoot) return errors::InvalidAuthManagement();
   auto user = users_.find(request.name());
-  if (user == users_.end()) return UserNotFound();
+  if (user == users_.end()) return errors::UserNotFound();
   auto& roles = *user->second.mutable_roles();
   auto role = std::find(roles.begin(), roles.end(), request.role());
   if (role == roles.end()) {
-    return absl::FailedPreconditionError("etcdserver: role is not granted to the user");
+    return errors::RoleNotGranted();
   }
   roles.erase(role);
   RETURN_IF_ERROR(SaveUser(user->second));
@@ -246,9 +240,9 @@ Status AuthStore::UserRevokeRole(std::string_view payload) {
 
 Status AuthStore::RoleAdd(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthRoleAddRequest>(payload);
-  if (request.name().empty()) return absl::InvalidArgumentError("etcdserver: role name is empty");
+  if (request.name().empty()) return errors::RoleEmpty();
   if (roles_.contains(request.name())) {
-    return absl::FailedPreconditionError("etcdserver: role name already exists");
+    return errors::RoleAlreadyExists();
   }
   authpb::Role role;
   role.set_name(request.name());
@@ -259,8 +253,8 @@ Status AuthStore::RoleAdd(std::string_view payload) {
 
 Status AuthStore::RoleDelete(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthRoleDeleteRequest>(payload);
-  if (enabled_ && request.role() == kRoot) return InvalidManagement();
-  if (roles_.erase(request.role()) == 0) return RoleNotFound();
+  if (enabled_ && request.role() == kRoot) return errors::InvalidAuthManagement();
+  if (roles_.erase(request.role()) == 0) return errors::RoleNotFound();
   RETURN_IF_ERROR(writer_->Delete(kRoles, request.role()));
   for (auto& [name, user] : users_) {
     auto& roles = *user.mutable_roles();
@@ -275,7 +269,7 @@ Status AuthStore::RoleDelete(std::string_view payload) {
 Status AuthStore::RoleGet(std::string_view payload, std::string& body) {
   auto request = Parse<etcdserverpb::AuthRoleGetRequest>(payload);
   auto role = roles_.find(request.role());
-  if (role == roles_.end()) return RoleNotFound();
+  if (role == roles_.end()) return errors::RoleNotFound();
   etcdserverpb::AuthRoleGetResponse response;
   if (request.role() == kRoot) {
     authpb::Permission* all = response.add_perm();
@@ -290,14 +284,14 @@ Status AuthStore::RoleGet(std::string_view payload, std::string& body) {
 
 Status AuthStore::RoleGrantPermission(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthRoleGrantPermissionRequest>(payload);
-  if (!request.has_perm()) return absl::InvalidArgumentError("etcdserver: permission not given");
+  if (!request.has_perm()) return errors::PermissionNotGiven();
   const authpb::Permission& wanted = request.perm();
   const bool open_ended = wanted.range_end() == std::string_view("\0", 1);
   if (wanted.key().empty() || (!wanted.range_end().empty() && !open_ended && wanted.range_end() <= wanted.key())) {
-    return InvalidManagement();
+    return errors::InvalidAuthManagement();
   }
   auto role = roles_.find(request.name());
-  if (role == roles_.end()) return RoleNotFound();
+  if (role == roles_.end()) return errors::RoleNotFound();
   auto& permissions = *role->second.mutable_keypermission();
   // etcd looks at the first entry with that key only; with several range ends a duplicate can be appended.
   auto first = std::lower_bound(permissions.begin(), permissions.end(), wanted.key(),
@@ -315,13 +309,13 @@ Status AuthStore::RoleGrantPermission(std::string_view payload) {
 Status AuthStore::RoleRevokePermission(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthRoleRevokePermissionRequest>(payload);
   auto role = roles_.find(request.role());
-  if (role == roles_.end()) return RoleNotFound();
+  if (role == roles_.end()) return errors::RoleNotFound();
   auto& permissions = *role->second.mutable_keypermission();
   auto found = std::find_if(permissions.begin(), permissions.end(), [&](const authpb::Permission& p) {
     return SameRange(p, request.key(), request.range_end());
   });
   if (found == permissions.end()) {
-    return absl::FailedPreconditionError("etcdserver: permission is not granted to the role");
+    return errors::PermissionNotGranted();
   }
   permissions.erase(found);
   RETURN_IF_ERROR(SaveRole(role->second));

@@ -1,5 +1,5 @@
 // Results of calls that can fail for a caller's reason. The codes are gRPC's, so that an error travels unchanged from
-// where it is found to the client; etcd's exact texts stand in api/error_table.h and state/errors.h.
+// where it is found to the client; etcd's exact texts stand in base/errors.h.
 #pragma once
 
 #include "absl/status/status.h"

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <charconv>
 
+#include "base/errors.h"
 #include "base/check.h"
 
 namespace quoin::cluster {
@@ -175,7 +176,7 @@ raft::ConfState Membership::ConfigurationState() const {
 
 Status Membership::Validate(const raft::ConfChange& change, size_t learners_max) const {
   uint64_t id = change.node_id.value();
-  if (removed(id)) return absl::NotFoundError("etcdserver: member not found");
+  if (removed(id)) return errors::MemberNotFound();
   auto existing = members_.find(id);
   const bool known = existing != members_.end();
   switch (change.type) {
@@ -185,38 +186,38 @@ Status Membership::Validate(const raft::ConfChange& change, size_t learners_max)
       StatusOr<Member> member = ParseMemberJson(change.context, &promote);
       if (!member.ok()) return member.status();
       if (promote) {
-        if (!known) return absl::NotFoundError("etcdserver: member not found");
+        if (!known) return errors::MemberNotFound();
         if (!existing->second.learner) {
-          return absl::FailedPreconditionError("etcdserver: can only promote a learner member");
+          return errors::MemberNotLearner();
         }
         return OkStatus();
       }
-      if (known) return absl::FailedPreconditionError("etcdserver: member ID already exist");
+      if (known) return errors::MemberExists();
       size_t learners = 0;
       for (const auto& [other_id, other] : members_) {
         learners += other.learner;
         for (const std::string& url : member->peer_urls) {
           if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) != other.peer_urls.end()) {
-            return absl::FailedPreconditionError("etcdserver: Peer URLs already exists");
+            return errors::PeerUrlExists();
           }
         }
       }
       if (member->learner && learners + 1 > learners_max) {
-        return absl::FailedPreconditionError("etcdserver: too many learner members in cluster");
+        return errors::TooManyLearners();
       }
       return OkStatus();
     }
     case raft::ConfChangeType::kRemoveNode:
-      return known ? OkStatus() : absl::NotFoundError("etcdserver: member not found");
+      return known ? OkStatus() : errors::MemberNotFound();
     case raft::ConfChangeType::kUpdateNode: {
-      if (!known) return absl::NotFoundError("etcdserver: member not found");
+      if (!known) return errors::MemberNotFound();
       StatusOr<Member> member = ParseMemberJson(change.context);
       if (!member.ok()) return member.status();
       for (const auto& [other_id, other] : members_) {
         if (other_id == id) continue;
         for (const std::string& url : member->peer_urls) {
           if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) != other.peer_urls.end()) {
-            return absl::FailedPreconditionError("etcdserver: Peer URLs already exists");
+            return errors::PeerUrlExists();
           }
         }
       }

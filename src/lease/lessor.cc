@@ -1,5 +1,6 @@
 #include "lease/lessor.h"
 
+#include "base/errors.h"
 #include "base/check.h"
 #include "base/wire.h"
 
@@ -64,8 +65,8 @@ LeaseId Lessor::LeaseOf(std::string_view key) const {
 }
 
 StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_seconds_min, btree::Writer& writer) {
-  if (ttl_seconds > kTtlSecondsMax) return absl::OutOfRangeError("etcdserver: too large lease TTL");
-  if (leases_.contains(id)) return absl::FailedPreconditionError("etcdserver: lease already exists");
+  if (ttl_seconds > kTtlSecondsMax) return errors::LeaseTtlTooLarge();
+  if (leases_.contains(id)) return errors::LeaseExists();
   Lease& lease = leases_[id];
   lease.id = id;
   lease.ttl_seconds = std::max(ttl_seconds, ttl_seconds_min);
@@ -75,7 +76,7 @@ StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_sec
 
 Status Lessor::Revoke(LeaseId id, btree::Writer& writer) {
   auto lease = leases_.find(id);
-  if (lease == leases_.end()) return absl::NotFoundError("etcdserver: requested lease not found");
+  if (lease == leases_.end()) return errors::LeaseNotFound();
   for (const std::string& key : lease->second.keys) lease_of_key_.erase(key);
   leases_.erase(lease);
   return writer.Delete(kBucket, KeyOf(id));

@@ -12,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "base/status.h"
+#include "base/string_hash.h"
 #include "base/strong_int.h"
 #include "btree/tree.h"
 
@@ -51,7 +52,7 @@ class Lessor {
 
  private:
   std::map<LeaseId, Lease> leases_;
-  absl::flat_hash_map<std::string, LeaseId> lease_of_key_;  // looked up only
+  absl::flat_hash_map<std::string, LeaseId, StringHash, StringEqual> lease_of_key_;  // looked up only
 };
 
 }  // namespace quoin::lease

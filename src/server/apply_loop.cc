@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
 #include "base/check.h"
 #include "raft_types/codec.h"
 #include "server/raft_loop.h"
@@ -270,7 +271,7 @@ void ApplyLoop::Defragment(env::DoneStatus done) {
 // both metas know the lower mark.
 void ApplyLoop::DefragmentTurn() {
   if (stopping_) {
-    for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(absl::UnavailableError("etcdserver: server stopped"));
+    for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(errors::Stopped());
     return;
   }
   StatusOr<size_t> moved = machine_.tree().RelocateSlice(kRelocatePagesPerTurn);

@@ -61,7 +61,7 @@ void AutoCompactor::Compact(int64_t revision) {
     under_way_ = false;
     // Somebody else may have compacted further: that is as good.
     if (!result.status.ok() && !absl::IsOutOfRange(result.status)) {
-      log_.Warn("failed auto-compaction", {{"compact-revision", revision}, {"error", result.status.message()}});
+      log_.Warn("failed auto-compaction", {{"compact-revision", revision}, {"error", std::string(result.status.message())}});
       return;
     }
     compacted_ = revision;

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 
+#include "base/errors.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "proto/rpc.pb.h"
 #include "server/raft_loop.h"
-#include "state/errors.h"
 
 namespace quoin::server {
 namespace {
@@ -14,27 +14,25 @@ namespace {
 constexpr uint64_t kReadBit = uint64_t{1} << 63;  // tells waits for reads from waits for proposals
 constexpr env::Duration kDeadlineGranule = std::chrono::milliseconds(50);
 
-Status Stopped() { return absl::UnavailableError("etcdserver: server stopped"); }
-Status TimedOut() { return absl::UnavailableError("etcdserver: request timed out"); }
 
 }  // namespace
 
 Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
-                   env::Executor& raft_executor, RaftLoop& raft, mvcc::Store& store)
+                   env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree, mvcc::Store& store)
     : number_(number), ids_(ids), config_(config), info_(info), loop_(loop), raft_executor_(raft_executor),
-      raft_(raft), store_(store), slot_(store.epochs()) {}
+      raft_(raft), tree_(tree), store_(store), slot_(tree.epochs()) {}
 
 Frontend::~Frontend() = default;
 
 StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload, OnApplied done) {
-  if (stopping_) return Stopped();
+  if (stopping_) return errors::Stopped();
   uint64_t commit = info_.commit_index.load(std::memory_order_relaxed);
   if (commit > info_.applied_index.load(std::memory_order_relaxed) + limits::kApplyLagMax) {
-    return absl::UnknownError("etcdserver: too many requests");
+    return errors::TooManyRequests();
   }
   const uint64_t id = IdOf(next_sequence_);
   if (state::EncodedCommandSize(id, operation, payload.size()) > config_.request_bytes_max) {
-    return absl::InvalidArgumentError("etcdserver: request is too large");
+    return errors::RequestTooLarge();
   }
   NoteDeadline();
   ++next_sequence_;
@@ -57,7 +55,7 @@ void Frontend::FlushProposals() {
 
 bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
   if (cost == 0 || config_.quota_bytes < 0) return true;
-  const int64_t size = static_cast<int64_t>(store_.tree().stats().file_bytes);
+  const int64_t size = static_cast<int64_t>(tree_.stats().file_bytes);
   if (size + cost < config_.quota_bytes) return true;
   etcdserverpb::AlarmRequest alarm;
   alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
@@ -66,7 +64,7 @@ bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
   auto shared = std::make_shared<OnApplied>(std::move(done));
   auto refuse = [shared](const state::ApplyResult&) {
     state::ApplyResult result;
-    result.status = state::NoSpace();
+    result.status = errors::NoSpace();
     (*shared)(std::move(result));
   };
   if (!Propose(state::Operation::kAlarm, alarm.SerializeAsString(), refuse).ok()) refuse({});
@@ -79,7 +77,7 @@ Frontend::WaitId Frontend::WaitReadable(OnReadable done) {
     return 0;
   }
   if (stopping_) {
-    done(Stopped());
+    done(errors::Stopped());
     return 0;
   }
   NoteDeadline();
@@ -187,7 +185,7 @@ void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {
   for (; expired_before_ < proposal_end; ++expired_before_) {
     if (waiting_.contains(IdOf(expired_before_))) late.push_back(IdOf(expired_before_));
   }
-  OnRefused(std::move(late), TimedOut());
+  OnRefused(std::move(late), errors::TimedOut());
   std::vector<OnReadable> expired;
   auto take = [&](auto& reads) {
     while (!reads.empty() && reads.front().first < read_end) {  // ascending
@@ -197,7 +195,7 @@ void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {
   };
   for (ReadRound& round : rounds_) take(round.reads);
   take(gathered_reads_);
-  for (OnReadable& done : expired) done(TimedOut());
+  for (OnReadable& done : expired) done(errors::TimedOut());
 }
 
 void Frontend::Stop() {
@@ -207,9 +205,9 @@ void Frontend::Stop() {
   for (; expired_before_ < next_sequence_; ++expired_before_) {
     if (waiting_.contains(IdOf(expired_before_))) ids.push_back(IdOf(expired_before_));
   }
-  OnRefused(std::move(ids), Stopped());
+  OnRefused(std::move(ids), errors::Stopped());
   auto fail = [](auto reads) {
-    for (auto& [wait, done] : reads) done(Stopped());
+    for (auto& [wait, done] : reads) done(errors::Stopped());
   };
   fail(std::exchange(gathered_reads_, {}));
   for (ReadRound& round : std::exchange(rounds_, {})) fail(std::move(round.reads));

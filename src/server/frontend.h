@@ -45,7 +45,7 @@ class Frontend {
   using WaitId = uint64_t;
 
   Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
-           env::Executor& raft_executor, RaftLoop& raft, mvcc::Store& store);
+           env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree, mvcc::Store& store);
   ~Frontend();
 
   // Proposes one operation; `done` is called once, later, on this loop, unless the wait is cancelled first (the
@@ -61,6 +61,7 @@ class Frontend {
 
   // --- reading ---
   mvcc::Store& store() { return store_; }
+  btree::Tree& tree() { return tree_; }
   EpochDomain::ReaderSlot& slot() { return slot_; }
   const std::shared_ptr<const ClusterInfo>& cluster() const { return cluster_; }
   const NodeInfo& info() const { return info_; }
@@ -103,6 +104,7 @@ class Frontend {
   env::Executor& loop_;
   env::Executor& raft_executor_;
   RaftLoop& raft_;
+  btree::Tree& tree_;
   mvcc::Store& store_;
   EpochDomain::ReaderSlot slot_;
 

@@ -62,7 +62,7 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   std::vector<Frontend*> frontends;
   for (size_t i = 0; i < io_loops.size(); ++i) {
     frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i], *raft_executor_, *raft_,
-                                                    recovered_.machine->store()));
+                                                    *recovered_.tree, recovered_.machine->store()));
     frontends.push_back(frontends_.back().get());
   }
   apply_ = std::make_unique<ApplyLoop>(config_, info_,

@@ -1,5 +1,6 @@
 #include "server/raft_loop.h"
 
+#include "base/errors.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "server/apply_loop.h"
@@ -30,12 +31,12 @@ Status StatusOf(raft::ProposeResult result) {
     case raft::ProposeResult::kForwarded:
       return OkStatus();
     case raft::ProposeResult::kNoLeader:
-      return absl::UnavailableError("etcdserver: no leader");
+      return errors::NoLeader();
     case raft::ProposeResult::kDroppedFull:
-      return absl::UnknownError("etcdserver: too many requests");
+      return errors::TooManyRequests();
     case raft::ProposeResult::kDroppedTransfer:
     case raft::ProposeResult::kDroppedRemoved:
-      return absl::UnknownError("raft proposal dropped");
+      return errors::ProposalDropped();
   }
   return OkStatus();
 }

@@ -1,7 +1,7 @@
 // Alarms: what is wrong with which member, known to all; and what may still be done meanwhile.
 
+#include "base/errors.h"
 #include "proto/rpc.pb.h"
-#include "state/errors.h"
 #include "state/state_machine.h"
 #include "state/txn_check.h"
 
@@ -51,8 +51,8 @@ bool ForbiddenWhenCorrupt(Operation operation) {
 
 Status StateMachine::AdmitUnderAlarms(const Command& command) const {
   if (alarms_.empty()) return OkStatus();
-  if (HasAlarm(AlarmType::kCorrupt) && ForbiddenWhenCorrupt(command.operation)) return CorruptCluster();
-  if (HasAlarm(AlarmType::kNoSpace) && Costs(command)) return NoSpace();
+  if (HasAlarm(AlarmType::kCorrupt) && ForbiddenWhenCorrupt(command.operation)) return errors::CorruptCluster();
+  if (HasAlarm(AlarmType::kNoSpace) && Costs(command)) return errors::NoSpace();
   return OkStatus();
 }
 

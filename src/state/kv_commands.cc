@@ -1,8 +1,8 @@
 // Put, DeleteRange, Range and Compact as the log orders them.
 
+#include "base/errors.h"
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
-#include "state/errors.h"
 #include "state/range_response.h"
 #include "state/state_machine.h"
 
@@ -42,7 +42,7 @@ int64_t StateMachine::DeleteKeys(mvcc::WriteTxn& txn, std::string_view key, std:
 }
 
 ApplyResult StateMachine::Put(const PutCommand& put) {
-  if (put.lease != 0 && lessor_.Find(LeaseId(put.lease)) == nullptr) return Failed(LeaseNotFound());
+  if (put.lease != 0 && lessor_.Find(LeaseId(put.lease)) == nullptr) return Failed(errors::LeaseNotFound());
   mvcc::WriteTxn txn = store_->Begin();
   ApplyResult result;
   std::string kept_value;
@@ -52,7 +52,7 @@ ApplyResult StateMachine::Put(const PutCommand& put) {
     std::optional<mvcc::KeyValue> existing = Existing(txn.view(), put.key);
     if (!existing && (put.ignore_value || put.ignore_lease)) {
       txn.End();
-      return Failed(KeyNotFound());
+      return Failed(errors::KeyNotFound());
     }
     if (put.ignore_value) {
       kept_value = std::string(existing->value);

@@ -1,8 +1,8 @@
 // Leases as the log orders them.
 
+#include "base/errors.h"
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
-#include "state/errors.h"
 #include "state/state_machine.h"
 
 namespace quoin::state {
@@ -25,7 +25,7 @@ ApplyResult StateMachine::LeaseRevoke(std::string_view payload) {
   ApplyResult result;
   const lease::Lease* lease = lessor_.Find(LeaseId(request.id()));
   if (lease == nullptr) {
-    result.status = LeaseNotFound();
+    result.status = errors::LeaseNotFound();
     return result;
   }
   // All keys go in one revision, in bytewise order, on every member alike.

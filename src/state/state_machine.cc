@@ -4,7 +4,6 @@
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
 #include "state/conf_state_json.h"
-#include "state/errors.h"
 
 namespace quoin::state {
 namespace {

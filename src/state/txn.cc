@@ -1,8 +1,8 @@
 #include "state/txn.h"
 
+#include "base/errors.h"
 #include "base/check.h"
 #include "base/wire.h"
-#include "state/errors.h"
 #include "state/range_response.h"
 #include "state/state_machine.h"
 
@@ -107,8 +107,8 @@ StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const TxnRequest& reque
 Status CheckRangeRevision(const mvcc::View& view, const RangeRequest& request) {
   int64_t revision = request.revision();  // negative ones are compared as they are
   if (revision == 0) return OkStatus();
-  if (revision > view.revision()) return FutureRevision();
-  if (revision < view.compact_revision()) return Compacted();
+  if (revision > view.revision()) return errors::FutureRevision();
+  if (revision < view.compact_revision()) return errors::Compacted();
   return OkStatus();
 }
 
@@ -164,8 +164,8 @@ class TxnExecutor {
   }
 
   Status CheckPutAgainstState(const PutRequest& put) {
-    if ((put.ignore_value() || put.ignore_lease()) && !Find(put.key())) return KeyNotFound();
-    if (put.lease() != 0 && machine_.lessor_.Find(LeaseId(put.lease())) == nullptr) return LeaseNotFound();
+    if ((put.ignore_value() || put.ignore_lease()) && !Find(put.key())) return errors::KeyNotFound();
+    if (put.lease() != 0 && machine_.lessor_.Find(LeaseId(put.lease())) == nullptr) return errors::LeaseNotFound();
     return OkStatus();
   }
 

@@ -1,11 +1,12 @@
 #include "state/txn_check.h"
 
+#include "base/errors.h"
+
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
-#include "state/errors.h"
 
 namespace quoin::state {
 namespace {
@@ -32,16 +33,16 @@ Status CheckOp(const RequestOp& op, size_t budget) {
     case RequestOp::kRequestTxn:
       return CheckOps(op.request_txn(), budget);
     case RequestOp::REQUEST_NOT_SET:
-      return KeyNotFound();
+      return errors::KeyNotFound();
   }
-  return KeyNotFound();
+  return errors::KeyNotFound();
 }
 
 Status CheckOps(const TxnRequest& request, size_t budget) {
   size_t n = static_cast<size_t>(std::max({request.compare_size(), request.success_size(), request.failure_size()}));
-  if (n > budget) return TooManyOps();
+  if (n > budget) return errors::TooManyOps();
   for (const auto& compare : request.compare()) {
-    if (compare.key().empty()) return KeyNotProvided();
+    if (compare.key().empty()) return errors::KeyNotProvided();
   }
   for (const RequestOp& op : request.success()) RETURN_IF_ERROR(CheckOp(op, budget - n));
   for (const RequestOp& op : request.failure()) RETURN_IF_ERROR(CheckOp(op, budget - n));
@@ -84,9 +85,9 @@ Status AddBranchPuts(const std::set<std::string>& branch, const std::set<std::st
     if (all.puts.contains(key)) {
       // A key put in both branches of one child is fine: only one of them runs.
       if (sibling_branch != nullptr && sibling_branch->contains(key)) continue;
-      return DuplicateKey();
+      return errors::DuplicateKey();
     }
-    if (all.deletes.Contains(key)) return DuplicateKey();
+    if (all.deletes.Contains(key)) return errors::DuplicateKey();
     all.puts.insert(key);
   }
   return OkStatus();
@@ -118,7 +119,7 @@ Status CollectTouched(const Ops& ops, Touched& all) {
   for (const RequestOp& op : ops) {
     if (!op.has_request_put()) continue;
     const std::string& key = op.request_put().key();
-    if (all.deletes.Contains(key) || !all.puts.insert(key).second) return DuplicateKey();
+    if (all.deletes.Contains(key) || !all.puts.insert(key).second) return errors::DuplicateKey();
   }
   return OkStatus();
 }
@@ -135,22 +136,22 @@ int64_t OpsCost(const Ops& ops) {
 }  // namespace
 
 Status CheckRange(const RangeRequest& request) {
-  if (request.key().empty()) return KeyNotProvided();
+  if (request.key().empty()) return errors::KeyNotProvided();
   if (!RangeRequest::SortOrder_IsValid(request.sort_order()) ||
       !RangeRequest::SortTarget_IsValid(request.sort_target())) {
-    return InvalidSortOption();
+    return errors::InvalidSortOption();
   }
   return OkStatus();
 }
 
 Status CheckPut(std::string_view key, std::string_view value, int64_t lease, bool ignore_value, bool ignore_lease) {
-  if (key.empty()) return KeyNotProvided();
-  if (ignore_value && !value.empty()) return ValueProvided();
-  if (ignore_lease && lease != 0) return LeaseProvided();
+  if (key.empty()) return errors::KeyNotProvided();
+  if (ignore_value && !value.empty()) return errors::ValueProvided();
+  if (ignore_lease && lease != 0) return errors::LeaseProvided();
   return OkStatus();
 }
 
-Status CheckDelete(const DeleteRangeRequest& request) { return request.key().empty() ? KeyNotProvided() : OkStatus(); }
+Status CheckDelete(const DeleteRangeRequest& request) { return request.key().empty() ? errors::KeyNotProvided() : OkStatus(); }
 
 Status CheckTxn(const TxnRequest& request, size_t ops_max) {
   RETURN_IF_ERROR(CheckOps(request, ops_max));
