@@ -1,10 +1,12 @@
 // Raft: the consensus protocol of one member, as a pure state machine.
 //
-// Inputs are the methods below; each advances the state and returns at once. The only output is TakeReady(). There is
-// no I/O, no clock, no thread and no log: what does not apply is answered by an enum.
+// Inputs are the methods below; each advances the state and returns at once. The only output is
+// TakeReady(). There is no I/O, no clock, no thread and no log: what does not apply is answered by
+// an enum.
 //
 // Thread:     one owner (the raft loop); not safe for concurrent use.
-// Reference:  Ongaro, "Consensus: Bridging Theory and Practice" (the thesis); § marks in the sources.
+// Reference:  Ongaro, "Consensus: Bridging Theory and Practice" (the thesis); § marks in the
+// sources.
 #pragma once
 
 #include <cstdint>
@@ -37,19 +39,35 @@ struct Config {
   bool disable_proposal_forwarding = false;
   bool disable_conf_change_validation = false;
   ReadOnlyMode read_only = ReadOnlyMode::kSafe;
-  bool apply_unstable = false;  // hand out committed entries that are not yet durable here; off in the server
+  bool apply_unstable =
+      false;  // hand out committed entries that are not yet durable here; off in the server
 };
 
-// What the WAL and the data file gave back.
+// What the WAL and the data file gave back. hard_state.commit may be behind `applied` (it is
+// written without a sync). REQUIRES: snapshot.index ≤ applied, and max(applied, hard_state.commit)
+// ≤ the last entry's index. What is committed but not applied is handed out again, configuration
+// changes included.
 struct RecoveredState {
   HardState hard_state;
-  SnapshotMetadata snapshot;      // the log starts after it; conf_state = configuration at `applied`
-  std::vector<Entry> entries;     // after snapshot.index, durable
-  Index applied;                  // the data file's applied index
+  SnapshotMetadata snapshot;   // the log starts after it; conf_state = configuration at `applied`
+  std::vector<Entry> entries;  // after snapshot.index, durable
+  Index applied;               // the data file's applied index
 };
 
-enum class StepResult : uint8_t { kAccepted, kDropped, kUnknownPeer, kRefused };
-enum class ProposeResult : uint8_t { kAccepted, kForwarded, kNoLeader, kDroppedTransfer, kDroppedFull, kDroppedRemoved };
+enum class StepResult : uint8_t {
+  kAccepted,
+  kDropped,      // out of date, or nobody to pass it on to
+  kUnknownPeer,  // a response of a member that is not in the configuration
+  kRefused,      // malformed, or contradicts what is committed here: some member has lost data
+};
+enum class ProposeResult : uint8_t {
+  kAccepted,
+  kForwarded,  // to the leader; whether it takes it is not heard
+  kNoLeader,
+  kDroppedTransfer,  // leadership is being handed over
+  kDroppedFull,      // uncommitted_bytes_max, or too many reads wait
+  kDroppedRemoved,   // this leader is no longer a member
+};
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
@@ -65,16 +83,25 @@ struct ReadState {
   std::string context;  // the caller's request id
 };
 
-// Work to do. Order: persist {entries, hard_state, snapshot}; messages may leave at once (thesis §10.2.1);
-// after_persist may leave only after Persisted(persist_id).
+// Work to do. Order: persist {entries, hard_state, snapshot}; messages may leave at once (thesis
+// §10.2.1); after_persist may leave only after Persisted(persist_id). Readies are persisted in the
+// order they were taken. What a member says to itself (its own vote, its own acknowledgement) stays
+// inside and counts from Persisted on.
 struct Ready {
-  PersistId persist_id;  // strictly increasing where something is to be persisted; 0 = nothing is
-  std::optional<SoftState> soft_state;    // when changed
-  std::optional<HardState> hard_state;    // when changed
-  bool must_sync = false;                 // false: only the commit index moved
-  std::vector<Entry> entries;             // to append (an index already in the log replaces it and all after it)
-  std::optional<Snapshot> snapshot;       // to install
-  std::vector<Entry> committed;           // to apply, in order
+  // Strictly increasing; 0 = there is nothing to persist and after_persist is empty. A Ready may
+  // have an id and nothing to write: its after_persist then waits for the writes before it.
+  PersistId persist_id;
+  std::optional<SoftState> soft_state;  // when changed
+  std::optional<HardState> hard_state;  // when changed
+  bool must_sync = false;  // false: only the commit index moved; the write needs no sync of its own
+  std::vector<Entry>
+      entries;  // to append (an index already in the log replaces it and all after it)
+  // To install: Persisted(persist_id) then says that it is durable and is the state machine's
+  // content, and implies Applied(its index). Nothing is handed out to apply before that.
+  std::optional<Snapshot> snapshot;
+  // To apply, in order; durable here unless apply_unstable. After a configuration change nothing
+  // may be applied before ConfChangeApplied for it, and Applied may not pass it before that either.
+  std::vector<Entry> committed;
   std::vector<Message> messages;
   std::vector<Message> after_persist;
   std::vector<ReadState> read_states;
@@ -99,6 +126,11 @@ struct RaftStatus {
   std::vector<ProgressStatus> progress;  // on the leader
 };
 
+class Core;
+namespace testing {
+class CoreAccess;
+}
+
 class Raft {
  public:
   // `seed` decides election jitter and nothing else.
@@ -106,24 +138,30 @@ class Raft {
   ~Raft();
   Raft(Raft&&) noexcept;
 
-  void Tick();                               // one unit of logical time
-  void Campaign();                           // start an election now (a lone voter at start)
-  StepResult Step(Message message);          // a peer's message
+  void Tick();                       // one unit of logical time
+  void Campaign();                   // start an election now (a lone voter at start)
+  StepResult Step(Message message);  // a peer's message
   [[nodiscard]] ProposeResult Propose(std::vector<SharedBytes> requests);
   [[nodiscard]] ProposeResult ProposeConfChange(const ConfChange& change);
   [[nodiscard]] ProposeResult ProposeConfChangeV2(const ConfChangeV2& change);
-  // A committed configuration change was applied (nullopt = it was found invalid and is a no-op). Returns the
-  // configuration from then on.
+  // A committed configuration change was applied (nullopt = it was found invalid and is a no-op);
+  // before Applied for its index. Returns the configuration from then on. A change that the
+  // configuration does not allow is a no-op too.
   ConfState ConfChangeApplied(Index index, const std::optional<ConfChangeV2>& change);
+  // The answer comes as a ReadState with this context, or never (leader lost, message lost): try
+  // again then. All reads between two Readies share one round of heartbeats.
   [[nodiscard]] ProposeResult ReadIndex(std::string context);
   void TransferLeadership(NodeId to);
   void ForgetLeader();
   void ReportUnreachable(NodeId id);
   void ReportSnapshot(NodeId id, bool ok);
 
-  void Persisted(PersistId id);              // what that Ready and all before it carried is durable
+  void Persisted(PersistId id);  // what that Ready and all before it carried is durable
   void Applied(Index index);
-  // Drops log entries up to `index` (a snapshot covers them); `snapshot` is what lagging members get.
+  // Drops log entries up to `index` (a snapshot covers them); `snapshot` is what lagging members
+  // get from now on. With an `index` that is dropped already it only replaces the snapshot. After a
+  // restart {applied, its term, conf_state} without data is on offer. Whoever sends a MsgSnap may
+  // replace its snapshot by a newer one. REQUIRES: index ≤ snapshot.index ≤ applied.
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
 
   bool HasReady() const;
@@ -134,6 +172,11 @@ class Raft {
   Term term() const;
   NodeId leader() const;
   Index commit_index() const;
+
+ private:
+  friend class testing::CoreAccess;
+
+  std::unique_ptr<Core> core_;
 };
 
 ConfChangeV2 AsV2(const ConfChange& change);
