@@ -72,16 +72,8 @@ bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
 }
 
 Frontend::WaitId Frontend::WaitReadable(OnReadable done) {
-  if (info_.sole_voter_leads.load(std::memory_order_acquire)) {
-    done(OkStatus());
-    return 0;
-  }
-  if (stopping_) {
-    done(errors::Stopped());
-    return 0;
-  }
   NoteDeadline();
-  WaitId wait = kReadBit | next_read_++;
+  const WaitId wait = kReadBit | next_read_++;
   if (gathered_reads_.empty()) {
     loop_.AtEndOfTurn([this] { StartReadRound(); });
   }
@@ -90,6 +82,10 @@ Frontend::WaitId Frontend::WaitReadable(OnReadable done) {
 }
 
 void Frontend::StartReadRound() {
+  if (stopping_) {
+    for (auto& [wait, done] : std::exchange(gathered_reads_, {})) done(errors::Stopped());
+    return;
+  }
   if (gathered_reads_.empty()) return;
   // A round that is under way was asked for before these reads came: they need one of their own.
   if (!rounds_.empty() && !rounds_.back().index) return;  // started when that one is answered

@@ -55,7 +55,9 @@ class Frontend {
   // proposed, and `done` gets the error afterwards; returns true when the caller may go on.
   bool AdmitSpace(int64_t cost, OnApplied& done);
 
-  // Calls `done` when everything acknowledged before this call is visible here. May call it at once.
+  // Everything acknowledged so far is visible here: a linearizable read need not wait.
+  bool ReadableNow() const { return info_.sole_voter_leads.load(std::memory_order_acquire); }
+  // Calls `done` later, when everything acknowledged before this call is visible here.
   WaitId WaitReadable(OnReadable done);
   void Cancel(WaitId wait);
 

@@ -1,0 +1,71 @@
+// What every service works with, and the small things that all answers share.
+//
+// Thread: per call, the I/O loop of the call.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "rpc/server.h"
+#include "server/node.h"
+
+namespace quoin::api {
+
+// The member behind the services. One for the whole server; immutable after construction.
+class Context {
+ public:
+  Context(server::Node& node, std::vector<env::Executor*> io_loops) : node_(node), io_loops_(std::move(io_loops)) {}
+
+  server::Node& node() const { return node_; }
+  // The frontend of the loop that a call runs on.
+  server::Frontend& FrontendOf(const env::Executor& loop) const;
+
+ private:
+  server::Node& node_;
+  const std::vector<env::Executor*> io_loops_;
+};
+
+// ResponseHeader as field 1. `revision` 0 = left out (Cluster.* answers).
+void AppendHeader(const server::NodeInfo& info, int64_t revision, std::string& out);
+
+// What stands before every call (parity: capability, learner, metadata), in etcd's order. `learner_may` tells whether
+// a learner answers this kind of request.
+Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, bool learner_may);
+
+// grpc-go's answer to bytes that do not parse.
+Status UnmarshalError();
+
+// A unary call that may wait on the frontend. Subclasses get the message and end with Reply or Fail.
+// Thread: the call's I/O loop. After Reply, Fail or OnCancel the object may be gone.
+class UnaryCall : public rpc::CallHandler {
+ public:
+  UnaryCall(const Context& context, rpc::ServerCall& call)
+      : context_(context), frontend_(context.FrontendOf(call.executor())), call_(call) {}
+  ~UnaryCall() override { CancelWait(); }
+  void OnMessage(std::string_view message) final;
+  void OnCancel(const Status&) override { CancelWait(); }
+
+ protected:
+  virtual void Handle(std::string_view message) = 0;
+  virtual bool LearnerMay(std::string_view) const { return false; }
+
+  // Proposes `message` and answers with what comes back (header in front of the body).
+  void ProposeAndReply(state::Operation operation, std::string_view message);
+  // Runs `then` once reads see everything acknowledged before now; fails the call otherwise.
+  void WhenReadable(absl::AnyInvocable<void()> then);
+  void Reply(std::string response);
+  void Fail(const Status& status);
+
+  const Context& context_;
+  server::Frontend& frontend_;
+  rpc::ServerCall& call_;
+
+ private:
+  void CancelWait();
+  std::optional<server::Frontend::WaitId> wait_;
+};
+
+}  // namespace quoin::api

@@ -1,0 +1,168 @@
+#include "api/maintenance_service.h"
+
+#include "base/errors.h"
+#include "mvcc/store.h"
+#include "proto/rpc.pb.h"
+
+namespace quoin::api {
+namespace {
+
+class AlarmCall final : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::AlarmRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    if (!etcdserverpb::AlarmRequest::AlarmAction_IsValid(request.action())) {
+      // etcd ends its process here.
+      return Fail(absl::InvalidArgumentError("etcdserver: unknown alarm action"));
+    }
+    ProposeAndReply(state::Operation::kAlarm, message);
+  }
+};
+
+std::string AlarmText(const state::StateMachine::Alarm& alarm) {
+  return "memberID:" + std::to_string(alarm.first) +
+         " alarm:" + etcdserverpb::AlarmType_Name(static_cast<etcdserverpb::AlarmType>(alarm.second));
+}
+
+class StatusCall final : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  bool LearnerMay(std::string_view) const override { return true; }
+  void Handle(std::string_view) override {
+    const server::NodeInfo& info = frontend_.info();
+    const server::ClusterInfo& cluster = *frontend_.cluster();
+    btree::Stats stats = frontend_.tree().stats();
+    etcdserverpb::StatusResponse response;
+    response.set_version(server::kServerVersion);
+    response.set_dbsize(static_cast<int64_t>(stats.file_bytes));
+    response.set_dbsizeinuse(static_cast<int64_t>(stats.in_use_bytes));
+    response.set_leader(info.leader.load());
+    response.set_raftindex(info.commit_index.load());
+    response.set_raftterm(info.term.load());
+    response.set_raftappliedindex(info.applied_index.load());
+    if (info.leader.load() == 0) response.add_errors("etcdserver: no leader");
+    for (const auto& alarm : cluster.alarms) response.add_errors(AlarmText(alarm));
+    response.set_islearner(info.is_learner.load());
+    response.set_storageversion(cluster.storage_version.empty() ? "3.5.0" : cluster.storage_version);
+    response.set_dbsizequota(frontend_.config().quota_bytes);
+    response.mutable_downgradeinfo()->set_enabled(cluster.downgrade.enabled);
+    response.mutable_downgradeinfo()->set_targetversion(cluster.downgrade.target_version);
+    std::string out;
+    AppendHeader(info, frontend_.store().current_revision(), out);
+    out += response.SerializeAsString();
+    Reply(std::move(out));
+  }
+};
+
+// A call whose work runs on another loop and whose answer comes back to this one, unless the call is gone by then.
+class RemoteCall : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  // What another loop holds on to; answers only while the call lives.
+  template <typename Result>
+  absl::AnyInvocable<void(Result)> BackHere(absl::AnyInvocable<void(Result)> handle) {
+    alive_ = std::make_shared<bool>(true);
+    auto shared = std::make_shared<absl::AnyInvocable<void(Result)>>(std::move(handle));
+    return [loop = &frontend_.loop(), alive = std::weak_ptr<bool>(alive_), shared](Result result) {
+      loop->Post([alive, shared, result = std::move(result)]() mutable {
+        if (alive.lock() != nullptr) (*shared)(std::move(result));
+      });
+    };
+  }
+
+ private:
+  std::shared_ptr<bool> alive_;
+};
+
+class DefragmentCall final : public RemoteCall {
+ public:
+  using RemoteCall::RemoteCall;
+
+ protected:
+  void Handle(std::string_view) override {
+    auto done = BackHere<Status>([this](Status status) { status.ok() ? Reply("") : Fail(status); });
+    server::Node& node = context_.node();
+    node.apply_executor().Post([&node, done = std::move(done)]() mutable {
+      node.apply_loop().Defragment(std::move(done));
+    });
+  }
+};
+
+class HashCall final : public RemoteCall {
+ public:
+  using RemoteCall::RemoteCall;
+
+ protected:
+  void Handle(std::string_view) override {
+    auto done = BackHere<StatusOr<uint32_t>>([this](StatusOr<uint32_t> hash) {
+      if (!hash.ok()) return Fail(hash.status());
+      etcdserverpb::HashResponse response;
+      response.set_hash(*hash);
+      std::string out;
+      AppendHeader(frontend_.info(), frontend_.store().current_revision(), out);
+      out += response.SerializeAsString();
+      Reply(std::move(out));
+    });
+    server::Node& node = context_.node();
+    node.storage_loop().Post([&node, done = std::move(done)]() mutable {
+      EpochDomain::Guard guard(node.storage_slot());
+      done(mvcc::HashWholeTree(node.tree().Current(), /*skip_volatile=*/true));
+    });
+  }
+};
+
+class HashKvCall final : public RemoteCall {
+ public:
+  using RemoteCall::RemoteCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::HashKVRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    using Result = StatusOr<mvcc::HashResult>;
+    auto done = BackHere<Result>([this](Result hash) {
+      if (!hash.ok()) return Fail(hash.status());
+      etcdserverpb::HashKVResponse response;
+      response.set_hash(hash->hash);
+      response.set_compact_revision(hash->compact_revision);
+      response.set_hash_revision(hash->hash_revision);
+      std::string out;
+      AppendHeader(frontend_.info(), hash->current_revision, out);
+      out += response.SerializeAsString();
+      Reply(std::move(out));
+    });
+    server::Node& node = context_.node();
+    node.storage_loop().Post([&node, revision = request.revision(), done = std::move(done)]() mutable {
+      EpochDomain::Guard guard(node.storage_slot());
+      done(node.store().HashByRevision(revision, btree::OnMiss::kLoad));
+    });
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<rpc::CallHandler> NewAlarmCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<AlarmCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewStatusCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<StatusCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewDefragmentCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<DefragmentCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewHashCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<HashCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewHashKvCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<HashKvCall>(context, call);
+}
+
+}  // namespace quoin::api

@@ -1,0 +1,72 @@
+#include "api/services.h"
+
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "api/cluster_service.h"
+#include "api/health_service.h"
+#include "api/kv_service.h"
+#include "api/maintenance_service.h"
+#include "base/string_hash.h"
+
+namespace quoin::api {
+namespace {
+
+using rpc::CallKind;
+using NewCall = std::unique_ptr<rpc::CallHandler> (*)(const Context&, rpc::ServerCall&);
+
+struct Row {
+  const char* path;
+  CallKind kind;
+  NewCall start;
+};
+
+constexpr Row kMethods[] = {
+    {"/etcdserverpb.KV/Range", CallKind::kUnary, NewRangeCall},
+    {"/etcdserverpb.KV/RangeStream", CallKind::kServerStream, NewRangeStreamCall},
+    {"/etcdserverpb.KV/Put", CallKind::kUnary, NewPutCall},
+    {"/etcdserverpb.KV/DeleteRange", CallKind::kUnary, NewDeleteRangeCall},
+    {"/etcdserverpb.KV/Txn", CallKind::kUnary, NewTxnCall},
+    {"/etcdserverpb.KV/Compact", CallKind::kUnary, NewCompactCall},
+    {"/etcdserverpb.Maintenance/Alarm", CallKind::kUnary, NewAlarmCall},
+    {"/etcdserverpb.Maintenance/Status", CallKind::kUnary, NewStatusCall},
+    {"/etcdserverpb.Maintenance/Defragment", CallKind::kUnary, NewDefragmentCall},
+    {"/etcdserverpb.Maintenance/Hash", CallKind::kUnary, NewHashCall},
+    {"/etcdserverpb.Maintenance/HashKV", CallKind::kUnary, NewHashKvCall},
+    {"/etcdserverpb.Maintenance/Snapshot", CallKind::kServerStream, NewSnapshotCall},
+    {"/etcdserverpb.Cluster/MemberList", CallKind::kUnary, NewMemberListCall},
+    {"/grpc.health.v1.Health/Check", CallKind::kUnary, NewHealthCheckCall},
+    {"/grpc.health.v1.Health/List", CallKind::kUnary, NewHealthListCall},
+    {"/grpc.health.v1.Health/Watch", CallKind::kServerStream, NewHealthWatchCall},
+};
+
+class Dispatcher final : public rpc::GrpcDispatcher {
+ public:
+  explicit Dispatcher(const Context& context) {
+    for (const Row& row : kMethods) {
+      methods_.emplace(row.path, rpc::Method{row.kind, [&context, start = row.start](rpc::ServerCall& call) {
+                                               return start(context, call);
+                                             }});
+      std::string_view path(row.path);
+      services_.emplace(path.substr(1, path.rfind('/') - 1));
+    }
+  }
+  rpc::Method* Find(std::string_view path) override {
+    auto method = methods_.find(path);
+    return method == methods_.end() ? nullptr : &method->second;
+  }
+  bool HasService(std::string_view service) const override { return services_.contains(service); }
+
+ private:
+  absl::flat_hash_map<std::string, rpc::Method, StringHash, StringEqual> methods_;  // looked up only
+  absl::flat_hash_set<std::string, StringHash, StringEqual> services_;
+};
+
+}  // namespace
+
+std::unique_ptr<rpc::GrpcDispatcher> NewDispatcher(const Context& context) {
+  return std::make_unique<Dispatcher>(context);
+}
+
+}  // namespace quoin::api

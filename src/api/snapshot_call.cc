@@ -1,0 +1,130 @@
+// Maintenance.Snapshot: the data file as one frozen moment, streamed at the client's pace.
+
+#include <openssl/evp.h>
+
+#include "api/maintenance_service.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "proto/rpc.pb.h"
+
+namespace quoin::api {
+namespace {
+
+constexpr size_t kReadBytes = 8 * limits::kSnapshotChunkBytes;  // one trip to storage
+
+// SHA-256 of what has been sent so far.
+class Digest {
+ public:
+  Digest() : context_(EVP_MD_CTX_new()) { CHECK_EQ(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr), 1); }
+  ~Digest() { EVP_MD_CTX_free(context_); }
+  void Update(std::string_view data) { CHECK_EQ(EVP_DigestUpdate(context_, data.data(), data.size()), 1); }
+  std::string Final() {
+    std::string out(32, '\0');
+    unsigned int size = 0;
+    CHECK_EQ(EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(out.data()), &size), 1);
+    CHECK_EQ(size, out.size());
+    return out;
+  }
+
+ private:
+  EVP_MD_CTX* context_;
+};
+
+// The frozen image; whoever drops the last reference, on whatever loop, gives it back to the apply loop.
+struct FrozenImage {
+  FrozenImage(server::Node& n, std::unique_ptr<btree::Image> i) : node(n), image(std::move(i)) {}
+  ~FrozenImage() {
+    node.apply_executor().Post([&node = node, image = std::move(image)]() mutable {
+      node.apply_loop().Thaw(std::move(image));
+    });
+  }
+  server::Node& node;
+  std::unique_ptr<btree::Image> image;
+};
+
+class SnapshotCall final : public rpc::CallHandler {
+ public:
+  SnapshotCall(const Context& context, rpc::ServerCall& call)
+      : node_(context.node()), frontend_(context.FrontendOf(call.executor())), call_(call),
+        alive_(std::make_shared<bool>(true)) {}
+
+  void OnMessage(std::string_view) override {
+    Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
+    if (!admitted.ok()) return call_.Finish(admitted);
+    node_.apply_executor().Post([&node = node_, this, loop = &frontend_.loop(), alive = Alive()] {
+      node.apply_loop().Freeze([&node, this, loop, alive](std::unique_ptr<btree::Image> image) {
+        auto frozen = std::make_shared<FrozenImage>(node, std::move(image));
+        loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
+          if (alive.lock() != nullptr) Begin(std::move(frozen));
+        });
+      });
+    });
+  }
+  void OnDrained() override { ReadNext(); }
+  void OnCancel(const Status&) override {}
+
+ private:
+  std::weak_ptr<bool> Alive() const { return alive_; }
+
+  void Begin(std::shared_ptr<FrozenImage> frozen) {
+    frozen_ = std::move(frozen);
+    ReadNext();
+  }
+
+  void ReadNext() {
+    if (frozen_ == nullptr || reading_ || call_.unsent_bytes() > limits::kCallUnsentBytesMax) return;
+    const uint64_t size = frozen_->image->size_bytes();
+    if (offset_ == size) return End();
+    reading_ = true;
+    const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size - offset_));
+    node_.storage_loop().Post([this, frozen = frozen_, offset = offset_, n, loop = &frontend_.loop(), alive = Alive()] {
+      StatusOr<std::string> bytes = frozen->image->ReadRaw(offset, n);
+      loop->Post([this, alive, frozen, bytes = std::move(bytes)]() mutable {
+        if (alive.lock() != nullptr) SendBytes(std::move(bytes));
+      });
+    });
+  }
+
+  void SendBytes(StatusOr<std::string> bytes) {
+    reading_ = false;
+    if (!bytes.ok()) return call_.Finish(bytes.status());
+    const uint64_t size = frozen_->image->size_bytes();
+    digest_.Update(*bytes);
+    for (size_t at = 0; at < bytes->size(); at += limits::kSnapshotChunkBytes) {
+      std::string_view blob = std::string_view(*bytes).substr(at, limits::kSnapshotChunkBytes);
+      offset_ += blob.size();
+      SendBlob(size - offset_, blob);
+    }
+    ReadNext();
+  }
+
+  void SendBlob(uint64_t remaining, std::string_view blob) {
+    etcdserverpb::SnapshotResponse response;
+    response.set_remaining_bytes(remaining);
+    response.set_blob(blob.data(), blob.size());
+    response.set_version(frontend_.cluster()->storage_version);
+    call_.Send(response.SerializeAsString());
+  }
+
+  void End() {
+    SendBlob(0, digest_.Final());
+    call_.Finish(OkStatus());
+  }
+
+  server::Node& node_;
+  server::Frontend& frontend_;
+  rpc::ServerCall& call_;
+  std::shared_ptr<bool> alive_;  // ends with the call
+  std::shared_ptr<FrozenImage> frozen_;
+  uint64_t offset_ = 0;
+  bool reading_ = false;
+  Digest digest_;
+};
+
+}  // namespace
+
+std::unique_ptr<rpc::CallHandler> NewSnapshotCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<SnapshotCall>(context, call);
+}
+
+}  // namespace quoin::api
