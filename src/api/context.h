@@ -3,11 +3,13 @@
 // Thread: per call, the I/O loop of the call.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/process_stats.h"
 #include "base/status.h"
 #include "rpc/server.h"
 #include "server/node.h"
@@ -17,15 +19,19 @@ namespace quoin::api {
 // The member behind the services. One for the whole server; immutable after construction.
 class Context {
  public:
-  Context(server::Node& node, std::vector<env::Executor*> io_loops) : node_(node), io_loops_(std::move(io_loops)) {}
+  using ReadStats = std::function<ProcessStats()>;  // any thread
+  Context(server::Node& node, std::vector<env::Executor*> io_loops, ReadStats read_process_stats)
+      : node_(node), io_loops_(std::move(io_loops)), read_process_stats_(std::move(read_process_stats)) {}
 
   server::Node& node() const { return node_; }
+  ProcessStats ReadProcessStats() const { return read_process_stats_(); }
   // The frontend of the loop that a call runs on.
   server::Frontend& FrontendOf(const env::Executor& loop) const;
 
  private:
   server::Node& node_;
   const std::vector<env::Executor*> io_loops_;
+  const ReadStats read_process_stats_;
 };
 
 // ResponseHeader as field 1. `revision` 0 = left out (Cluster.* answers).

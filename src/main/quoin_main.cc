@@ -1,0 +1,168 @@
+// quoin: the server. Reads the configuration, wires the rooms together, waits for a signal, stops in order.
+
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/context.h"
+#include "api/http_pages.h"
+#include "api/services.h"
+#include "config/config.h"
+#include "config/initial_cluster.h"
+#include "env/posix/posix_env.h"
+#include "logging/json_logger.h"
+#include "main/node_config.h"
+#include "main/process.h"
+#include "rpc/server.h"
+#include "server/node.h"
+
+namespace quoin::main {
+namespace {
+
+constexpr env::Duration kDrainGrace = std::chrono::seconds(2);
+
+// One running server: everything between "configured" and "stopped". Owned by main(); its calls run on the main loop.
+class Quoin {
+ public:
+  Quoin(env::Env& env, const config::Config& config, Logger& log)
+      : env_(env), config_(config), log_(log), main_loop_(env.NewExecutor("main")) {}
+
+  // False after a line in the log said why.
+  bool Start() {
+    StatusOr<server::NodeConfig> node_config = ToNodeConfig(config_);
+    if (!node_config.ok()) return Fail(node_config.status());
+    if (Status status = TryListen(); !status.ok()) return Fail(status);
+    for (uint64_t i = 0; i < config_.io_threads; ++i) {
+      io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
+      io_loops_.push_back(io_executors_.back().get());
+    }
+    StatusOr<std::unique_ptr<server::Node>> node =
+        server::Node::Start(env_, *node_config, io_loops_, *main_loop_, [this] { Serve(); }, log_);
+    if (!node.ok()) return Fail(node.status());
+    node_ = *std::move(node);
+    return true;
+  }
+
+  // Blocks until everything is down.
+  void Stop() {
+    Latch stopped;
+    main_loop_->Post([this, &stopped] {
+      if (server_ == nullptr) return StopNode(stopped);
+      server_->Drain(kDrainGrace, [this, &stopped] { main_loop_->Post([this, &stopped] { StopNode(stopped); }); });
+    });
+    stopped.Wait();
+    server_.reset();
+    io_executors_.clear();
+    node_.reset();
+  }
+
+ private:
+  bool Fail(const Status& status) {
+    log_.Error("discovery failed", {{"error", std::string(status.message())}});
+    return false;
+  }
+
+  // A taken port is told before anything is written.
+  Status TryListen() {
+    for (const config::Url& url : config_.listen_client_urls) {
+      RETURN_IF_ERROR(
+          env_.network().Listen(url.address(), {main_loop_.get()}, ListenOptions(), [](auto, auto&) {}).status());
+    }
+    return OkStatus();
+  }
+
+  env::ListenOptions ListenOptions() const { return {config_.socket_reuse_port, config_.socket_reuse_address}; }
+
+  // Main loop: the member is ready, clients may come.
+  void Serve() {
+    context_ = std::make_unique<api::Context>(*node_, io_loops_, [] { return ReadProcessStats(); });
+    dispatcher_ = api::NewDispatcher(*context_);
+    pages_ = api::NewHttpPages(*context_, log_);
+    rpc::ServerOptions options;
+    options.receive_message_bytes_max = config_.max_request_bytes + limits::kGrpcOverheadBytes;
+    options.concurrent_streams_max = config_.max_concurrent_streams;
+    options.keepalive_min_time = config_.grpc_keepalive_min_time;
+    options.keepalive_interval = config_.grpc_keepalive_interval;
+    options.keepalive_timeout = config_.grpc_keepalive_timeout;
+    server_ = rpc::Server::New(env_, io_loops_, options, dispatcher_.get(), pages_.get(), log_);
+    for (const config::Url& url : config_.listen_client_urls) {
+      Status status = server_->Listen(url.address(), ListenOptions());
+      if (!status.ok()) {
+        Fail(status);
+        std::raise(SIGTERM);
+        return;
+      }
+      log_.Info("serving client traffic insecurely; this is strongly discouraged!", {{"address", url.address()}});
+    }
+    log_.Info("ready to serve client requests", {{"member-id", cluster::HexId(node_->info().member_id)},
+                                                 {"cluster-id", cluster::HexId(node_->info().cluster_id)}});
+    NotifyReady();
+  }
+
+  void StopNode(Latch& stopped) {
+    node_->Stop(*main_loop_, [&stopped] { stopped.Open(); });
+  }
+
+  env::Env& env_;
+  const config::Config& config_;
+  Logger& log_;
+  std::unique_ptr<env::Executor> main_loop_;
+  std::vector<std::unique_ptr<env::Executor>> io_executors_;
+  std::vector<env::Executor*> io_loops_;
+  std::unique_ptr<server::Node> node_;
+  std::unique_ptr<api::Context> context_;
+  std::unique_ptr<rpc::GrpcDispatcher> dispatcher_;
+  std::unique_ptr<rpc::HttpHandler> pages_;
+  std::unique_ptr<rpc::Server> server_;
+};
+
+LogLevel LevelOf(const config::Config& config) { return config.logging.level; }
+
+void WriteNotices(const std::vector<config::Notice>& notices, Logger& log) {
+  for (const config::Notice& notice : notices) {
+    if (log.Enabled(notice.level)) {
+      log.Write(notice.level, std::source_location::current(), notice.message, notice.fields.data(),
+                notice.fields.size());
+    }
+  }
+}
+
+int Run(int argc, char** argv, const char* const* environment) {
+  BlockStopSignals();  // before any thread exists: all inherit it, and only WaitForStopSignal takes them
+  std::unique_ptr<env::Env> env = env::NewPosixEnv();
+  config::Loaded loaded = config::Load(std::vector<std::string>(argv, argv + argc),
+                                       config::EnvironmentFromBlock(environment), env->files().blocking());
+  std::fputs(loaded.out.c_str(), stdout);
+  std::fputs(loaded.err.c_str(), stderr);
+  const config::Logging& logging = loaded.config.logging;
+  auto log = logging::JsonLogger::Open(
+      logging.outputs, logging.format == config::LogFormat::kJson ? logging::Format::kJson : logging::Format::kConsole,
+      LevelOf(loaded.config), env->clock());
+  if (!log.ok()) {
+    std::fprintf(stderr, "quoin: %s\n", std::string(log.status().message()).c_str());
+    return 1;
+  }
+  WriteNotices(loaded.notices, **log);
+  if (loaded.exit_code) return *loaded.exit_code;
+
+  (*log)->Info("Initialize and start etcd server",
+               {{"data-dir", loaded.config.data_dir}, {"server-version", server::kServerVersion},
+                {"quoin-version", std::string(config::kQuoinVersion)}});
+  int signal = 0;
+  {
+    Quoin quoin(*env, loaded.config, **log);
+    if (!quoin.Start()) return 1;
+    signal = WaitForStopSignal();
+    (*log)->Info("received signal; shutting down", {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
+    quoin.Stop();
+    (*log)->Info("closed etcd server", {{"name", loaded.config.name}, {"data-dir", loaded.config.data_dir}});
+  }
+  return DieBySignal(signal);
+}
+
+}  // namespace
+}  // namespace quoin::main
+
+int main(int argc, char** argv, char** environment) { return quoin::main::Run(argc, argv, environment); }
