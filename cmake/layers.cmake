@@ -4,7 +4,8 @@
 #
 # File names decide:  foo.cc → library;  foo_test.cc → tests;  foo_fuzz.cc → fuzz target;  foo_bench.cc → benchmark;
 #                     foo_main.cc → program named foo (binary names: see QUOIN_PROGRAMS below);
-#                     testing/*.cc → library <folder>_testing, linked by tests only.
+#                     testing/*.cc → library <folder>_testing, linked by tests only;
+#                     testing/foo_main.cc → program foo, linked with that library.
 
 file(STRINGS ${CMAKE_SOURCE_DIR}/layers.txt layer_lines REGEX "^[a-z]")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/layers.txt)
@@ -70,8 +71,11 @@ foreach(line ${layer_lines})
   set(fuzzers)
   set(benches)
   set(testing)
+  set(testing_mains)
   foreach(f ${all})
-    if(f MATCHES "/testing/[^/]*\\.cc$" AND NOT f MATCHES "_test\\.cc$")
+    if(f MATCHES "/testing/[^/]*_main\\.cc$")
+      list(APPEND testing_mains ${f})
+    elseif(f MATCHES "/testing/[^/]*\\.cc$" AND NOT f MATCHES "_test\\.cc$")
       list(APPEND testing ${f})
     elseif(f MATCHES "_test\\.cc$")
       list(APPEND tests ${f})
@@ -138,6 +142,12 @@ foreach(line ${layer_lines})
     string(REGEX REPLACE "_main$" "" n ${n})
     add_executable(${n} ${m})
     target_link_libraries(${n} PRIVATE ${lib})
+  endforeach()
+  foreach(m ${testing_mains})
+    get_filename_component(n ${m} NAME_WE)
+    string(REGEX REPLACE "_main$" "" n ${n})
+    add_executable(${n} ${m})
+    target_link_libraries(${n} PRIVATE ${test_libs})
   endforeach()
   if(QUOIN_FUZZ)
     foreach(f ${fuzzers})
