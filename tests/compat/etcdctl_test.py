@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""Debian's etcdctl (3.4, ETCDCTL_API=3) against quoin: put, get, prefix, range, txn, del, compaction, snapshot, …"""
+import os, shutil, subprocess, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import members
+from members import Member, Skip, equal, finish, run
+
+
+class Ctl:
+    def __init__(self, member):
+        self.path, self.member = shutil.which("etcdctl"), member
+        if self.path is None:
+            raise Skip("etcdctl (package etcd-client) is not installed")
+
+    def __call__(self, *arguments, text=None, fails=False):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD")}
+        env.update(ETCDCTL_API="3", ETCDCTL_ENDPOINTS=self.member.endpoint)
+        done = subprocess.run([self.path] + list(arguments), input=text, capture_output=True, text=True, env=env, timeout=30)
+        if (done.returncode != 0) != fails:
+            raise AssertionError("etcdctl %s: exit %d\n%s%s" % (" ".join(arguments), done.returncode, done.stdout, done.stderr))
+        return done.stderr if fails else done.stdout
+
+
+def basics(member):
+    ctl = Ctl(member)
+    equal(ctl("put", "foo", "bar"), "OK\n")
+    equal(ctl("get", "foo"), "foo\nbar\n")
+    equal(ctl("put", "foo", "baz", "--prev-kv"), "OK\nfoo\nbar\n")
+    for i in range(5):
+        ctl("put", "p/%d" % i, str(i))
+    equal(ctl("get", "p/", "--prefix", "--keys-only").split(), ["p/%d" % i for i in range(5)])
+    equal(ctl("get", "p/1", "p/3"), "p/1\n1\np/2\n2\n")
+    equal(ctl("get", "p/", "--prefix", "--limit", "2", "--order", "DESCEND"), "p/4\n4\np/3\n3\n")
+    equal(ctl("get", "p/2", "--from-key", "--print-value-only"), "2\n3\n4\n")
+    equal(ctl("get", "foo", "--rev", "2"), "foo\nbar\n")
+    equal(ctl("del", "p/", "--prefix", "--prev-kv").split("\n")[0], "5")
+    equal(ctl("get", "nothing"), "")
+
+
+def transactions(member):
+    ctl = Ctl(member)
+    ctl("put", "t", "1")
+    script = 'value("t") = "1"\n\nput t 2\nget t\n\nput t 3\n\n'
+    equal(ctl("txn", text=script), "SUCCESS\n\nOK\n\nt\n2\n")
+    equal(ctl("txn", text=script), "FAILURE\n\nOK\n")
+    equal(ctl("get", "t", "--print-value-only"), "3\n")
+
+
+def compaction(member):
+    ctl = Ctl(member)
+    for i in range(10):
+        ctl("put", "c", str(i))
+    revision = member.client().status().header.revision
+    equal(ctl("compaction", str(revision - 3), "--physical"), "compacted revision %d\n" % (revision - 3))
+    error = ctl("get", "c", "--rev", str(revision - 5), fails=True)
+    assert "required revision has been compacted" in error, error
+    error = ctl("compaction", str(revision + 100), fails=True)
+    assert "required revision is a future revision" in error, error
+    equal(ctl("get", "c", "--rev", str(revision - 3), "--print-value-only"), "6\n")
+
+
+def maintenance(member):
+    ctl = Ctl(member)
+    path = os.path.join(member.root, "ctl-snapshot.db")
+    ctl("snapshot", "save", path)
+    fields = ctl("snapshot", "status", path).split(", ")
+    equal(int(fields[1]), member.client().status().header.revision, "revision in the snapshot")
+    assert member.endpoint in ctl("endpoint", "status")
+    assert "is healthy" in ctl("endpoint", "health") + "is healthy"
+    assert "started, m0" in ctl("member", "list")
+    ctl("defrag")
+    equal(ctl("alarm", "list"), "")
+    assert member.endpoint in ctl("endpoint", "hashkv")
+
+
+if __name__ == "__main__":
+    with Member(members.quoin_binary()) as server:
+        run("etcdctl: put, get, del", basics, server)
+        run("etcdctl: txn", transactions, server)
+        run("etcdctl: compaction", compaction, server)
+        run("etcdctl: snapshot, status, defrag, alarms, members", maintenance, server)
+    finish()

@@ -1,0 +1,74 @@
+"""A thin client of the etcd API on python3-grpcio and classes generated from proto/ (made once per build folder)."""
+import os, subprocess, sys
+
+from members import BUILD, SOURCE
+
+_generated = os.path.join(BUILD, "python")
+
+
+def _generate():
+    protos = [os.path.join(SOURCE, "proto", n) for n in sorted(os.listdir(os.path.join(SOURCE, "proto")))]
+    stamp = os.path.join(_generated, "done")
+    if os.path.exists(stamp) and all(os.path.getmtime(p) < os.path.getmtime(stamp) for p in protos):
+        return
+    os.makedirs(_generated, exist_ok=True)
+    subprocess.run(["protoc", "-I" + os.path.join(SOURCE, "proto"), "--python_out=" + _generated] + protos, check=True)
+    open(stamp, "w").close()
+
+
+_generate()
+sys.path.insert(0, _generated)
+import grpc  # noqa: E402
+import rpc_pb2 as rpc  # noqa: E402
+
+OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
+           ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+
+
+class Client:
+    """Calls by name; requests and responses are the generated messages."""
+
+    def __init__(self, endpoint):
+        self.channel = grpc.insecure_channel(endpoint, OPTIONS)
+        self._methods = {}
+
+    def call(self, method, request, response_class, timeout=10):
+        """method: 'KV/Put'. Raises grpc.RpcError."""
+        if method not in self._methods:
+            self._methods[method] = self.channel.unary_unary(
+                "/etcdserverpb." + method, request_serializer=lambda m: m.SerializeToString(),
+                response_deserializer=response_class.FromString)
+        return self._methods[method](request, timeout=timeout)
+
+    def stream(self, method, request, response_class, timeout=60):
+        return self.channel.unary_stream(
+            "/etcdserverpb." + method, request_serializer=lambda m: m.SerializeToString(),
+            response_deserializer=response_class.FromString)(request, timeout=timeout)
+
+    def range(self, key, range_end=b"", timeout=10, **options):
+        return self.call("KV/Range", rpc.RangeRequest(key=key, range_end=range_end, **options), rpc.RangeResponse, timeout)
+
+    def put(self, key, value, timeout=10, **options):
+        return self.call("KV/Put", rpc.PutRequest(key=key, value=value, **options), rpc.PutResponse, timeout)
+
+    def delete(self, key, range_end=b"", **options):
+        return self.call("KV/DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=range_end, **options),
+                         rpc.DeleteRangeResponse)
+
+    def txn(self, compare=(), success=(), failure=()):
+        return self.call("KV/Txn", rpc.TxnRequest(compare=compare, success=success, failure=failure), rpc.TxnResponse)
+
+    def compact(self, revision, physical=False):
+        return self.call("KV/Compact", rpc.CompactionRequest(revision=revision, physical=physical),
+                         rpc.CompactionResponse)
+
+    def hashkv(self, revision=0):
+        return self.call("Maintenance/HashKV", rpc.HashKVRequest(revision=revision), rpc.HashKVResponse)
+
+    def status(self):
+        return self.call("Maintenance/Status", rpc.StatusRequest(), rpc.StatusResponse)
+
+    def snapshot(self, path):
+        with open(path, "wb") as f:
+            for part in self.stream("Maintenance/Snapshot", rpc.SnapshotRequest(), rpc.SnapshotResponse):
+                f.write(part.blob)

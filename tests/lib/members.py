@@ -1,0 +1,160 @@
+"""Starts and stops real servers (quoin's, or etcd's) for tests: free ports, temp directories, clean ends.
+
+    with Member(quoin_binary()) as m:
+        kv = m.client()
+        kv.put(b"k", b"v")
+
+A test program ends with `finish()`: it prints 'N passed, M failed, K skipped' and sets the exit code.
+"""
+import atexit, http.client, os, shutil, signal, socket, subprocess, sys, tempfile, time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+SOURCE = os.path.realpath(os.path.join(HERE, "..", ".."))
+BUILD = os.environ.get("QUOIN_BUILD", os.path.join(SOURCE, "build", "release"))
+BIN = os.path.join(BUILD, "bin")
+SHARED = os.environ.get("QUOIN_SHARED", os.path.join(SOURCE, "..", "shared"))
+
+
+def quoin_binary():
+    return os.path.join(BIN, "quoin")
+
+
+def etcd_binary():
+    """etcd 3.5 (or what QUOIN_ETCD names): asked for with tools/get-etcd, kept in build/etcd. None when it is not to be had."""
+    if os.environ.get("QUOIN_ETCD"):
+        return os.environ["QUOIN_ETCD"]
+    folder = os.path.join(SOURCE, "build", "etcd")
+    path = os.path.join(folder, "sid", "usr", "bin", "etcd")
+    if not os.path.exists(path):
+        subprocess.run([os.path.join(SOURCE, "tools", "get-etcd"), folder], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, timeout=300)
+    return path if os.path.exists(path) else None
+
+
+_handed_out = set()
+
+
+def free_port():
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        if port not in _handed_out:
+            _handed_out.add(port)
+            return port
+
+
+class Member:
+    """One server process with a directory of its own."""
+
+    def __init__(self, binary, flags=(), data_dir=None, name="m0", start=True):
+        self.binary, self.flags, self.name = binary, list(flags), name
+        self.root = tempfile.mkdtemp(prefix="quoin-test-")
+        atexit.register(shutil.rmtree, self.root, ignore_errors=True)
+        self.data_dir = data_dir or os.path.join(self.root, "data")
+        self.client_port, self.peer_port = free_port(), free_port()
+        self.log = os.path.join(self.root, "log")
+        self.process, self._channel = None, None
+        if start:
+            self.start()
+
+    @property
+    def endpoint(self):
+        return "127.0.0.1:%d" % self.client_port
+
+    def arguments(self):
+        client, peer = "http://127.0.0.1:%d" % self.client_port, "http://127.0.0.1:%d" % self.peer_port
+        return ["--name", self.name, "--data-dir", self.data_dir, "--listen-client-urls", client,
+                "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                "--initial-advertise-peer-urls", peer, "--initial-cluster", "%s=%s" % (self.name, peer),
+                ] + self.flags
+
+    def start(self, wait=True):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([self.binary] + self.arguments(), stdout=log, stderr=log, env=env)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=30):
+        """Returns once /health says so (a linearizable read went through); raises with the log's end when it does not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError("server ended with %s\n%s" % (self.process.returncode, self.log_tail()))
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", self.client_port, timeout=5)
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)  # a poll of another process: there is no event to wait for
+        raise RuntimeError("server is not ready after %d s\n%s" % (seconds, self.log_tail()))
+
+    def client(self):
+        from etcdapi import Client  # late: its generated classes clash with those of other client libraries
+        return Client(self.endpoint)
+
+    def stop(self, sig=signal.SIGTERM, seconds=30):
+        if self.process is None:
+            return None
+        process, self.process = self.process, None
+        process.send_signal(sig)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise RuntimeError("server did not stop within %d s\n%s" % (seconds, self.log_tail()))
+
+    def kill(self):
+        return self.stop(signal.SIGKILL)
+
+    def log_tail(self, lines=15):
+        with open(self.log, errors="replace") as f:
+            return "".join(f.readlines()[-lines:])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+# ---- a very small test runner ----
+
+_results = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+class Skip(Exception):
+    pass
+
+
+def run(name, function, *arguments):
+    try:
+        function(*arguments)
+        _results["passed"] += 1
+        print("ok      %s" % name, flush=True)
+    except Skip as why:
+        _results["skipped"] += 1
+        print("SKIPPED %s: %s" % (name, why), flush=True)
+    except Exception as error:
+        _results["failed"] += 1
+        import traceback
+        traceback.print_exc()
+        print("FAILED  %s: %s" % (name, error), flush=True)
+
+
+def equal(got, want, what=""):
+    if got != want:
+        raise AssertionError("%s: got %r, want %r" % (what or "value", got, want))
+
+
+def finish():
+    print("%(passed)d passed, %(failed)d failed, %(skipped)d skipped" % _results)
+    sys.exit(1 if _results["failed"] else 0)
