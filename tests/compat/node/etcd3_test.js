@@ -1,0 +1,60 @@
+// The npm package etcd3 against quoin: put, get, prefix, range, transactions, delete. Prints one line per case; exit 1 on failure.
+'use strict';
+const assert = require('assert');
+const { Etcd3 } = require('etcd3');
+
+const client = new Etcd3({ hosts: process.argv[2] });
+
+const cases = {
+  'put, get, delete': async () => {
+    await client.put('foo').value('bar');
+    assert.strictEqual(await client.get('foo').string(), 'bar');
+    await client.put('foo').value('baz');
+    const answer = await client.get('foo').exec();
+    assert.strictEqual(answer.kvs[0].version, '2');
+    assert.strictEqual((await client.delete().key('foo').exec()).deleted, '1');
+    assert.strictEqual(await client.get('foo').string(), null);
+  },
+  'prefix and range': async () => {
+    for (let i = 0; i < 10; ++i) await client.put('p/' + i).value(i);
+    assert.strictEqual(Object.keys(await client.getAll().prefix('p/').strings()).length, 10);
+    assert.deepStrictEqual(await client.getAll().prefix('p/').sort('Key', 'Descend').limit(2).keys(), ['p/9', 'p/8']);
+    assert.strictEqual(await client.getAll().prefix('p/').count(), 10);
+    await client.delete().prefix('p/');
+    assert.strictEqual(await client.getAll().prefix('p/').count(), 0);
+  },
+  'transactions': async () => {
+    await client.put('t').value('1');
+    const swap = () => client.if('t', 'Value', '==', '1').then(client.put('t').value('2')).else(client.get('t')).commit();
+    assert.strictEqual((await swap()).succeeded, true);
+    const second = await swap();
+    assert.strictEqual(second.succeeded, false);
+    assert.strictEqual(second.responses[0].response_range.kvs[0].value.toString(), '2');
+  },
+  'software transactional memory': async () => {
+    await client.put('n').value('1');
+    await client.stm().transact(async (tx) => {
+      const value = await tx.get('n').number();
+      await tx.put('n').value(value + 41);
+    });
+    assert.strictEqual(await client.get('n').number(), 42);
+  },
+  'errors keep their text': async () => {
+    await assert.rejects(client.put('').value('x').exec(), /key is not provided/);
+  },
+};
+
+(async () => {
+  let failed = 0;
+  for (const [name, run] of Object.entries(cases)) {
+    try {
+      await run();
+      console.log('ok      npm etcd3: ' + name);
+    } catch (error) {
+      ++failed;
+      console.log('FAILED  npm etcd3: ' + name + ': ' + error.stack);
+    }
+  }
+  client.close();
+  process.exit(failed ? 1 : 0);
+})();
