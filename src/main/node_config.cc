@@ -13,7 +13,7 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.advertise_client_urls = config::UrlTexts(config.advertise_client_urls);
   ASSIGN_OR_RETURN(config::InitialCluster initial_cluster, config::ParseInitialCluster(config.initial_cluster));
   for (const auto& [name, urls] : initial_cluster) out.initial_cluster[name] = config::UrlTexts(urls);
-  RETURN_IF_ERROR(config::CheckBootstrap(config, initial_cluster));
+  out.initial_cluster_problem = config::CheckBootstrap(config, initial_cluster);
   out.initial_cluster_token = config.initial_cluster_token;
   out.heartbeat_interval = std::chrono::milliseconds(config.heartbeat_interval_ms);
   out.election_timeout = std::chrono::milliseconds(config.election_timeout_ms);
@@ -23,7 +23,7 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.wals_max = config.max_wals;
   out.snapshots_max = config.max_snapshots;
   out.fsync = !config.unsafe_no_fsync;
-  out.quota_bytes = config.quota_backend_bytes;
+  out.quota_bytes = config.quota_backend_bytes == 0 ? -1 : config.quota_backend_bytes;
   out.request_bytes_max = config.max_request_bytes;
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);

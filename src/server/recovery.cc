@@ -24,6 +24,7 @@ struct Bootstrap {
 };
 
 StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
+  RETURN_IF_ERROR(config.initial_cluster_problem);
   std::map<uint64_t, cluster::Member> members;
   std::vector<uint64_t> ids;
   uint64_t self = 0;

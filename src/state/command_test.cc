@@ -1,0 +1,112 @@
+#include "state/command.h"
+
+#include <gtest/gtest.h>
+
+#include "base/wire.h"
+#include "proto/raft_internal.pb.h"
+#include "state/v2_request.h"
+
+namespace quoin::state {
+namespace {
+
+TEST(Command, EncodesAsGeneratedClassesRead) {
+  etcdserverpb::PutRequest put;
+  put.set_key("k");
+  put.set_value(std::string(300, 'v'));
+  SharedBytes entry = EncodeCommand(0x1234'0000'0000'0001, Operation::kPut, put.SerializeAsString());
+  EXPECT_EQ(entry.size(),
+            EncodedCommandSize(0x1234'0000'0000'0001, Operation::kPut, put.SerializeAsString().size()));
+  etcdserverpb::InternalRaftRequest request;
+  ASSERT_TRUE(request.ParseFromArray(entry.data(), static_cast<int>(entry.size())));
+  EXPECT_EQ(request.header().id(), 0x1234'0000'0000'0001u);
+  EXPECT_EQ(request.put().value().size(), 300u);
+  EXPECT_EQ(request.SerializeAsString(), entry.view());  // the bytes that etcd itself would log
+}
+
+TEST(Command, HighNumberedOperationsFollowTheHeader) {
+  etcdserverpb::InternalRaftRequest request;
+  request.mutable_header()->set_id(7);
+  request.mutable_cluster_version_set()->set_ver("3.7.0");
+  SharedBytes entry =
+      EncodeCommand(7, Operation::kClusterVersionSet, request.cluster_version_set().SerializeAsString());
+  EXPECT_EQ(request.SerializeAsString(), entry.view());
+}
+
+TEST(Command, ParsesWhatItEncodes) {
+  StatusOr<Command> command = ParseCommand(EncodeCommand(9, Operation::kTxn, "abc"));
+  ASSERT_TRUE(command.ok());
+  EXPECT_EQ(command->request_id, 9u);
+  EXPECT_EQ(command->operation, Operation::kTxn);
+  EXPECT_EQ(command->payload, "abc");
+}
+
+TEST(Command, AnEmptyEntryIsALeadersFirst) {
+  StatusOr<Command> command = ParseCommand("");
+  ASSERT_TRUE(command.ok());
+  EXPECT_EQ(command->operation, Operation::kNone);
+}
+
+TEST(Command, RefusesWhatIsNoRequest) {
+  EXPECT_FALSE(ParseCommand("\xff\xff").ok());
+  std::string unknown;
+  wire::PutBytes(unknown, 77, "x");
+  EXPECT_FALSE(ParseCommand(unknown).ok());
+}
+
+TEST(Command, KnowsBothFormsOfV2Requests) {
+  std::string v2;
+  wire::PutUint(v2, 1, 5);
+  wire::PutBytes(v2, 2, "PUT");
+  wire::PutBytes(v2, 3, "/0/version");
+  wire::PutBytes(v2, 4, "3.5.0");
+  StatusOr<Command> bare = ParseCommand(v2);
+  ASSERT_TRUE(bare.ok());
+  EXPECT_EQ(bare->operation, Operation::kLegacy);
+  EXPECT_EQ(ParseV2Request(bare->payload)->value, "3.5.0");
+
+  std::string envelope;
+  wire::PutBytes(envelope, 2, v2);
+  StatusOr<Command> wrapped = ParseCommand(envelope);
+  ASSERT_TRUE(wrapped.ok());
+  EXPECT_EQ(wrapped->operation, Operation::kLegacy);
+  EXPECT_EQ(ParseV2Request(wrapped->payload)->path, "/0/version");
+}
+
+TEST(ParsePut, ReadsEveryField) {
+  etcdserverpb::PutRequest put;
+  put.set_key("key");
+  put.set_value("value");
+  put.set_lease(-5);
+  put.set_prev_kv(true);
+  put.set_ignore_value(true);
+  put.set_ignore_lease(true);
+  const std::string bytes = put.SerializeAsString();
+  std::optional<PutCommand> parsed = ParsePut(bytes);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->key, "key");
+  EXPECT_EQ(parsed->value, "value");
+  EXPECT_EQ(parsed->lease, -5);
+  EXPECT_TRUE(parsed->prev_kv && parsed->ignore_value && parsed->ignore_lease);
+}
+
+TEST(ParsePut, RefusesWrongWireTypes) {
+  std::string bad;
+  wire::PutUint(bad, 1, 3);  // the key as a number
+  EXPECT_FALSE(ParsePut(bad));
+  EXPECT_FALSE(ParsePut("\x0a\x05k"));
+}
+
+TEST(ParseDeep, TakesEveryLegalDepthOfTransactions) {
+  etcdserverpb::TxnRequest txn;
+  txn.add_compare()->set_key("k");
+  for (int depth = 0; depth < 127; ++depth) {
+    etcdserverpb::TxnRequest outer;
+    *outer.add_success()->mutable_request_txn() = txn;
+    txn = outer;
+  }
+  etcdserverpb::TxnRequest parsed;
+  EXPECT_TRUE(ParseDeep(txn.SerializeAsString(), parsed));
+}
+
+}  // namespace
+}  // namespace quoin::state
