@@ -1,7 +1,9 @@
-// Config: everything that flags, environment and config file say about one member, checked and resolved.
+// Config: everything that flags, environment and config file say about one member, checked and
+// resolved.
 //
-// There are Config (the result), Notice (a line for the log that does not exist yet) and Load. Nothing here makes a
-// system call: arguments and environment are handed in, the config file is read through env.
+// There are Config (the result), Notice (a line for the log that does not exist yet) and Load.
+// Nothing here makes a system call: arguments and environment are handed in, the config file is
+// read through env.
 //
 // Values are effective: where etcd writes "0 means the default", the default stands here already.
 #pragma once
@@ -117,7 +119,8 @@ struct Config {
   FeatureGates feature_gates;
 
   // Limits and storage.
-  int64_t quota_backend_bytes = limits::kQuotaBytesDefault;  // 0 = no quota (the flag's negative values)
+  int64_t quota_backend_bytes =
+      limits::kQuotaBytesDefault;  // 0 = no quota (the flag's negative values)
   Duration backend_batch_interval = std::chrono::milliseconds(100);
   int64_t backend_batch_limit = 10000;
   std::string backend_freelist_type = "map";
@@ -133,8 +136,8 @@ struct Config {
   uint64_t bootstrap_defrag_threshold_megabytes = 0;
 
   // quoin's own.
-  uint64_t cache_bytes = uint64_t{256} << 20;  // --cache-bytes: page cache
-  uint64_t io_threads = 1;                     // --io-threads: loops that serve clients
+  uint64_t cache_bytes = uint64_t{256} << 20;              // --cache-bytes: page cache
+  uint64_t io_threads = 1;                                 // --io-threads: loops that serve clients
   Duration checkpoint_interval = std::chrono::seconds(5);  // --checkpoint-interval
 
   // Clustering.
@@ -179,7 +182,6 @@ struct Config {
   bool verify_all = false;  // ETCD_VERIFY=all: check what is costly to check
 
   uint64_t election_ticks() const { return election_timeout_ms / heartbeat_interval_ms; }
-  bool peer_urls_are_default() const;
 };
 
 // A log line that arose before there was a logger.
@@ -189,8 +191,9 @@ struct Notice {
   std::vector<LogField> fields;
 };
 
-// What Load found. When `exit_code` is set, the process writes `out` and `err`, then the notices to a logger of
-// `config.logging`, and ends with that code; otherwise it writes the notices and goes on with `config`.
+// What Load found. When `exit_code` is set, the process writes `out` and `err`, then the notices to
+// a logger of `config.logging`, and ends with that code; otherwise it writes the notices and goes
+// on with `config`.
 struct Loaded {
   Config config;
   std::vector<Notice> notices;
@@ -201,9 +204,11 @@ struct Loaded {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-// Reads the command line (without the program's name), the environment and, when either names one, the config file.
-// `files` is where the config file is read from. Thread: any.
-Loaded Load(const std::vector<std::string>& arguments, const Environment& environment, env::BlockingFileSystem& files);
+// Reads the command line (the program's name first, as main() gets it), the environment and, when
+// either names one, the config file. `files` is where the config file is read from, and /proc when
+// a wildcard listen address wants the machine's own. Thread: any.
+Loaded Load(const std::vector<std::string>& arguments, const Environment& environment,
+            env::BlockingFileSystem& files);
 
 // "NAME=value" strings, as main() gets them, to an Environment.
 Environment EnvironmentFromBlock(const char* const* block);

@@ -20,8 +20,8 @@ struct FeatureGates {
   bool priority_request = false;
 };
 
-// Reads "Name=bool,…" into `gates`. AllAlpha and AllBeta set the gates of their stage that the list does not name.
-// Errors are etcd's: `unrecognized feature gate: X`, `missing bool value for X`, …
+// Reads "Name=bool,…" into `gates`. AllAlpha and AllBeta set the gates of their stage that the list
+// does not name. Errors are etcd's: `unrecognized feature gate: X`, `missing bool value for X`, …
 Status ParseFeatureGates(std::string_view list, FeatureGates& gates);
 
 struct FeatureGateInfo {

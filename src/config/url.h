@@ -15,7 +15,8 @@ namespace quoin::config {
 // Value type. `scheme` is one of http, https, unix, unixs.
 struct Url {
   std::string scheme;
-  std::string host;  // "127.0.0.1:2379", "[::1]:2379"; of a unix URL the part before the first slash, often empty
+  std::string host;  // "127.0.0.1:2379", "[::1]:2379"; of a unix URL the part before the first
+                     // slash, often empty
   std::string path;  // of a unix URL only: "/run/quoin.sock"
 
   std::string text() const;  // "http://127.0.0.1:2379": what members store and clients are told

@@ -3,9 +3,9 @@
 //   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"server/node.cc:71","msg":"…","field":"value"}
 //   2026-05-01T12:00:00.000000Z<tab>info<tab>server/node.cc:71<tab>…<tab>{"field":"value"}
 //
-// Each line is written whole by one call per output. A line below the level costs one comparison and allocates
-// nothing. The panic and fatal levels only mark a line (and add an empty "stacktrace"); ending the process is the
-// caller's.
+// Each line is written whole by one call per output. A line below the level costs one comparison
+// and allocates nothing. The panic and fatal levels only mark a line (and add an empty
+// "stacktrace"); ending the process is the caller's.
 //
 // Thread: any.
 #pragma once
@@ -30,20 +30,22 @@ class LineSink {
   virtual void Write(std::string_view line) = 0;
 };
 
-// "default", "stderr" and "systemd/journal" write to stderr, "stdout" to stdout, anything else appends to the file of
-// that path, made when missing. An error names the path.
+// "default", "stderr" and "systemd/journal" write to stderr, "stdout" to stdout, anything else
+// appends to the file of that path, made when missing. An error names the path.
 StatusOr<std::unique_ptr<LineSink>> OpenSink(const std::string& output);
 
 class JsonLogger final : public Logger {
  public:
   // Opens all `outputs`. `clock` outlives the logger.
-  static StatusOr<std::unique_ptr<JsonLogger>> Open(const std::vector<std::string>& outputs, Format format,
-                                                    LogLevel level, const env::Clock& clock);
-  JsonLogger(std::vector<std::unique_ptr<LineSink>> sinks, Format format, LogLevel level, const env::Clock& clock);
+  static StatusOr<std::unique_ptr<JsonLogger>> Open(const std::vector<std::string>& outputs,
+                                                    Format format, LogLevel level,
+                                                    const env::Clock& clock);
+  JsonLogger(std::vector<std::unique_ptr<LineSink>> sinks, Format format, LogLevel level,
+             const env::Clock& clock);
   ~JsonLogger() override;
 
-  void Write(LogLevel level, std::source_location caller, std::string_view message, const LogField* fields,
-             size_t count) override;
+  void Write(LogLevel level, std::source_location caller, std::string_view message,
+             const LogField* fields, size_t count) override;
   bool Enabled(LogLevel level) const override { return level >= level_; }
 
  private:

@@ -1,0 +1,179 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "base/prng.h"
+#include "logging/json_logger.h"
+#include "logging/json_text.h"
+
+namespace quoin::logging {
+namespace {
+
+class FixedClock final : public env::Clock {
+ public:
+  explicit FixedClock(env::Duration wall) : wall_(wall) {}
+  env::Duration Now() const override { return env::Duration(0); }
+  env::Duration WallNow() const override { return wall_; }
+
+ private:
+  env::Duration wall_;
+};
+
+class MemorySink final : public LineSink {
+ public:
+  explicit MemorySink(std::vector<std::string>& lines) : lines_(lines) {}
+  void Write(std::string_view line) override { lines_.emplace_back(line); }
+
+ private:
+  std::vector<std::string>& lines_;
+};
+
+// 2026-02-28T23:59:59.000007Z
+constexpr env::Duration kTime{1772323199'000'007'000};
+
+class LoggingTest : public testing::Test {
+ protected:
+  std::unique_ptr<JsonLogger> Make(Format format, LogLevel level) {
+    std::vector<std::unique_ptr<LineSink>> sinks;
+    sinks.push_back(std::make_unique<MemorySink>(lines_));
+    return std::make_unique<JsonLogger>(std::move(sinks), format, level, clock_);
+  }
+  // The caller's line number masked, which only this file's layout decides.
+  std::string Last() {
+    std::string line = lines_.back();
+    size_t at = line.find("logging_test.cc:") + 16;
+    size_t end = at;
+    while (end < line.size() && line[end] >= '0' && line[end] <= '9') ++end;
+    EXPECT_GT(end, at);
+    return line.replace(at, end - at, "N");
+  }
+
+  FixedClock clock_{kTime};
+  std::vector<std::string> lines_;
+};
+
+TEST_F(LoggingTest, JsonLineHasEtcdsFieldsInOrder) {
+  auto log = Make(Format::kJson, LogLevel::kInfo);
+  log->Warn("slow \"apply\"", {{"took", "1s"},
+                               {"n", -3},
+                               {"u", uint64_t{18446744073709551615u}},
+                               {"ok", true},
+                               {"x", 0.5},
+                               {"args", std::vector<std::string>{"a", "b\n"}}});
+  EXPECT_EQ(
+      Last(),
+      "{\"level\":\"warn\",\"ts\":\"2026-02-28T23:59:59.000007Z\",\"caller\":\"logging/"
+      "logging_test.cc:N\","
+      "\"msg\":\"slow "
+      "\\\"apply\\\"\",\"took\":\"1s\",\"n\":-3,\"u\":18446744073709551615,\"ok\":true,\"x\":0.5,"
+      "\"args\":[\"a\",\"b\\n\"]}\n");
+}
+
+TEST_F(LoggingTest, ConsoleLine) {
+  auto log = Make(Format::kConsole, LogLevel::kInfo);
+  log->Info("ready");
+  EXPECT_EQ(Last(), "2026-02-28T23:59:59.000007Z\tinfo\tlogging/logging_test.cc:N\tready\n");
+  log->Info("ready", {{"a", 1}, {"b", "c"}});
+  EXPECT_EQ(Last(),
+            "2026-02-28T23:59:59.000007Z\tinfo\tlogging/"
+            "logging_test.cc:N\tready\t{\"a\":1,\"b\":\"c\"}\n");
+}
+
+TEST_F(LoggingTest, LinesBelowTheLevelAreDropped) {
+  auto log = Make(Format::kJson, LogLevel::kWarn);
+  log->Debug("no");
+  log->Info("no");
+  log->Write(LogLevel::kInfo, std::source_location::current(), "no", nullptr, 0);
+  EXPECT_TRUE(lines_.empty());
+  log->Error("yes");
+  EXPECT_EQ(lines_.size(), 1u);
+}
+
+TEST_F(LoggingTest, FatalLinesCarryAStackTraceField) {
+  for (Format format : {Format::kJson, Format::kConsole}) {
+    auto log = Make(format, LogLevel::kInfo);
+    log->Write(LogLevel::kFatal, std::source_location::current(), "discovery failed", nullptr, 0);
+    EXPECT_THAT(Last(), testing::HasSubstr("\"stacktrace\":\"\"}\n"));
+    EXPECT_THAT(Last(), testing::Not(testing::HasSubstr(",,")));
+    EXPECT_THAT(Last(), testing::Not(testing::HasSubstr("{,")));
+  }
+}
+
+TEST(JsonText, EscapesAndReplaces) {
+  auto json = [](std::string_view text) {
+    std::string out;
+    AppendJsonString(out, text);
+    return out;
+  };
+  EXPECT_EQ(json(""), "\"\"");
+  EXPECT_EQ(json("a\\b\"c\t\r\n"), "\"a\\\\b\\\"c\\t\\r\\n\"");
+  EXPECT_EQ(json(std::string_view("\0\x1f\x7f", 3)), "\"\\u0000\\u001f\\u007f\"");
+  EXPECT_EQ(json("µ€😀"), "\"µ€😀\"");
+  EXPECT_EQ(json("a\xff"
+                 "b"),
+            "\"a\\ufffdb\"");
+  EXPECT_EQ(json("\xc3"), "\"\\ufffd\"");                        // cut off
+  EXPECT_EQ(json("\xc0\xaf"), "\"\\ufffd\\ufffd\"");             // overlong
+  EXPECT_EQ(json("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\"");  // surrogate
+}
+
+// Whatever bytes come, the text between the quotes is valid UTF-8 without control characters.
+TEST(JsonText, AnyBytesGiveCleanText) {
+  uint64_t seed = 20240611;
+  SCOPED_TRACE(seed);
+  Prng random(seed);
+  for (int round = 0; round < 2000; ++round) {
+    std::string bytes;
+    for (uint64_t n = random.Below(12); n > 0; --n) bytes += static_cast<char>(random.Below(256));
+    std::string once;
+    AppendJsonString(once, bytes);
+    for (char c : once) ASSERT_GE(static_cast<unsigned char>(c), 0x20);
+    // What came out is clean: nothing in it needs replacing again.
+    std::string inner = once.substr(1, once.size() - 2);
+    std::string twice;
+    AppendJsonString(twice, inner);
+    for (size_t at = twice.find("\\ufffd"); at != std::string::npos;
+         at = twice.find("\\ufffd", at + 1)) {
+      ASSERT_EQ(twice[at - 1], '\\') << twice;  // an escaped backslash, not a new replacement
+    }
+  }
+}
+
+TEST(OpenSink, AppendsToAFile) {
+  std::string path = testing::TempDir() + "/quoin_log_test";
+  std::remove(path.c_str());
+  for (const char* line : {"one\n", "two\n"}) {
+    auto sink = OpenSink(path);
+    ASSERT_TRUE(sink.ok()) << sink.status();
+    (*sink)->Write(line);
+  }
+  std::ifstream in(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "one\ntwo\n");
+  std::remove(path.c_str());
+  auto bad = OpenSink("/nonexistent/dir/log");
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(std::string(bad.status().message()),
+            "open /nonexistent/dir/log: No such file or directory");
+}
+
+// Lines of several threads never mix.
+TEST_F(LoggingTest, ManyThreads) {
+  auto log = Make(Format::kJson, LogLevel::kInfo);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&log, t] {
+      for (int i = 0; i < 500; ++i) log->Info("m", {{"t", t}, {"i", i}});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_EQ(lines_.size(), 2000u);
+  for (const std::string& line : lines_) {
+    EXPECT_TRUE(line.starts_with("{\"level\":\"info\"") && line.ends_with("}\n")) << line;
+  }
+}
+
+}  // namespace
+}  // namespace quoin::logging
