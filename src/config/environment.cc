@@ -52,6 +52,7 @@ Status ApplyEnvironment(const Environment& environment, Draft& draft) {
   std::set<std::string> on_command_line;
   for (const FlagSpec* flag : SortedFlags()) {
     std::string variable = VariableName(flag->name);
+    if (used.contains(variable)) continue;
     if (draft.given.contains(flag->name)) {
       on_command_line.insert(variable);
       continue;

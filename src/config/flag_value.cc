@@ -69,10 +69,8 @@ Status SetFeatureGates(std::string_view text, Draft& draft) {
 
 Status SetList(const FlagSpec& flag, std::string_view text, std::vector<std::string>& target) {
   target = Split(text, ',');
-  if (flag.kind == FlagKind::kStrings) {
-    if (text.empty()) target.clear();
-    return OkStatus();
-  }
+  if (text.empty() && flag.default_text.empty()) target.clear();
+  if (flag.kind == FlagKind::kStrings) return OkStatus();
   std::sort(target.begin(), target.end());
   target.erase(std::unique(target.begin(), target.end()), target.end());
   return OkStatus();
