@@ -1,0 +1,266 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <future>
+
+#include "env/posix/posix_env.h"
+
+namespace quoin::env {
+namespace {
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "quoin-posix-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+  }
+  ~TempDir() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+// Runs `task` on the executor and waits for its result.
+template <typename F>
+auto On(Executor& executor, F task) {
+  std::promise<decltype(task())> promise;
+  auto future = promise.get_future();
+  executor.Post([&] {
+    if constexpr (std::is_void_v<decltype(task())>) {
+      task();
+      promise.set_value();
+    } else {
+      promise.set_value(task());
+    }
+  });
+  return future.get();
+}
+
+TEST(PosixExecutor, RunsTasksInTheOrderOfPosting) {
+  auto env = NewPosixEnv();
+  auto executor = env->NewExecutor("test");
+  std::vector<int> seen;
+  for (int i = 0; i < 1000; ++i) executor->Post([&seen, i] { seen.push_back(i); });
+  On(*executor, [] {});
+  ASSERT_EQ(seen.size(), 1000u);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(seen[i], i);
+}
+
+TEST(PosixExecutor, EndOfTurnComesAfterWhatIsReady) {
+  auto env = NewPosixEnv();
+  auto executor = env->NewExecutor("test");
+  std::vector<std::string> seen;
+  std::promise<void> done;
+  executor->Post([&] {
+    executor->AtEndOfTurn([&] {
+      seen.push_back("end");
+      done.set_value();
+    });
+    seen.push_back("task");
+    EXPECT_TRUE(executor->IsCurrent());
+  });
+  done.get_future().get();
+  EXPECT_EQ(seen, (std::vector<std::string>{"task", "end"}));
+  EXPECT_FALSE(executor->IsCurrent());
+}
+
+TEST(PosixExecutor, TimersRunInOrderUnlessCancelled) {
+  auto env = NewPosixEnv();
+  auto executor = env->NewExecutor("test");
+  std::vector<int> seen;
+  std::promise<void> done;
+  executor->Post([&] {
+    executor->RunAfter(std::chrono::milliseconds(20), [&] { seen.push_back(2); });
+    TimerId cancelled = executor->RunAfter(std::chrono::milliseconds(5), [&] { seen.push_back(99); });
+    executor->RunAfter(std::chrono::milliseconds(1), [&, cancelled] {
+      seen.push_back(1);
+      EXPECT_TRUE(executor->Cancel(cancelled));
+      EXPECT_FALSE(executor->Cancel(cancelled));
+    });
+    executor->RunAfter(std::chrono::milliseconds(30), [&] { done.set_value(); });
+  });
+  done.get_future().get();
+  EXPECT_EQ(seen, (std::vector<int>{1, 2}));
+}
+
+TEST(PosixExecutor, DestroysTasksThatNeverRan) {
+  auto env = NewPosixEnv();
+  auto token = std::make_shared<int>(1);
+  {
+    auto executor = env->NewExecutor("test");
+    On(*executor, [&] { executor->RunAfter(std::chrono::hours(1), [token] {}); });
+    EXPECT_EQ(token.use_count(), 2);
+  }
+  EXPECT_EQ(token.use_count(), 1);
+}
+
+TEST(PosixFiles, WritesReadsAndReportsWhere) {
+  TempDir dir;
+  auto env = NewPosixEnv();
+  BlockingFileSystem& files = env->files().blocking();
+  auto file = files.Open(dir / "f", OpenMode::kCreate);
+  ASSERT_TRUE(file.ok());
+  EXPECT_FALSE(files.Open(dir / "f", OpenMode::kCreate).ok());
+  auto executor = env->NewExecutor("disk");
+  std::promise<Status> written;
+  (*file)->Write(3, {"ab", "", "cde"}, *executor, [&](Status s) { written.set_value(s); });
+  EXPECT_TRUE(written.get_future().get().ok());
+  std::promise<Status> synced;
+  (*file)->Sync(*executor, [&](Status s) { synced.set_value(s); });
+  EXPECT_TRUE(synced.get_future().get().ok());
+  char buffer[8] = {};
+  std::promise<Status> read;
+  (*file)->Read(0, buffer, *executor, [&](Status s) { read.set_value(s); });
+  EXPECT_TRUE(read.get_future().get().ok());
+  EXPECT_EQ(std::string_view(buffer + 3, 5), "abcde");
+  std::promise<Status> beyond;
+  (*file)->Read(4, buffer, *executor, [&](Status s) { beyond.set_value(s); });
+  Status status = beyond.get_future().get();
+  EXPECT_TRUE(absl::IsOutOfRange(status));
+  EXPECT_NE(std::string(status.message()).find("offset 4"), std::string::npos);
+}
+
+TEST(PosixFiles, DirectoriesAndLocks) {
+  TempDir dir;
+  auto fs = NewPosixFileSystem();
+  BlockingFileSystem& files = fs->blocking();
+  ASSERT_TRUE(files.MakeDirectory(dir / "a/b/c").ok());
+  ASSERT_TRUE(files.MakeDirectory(dir / "a/b/c").ok());
+  ASSERT_TRUE(files.Open(dir / "a/b/z", OpenMode::kCreateTrunc).ok());
+  ASSERT_TRUE(files.Rename(dir / "a/b/z", dir / "a/b/y").ok());
+  EXPECT_EQ(*files.List(dir / "a/b"), (std::vector<std::string>{"c", "y"}));
+  EXPECT_TRUE(files.Stat(dir / "a")->is_directory);
+  EXPECT_TRUE(absl::IsNotFound(files.Stat(dir / "nope").status()));
+  auto lock = files.Lock(dir / "a/b/y", true);
+  ASSERT_TRUE(lock.ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(files.Lock(dir / "a/b/y", true).status()));
+  lock->reset();
+  EXPECT_TRUE(files.Lock(dir / "a/b/y", false).ok());
+  EXPECT_TRUE(files.RemoveAll(dir / "a").ok());
+  EXPECT_FALSE(files.Exists(dir / "a"));
+}
+
+// Sends everything back; closes when the peer has.
+class Echo : public Connection::Handler {
+ public:
+  explicit Echo(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {
+    connection_->Start(*this);
+  }
+  void OnData(std::string_view data) override {
+    connection_->Write(std::string(data));
+    if (connection_->unsent_bytes() > 1 << 20) connection_->PauseReading();
+  }
+  void OnDrained() override { connection_->ResumeReading(); }
+  void OnClosed(Status) override { connection_.reset(); }
+
+ private:
+  std::unique_ptr<Connection> connection_;
+};
+
+class Collector : public Connection::Handler {
+ public:
+  Collector(size_t wanted, std::promise<std::string>& result) : wanted_(wanted), result_(result) {}
+  void OnData(std::string_view data) override {
+    got_ += data;
+    if (got_.size() == wanted_) result_.set_value(got_);
+  }
+  void OnClosed(Status) override {}
+
+ private:
+  size_t wanted_;
+  std::string got_;
+  std::promise<std::string>& result_;
+};
+
+TEST(PosixNetwork, EchoesMegabytesUnderBackPressure) {
+  auto env = NewPosixEnv();
+  auto server_loop = env->NewExecutor("server");
+  auto second_loop = env->NewExecutor("server2");
+  auto client_loop = env->NewExecutor("client");
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Echo>> echoes;
+  auto listener = env->network().Listen("127.0.0.1:0", {server_loop.get(), second_loop.get()}, {},
+                                        [&](std::unique_ptr<Connection> connection, Executor& loop) {
+                                          EXPECT_TRUE(loop.IsCurrent());
+                                          std::lock_guard lock(mutex);
+                                          echoes.push_back(std::make_unique<Echo>(std::move(connection)));
+                                        });
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::string sent;
+  for (int i = 0; i < 1 << 20; ++i) sent += std::to_string(i);
+  for (int round = 0; round < 4; ++round) {  // both loops take connections
+    std::promise<std::string> echoed;
+    Collector collector(sent.size(), echoed);
+    std::unique_ptr<Connection> connection;
+    client_loop->Post([&] {
+      env->network().Connect((*listener)->address(), std::chrono::seconds(5), *client_loop,
+                             [&](StatusOr<std::unique_ptr<Connection>> made) {
+                               ASSERT_TRUE(made.ok()) << made.status();
+                               connection = *std::move(made);
+                               connection->Start(collector);
+                               connection->Write(sent.substr(0, 10));
+                               connection->Write(SharedBytes(std::string_view(sent).substr(10)));
+                             });
+    });
+    EXPECT_EQ(echoed.get_future().get(), sent);
+    On(*client_loop, [&] { connection.reset(); });
+  }
+}
+
+TEST(PosixNetwork, SaysWhyItCannotListenOrConnect) {
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  auto first = env->network().Listen("127.0.0.1:0", {loop.get()}, {}, [](auto, auto&) {});
+  ASSERT_TRUE(first.ok());
+  const std::string address = (*first)->address();
+  auto second = env->network().Listen(address, {loop.get()}, {}, [](auto, auto&) {});
+  EXPECT_EQ(second.status().message(), "listen tcp " + address + ": bind: address already in use");
+  std::promise<Status> refused;
+  loop->Post([&] {
+    env->network().Connect("127.0.0.1:1", std::chrono::seconds(1), *loop,
+                           [&](auto made) { refused.set_value(made.status()); });
+  });
+  EXPECT_EQ(refused.get_future().get().message(), "dial tcp 127.0.0.1:1: connect: connection refused");
+}
+
+TEST(PosixNetwork, CloseAfterFlushDeliversEverything) {
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  std::unique_ptr<Connection> accepted;
+  class Ignore : public Connection::Handler {
+    void OnData(std::string_view) override {}
+    void OnClosed(Status) override {}
+  } ignore;
+  auto listener = env->network().Listen("127.0.0.1:0", {loop.get()}, {}, [&](std::unique_ptr<Connection> c, Executor&) {
+    accepted = std::move(c);
+    accepted->Start(ignore);
+    accepted->Write(std::string(3 << 20, 'x'));
+    accepted->CloseAfterFlush();
+  });
+  class UntilClosed : public Connection::Handler {
+   public:
+    void OnData(std::string_view data) override { bytes += data.size(); }
+    void OnClosed(Status why) override { closed.set_value(why); }
+    size_t bytes = 0;
+    std::promise<Status> closed;
+  } reader;
+  std::unique_ptr<Connection> client;
+  loop->Post([&] {
+    env->network().Connect((*listener)->address(), std::chrono::seconds(5), *loop, [&](auto made) {
+      client = *std::move(made);
+      client->Start(reader);
+    });
+  });
+  EXPECT_TRUE(reader.closed.get_future().get().ok());
+  EXPECT_EQ(reader.bytes, size_t{3} << 20);
+  On(*loop, [&] {
+    client.reset();
+    accepted.reset();
+  });
+}
+
+}  // namespace
+}  // namespace quoin::env
