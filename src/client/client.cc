@@ -1,0 +1,94 @@
+#include "client/client.h"
+
+#include "base/check.h"
+
+namespace quoin::client {
+namespace {
+
+// Passes a server's stream on and remembers how it ended. Lives on the loop.
+class StreamReader : public rpc::ClientStream::Handler {
+ public:
+  StreamReader(std::string request, absl::FunctionRef<Status(std::string_view)> take, std::promise<Status> done)
+      : request_(std::move(request)), take_(take), done_(std::move(done)) {}
+
+  void Opened(std::unique_ptr<rpc::ClientStream> stream) {
+    stream_ = std::move(stream);
+    if (ended_) return;
+    stream_->Send(std::move(request_));
+    stream_->HalfClose();
+  }
+
+  void OnMessage(std::string_view message) override {
+    if (ended_) return;
+    if (Status status = take_(message); !status.ok()) {
+      stream_->Cancel();
+      End(status);
+    }
+  }
+
+  void OnEnd(const Status& status) override { End(status); }
+
+ private:
+  void End(const Status& status) {
+    if (std::exchange(ended_, true)) return;
+    done_.set_value(status);
+  }
+
+  std::string request_;
+  absl::FunctionRef<Status(std::string_view)> take_;
+  std::promise<Status> done_;
+  std::unique_ptr<rpc::ClientStream> stream_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+Client::Client(env::Env& env, env::Executor& loop, ClientOptions options) : loop_(loop) {
+  RunOnLoop([&] { async_ = std::make_unique<AsyncClient>(env, loop, std::move(options)); });
+}
+
+Client::~Client() {
+  RunOnLoop([&] { async_.reset(); });
+}
+
+void Client::RunOnLoop(absl::FunctionRef<void()> task) {
+  CHECK(!loop_.IsCurrent()) << "a loop cannot wait for itself";
+  std::promise<void> promise;
+  std::future<void> ran = promise.get_future();
+  loop_.Post([task, promise = std::move(promise)]() mutable {
+    task();
+    promise.set_value();
+  });
+  ran.wait();
+}
+
+std::future<StatusOr<std::string>> Client::StartBytes(const MethodInfo& method, std::string request,
+                                                      Timeout timeout) {
+  CHECK(!loop_.IsCurrent());
+  std::promise<StatusOr<std::string>> promise;
+  std::future<StatusOr<std::string>> answer = promise.get_future();
+  loop_.Post([this, method, request = std::move(request), timeout, promise = std::move(promise)]() mutable {
+    async_->Unary(method, std::move(request), timeout, [promise = std::move(promise)](StatusOr<std::string> result) mutable {
+      promise.set_value(std::move(result));
+    });
+  });
+  return answer;
+}
+
+Status Client::ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,
+                               absl::FunctionRef<Status(std::string_view)> take) {
+  std::promise<Status> done;
+  std::future<Status> end = done.get_future();
+  std::unique_ptr<StreamReader> reader;
+  RunOnLoop([&] {
+    reader = std::make_unique<StreamReader>(std::move(request), take, std::move(done));
+    async_->OpenStream(method, timeout, *reader, [&reader](std::unique_ptr<rpc::ClientStream> stream) {
+      reader->Opened(std::move(stream));
+    });
+  });
+  const Status status = end.get();
+  RunOnLoop([&] { reader.reset(); });
+  return status;
+}
+
+}  // namespace quoin::client

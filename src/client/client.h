@@ -1,0 +1,87 @@
+// Client: the waiting form of AsyncClient, for tools and tests: call, wait, get the answer.
+//
+// Thread: any thread but the loop's; one Client may be used from several. `loop` runs on a thread of its own and
+// outlives the client.
+#pragma once
+
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "base/status.h"
+#include "client/async_client.h"
+#include "client/methods.h"
+
+namespace quoin::client {
+
+// An answer that is on its way.
+template <typename Response>
+class Pending {
+ public:
+  explicit Pending(std::future<StatusOr<std::string>> bytes) : bytes_(std::move(bytes)) {}
+
+  // Waits. Call once.
+  StatusOr<Response> Wait() {
+    ASSIGN_OR_RETURN(const std::string bytes, bytes_.get());
+    Response response;
+    if (!response.ParseFromString(bytes)) return absl::InternalError("malformed response message");
+    return response;
+  }
+
+ private:
+  std::future<StatusOr<std::string>> bytes_;
+};
+
+class Client {
+ public:
+  using Timeout = AsyncClient::Timeout;
+
+  Client(env::Env& env, env::Executor& loop, ClientOptions options);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Sends a request; several may be on their way at once.
+  template <typename MethodType>
+  Pending<typename MethodType::Response> Start(const MethodType& method, const typename MethodType::Request& request,
+                                               Timeout timeout) {
+    return Pending<typename MethodType::Response>(StartBytes(method, request.SerializeAsString(), timeout));
+  }
+
+  // Sends a request and waits for its answer.
+  template <typename MethodType>
+  StatusOr<typename MethodType::Response> Call(const MethodType& method,
+                                               const typename MethodType::Request& request, Timeout timeout) {
+    return Start(method, request, timeout).Wait();
+  }
+
+  // Sends one request and gives every message of the answering stream to `take`, on the loop's thread: a `take` that
+  // waits slows the sender down. An error of `take` cancels the stream and is returned. Waits for the end.
+  template <typename MethodType>
+  Status ReadStream(const MethodType& method, const typename MethodType::Request& request, Timeout timeout,
+                    absl::FunctionRef<Status(typename MethodType::Response)> take) {
+    return ReadStreamBytes(method, request.SerializeAsString(), timeout, [&](std::string_view bytes) -> Status {
+      typename MethodType::Response response;
+      if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return absl::InternalError("malformed response message");
+      }
+      return take(std::move(response));
+    });
+  }
+
+ private:
+  std::future<StatusOr<std::string>> StartBytes(const MethodInfo& method, std::string request, Timeout timeout);
+  Status ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,
+                         absl::FunctionRef<Status(std::string_view)> take);
+  // Runs `task` on the loop and waits until it has run.
+  void RunOnLoop(absl::FunctionRef<void()> task);
+
+  env::Executor& loop_;
+  std::unique_ptr<AsyncClient> async_;  // made, used and destroyed on the loop
+};
+
+}  // namespace quoin::client

@@ -1,0 +1,156 @@
+// endpoint health, endpoint status, endpoint hashkv.
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "base/errors.h"
+#include "client/error_text.h"
+#include "ctl/families.h"
+#include "ctl/go_text.h"
+#include "ctl/strings.h"
+
+namespace quoin::ctl {
+namespace {
+
+namespace pb = etcdserverpb;
+
+// A health check under way: a linearizable read of any key, then a look at the alarms.
+class HealthCheck {
+ public:
+  HealthCheck(Invocation& invocation, const std::string& endpoint)
+      : invocation_(invocation), started_(invocation.world().env.clock().Now()) {
+    health_.endpoint = endpoint;
+    StatusOr<std::unique_ptr<client::Client>> client = invocation.ClientFor(endpoint);
+    if (!client.ok()) {
+      health_.error = Message(client.status());
+      return;
+    }
+    client_ = *std::move(client);
+    pb::RangeRequest request;
+    request.set_key("health");
+    read_.emplace(client_->Start(client::kRange, request, invocation.command_timeout()));
+  }
+
+  EndpointHealth Finish() {
+    if (client_ == nullptr) return health_;
+    const StatusOr<pb::RangeResponse> read = read_->Wait();
+    const env::Duration took = invocation_.world().env.clock().Now() - started_;
+    health_.took = FormatDuration(took);
+    // A refusal went through consensus as well.
+    if (!read.ok() && read.status() != errors::PermissionDenied()) {
+      invocation_.LogFailedCall(health_.endpoint, read.status());
+      health_.error = client::ErrorText(read.status());
+      return health_;
+    }
+    LookAtAlarms(invocation_.command_timeout() - took);
+    health_.healthy = health_.error.empty();
+    return health_;
+  }
+
+ private:
+  void LookAtAlarms(env::Duration timeout) {
+    const StatusOr<pb::AlarmResponse> alarms = client_->Call(client::kAlarmList, pb::AlarmRequest(), timeout);
+    if (!alarms.ok()) {
+      health_.error = "Unable to fetch the alarm list";
+      return;
+    }
+    if (alarms->alarms().empty()) return;
+    health_.error = "Active Alarm(s): ";
+    for (const pb::AlarmMember& alarm : alarms->alarms()) {
+      const bool known = alarm.alarm() == pb::NOSPACE || alarm.alarm() == pb::CORRUPT;
+      health_.error += known ? pb::AlarmType_Name(alarm.alarm()) : "UNKNOWN";
+      health_.error += ' ';
+    }
+  }
+
+  Invocation& invocation_;
+  const env::Duration started_;
+  EndpointHealth health_;
+  std::unique_ptr<client::Client> client_;
+  std::optional<client::Pending<pb::RangeResponse>> read_;
+};
+
+// One call to one endpoint alone.
+template <typename Method>
+StatusOr<typename Method::Response> CallEndpoint(Invocation& invocation, const std::string& endpoint,
+                                                 const Method& method, const typename Method::Request& request) {
+  ASSIGN_OR_RETURN(const auto client, invocation.ClientFor(endpoint));
+  auto response = client->Call(method, request, invocation.command_timeout());
+  if (!response.ok()) invocation.LogFailedCall(endpoint, response.status());
+  return response;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::string>> EndpointsOrCluster(Invocation& invocation) {
+  if (!invocation.flags().Bool("cluster")) return invocation.endpoints();
+  pb::MemberListRequest request;
+  request.set_linearizable(true);
+  const auto response = invocation.Call(client::kMemberList, request);
+  if (!response.ok()) {
+    invocation.Fail(ExitCode::kError, fmt::format("failed to fetch endpoints from etcd cluster member list: {}",
+                                                  client::ErrorText(response.status())));
+    return std::nullopt;
+  }
+  std::vector<std::string> endpoints;
+  for (const pb::Member& member : response->members()) {
+    endpoints.insert(endpoints.end(), member.clienturls().begin(), member.clienturls().end());
+  }
+  return endpoints;
+}
+
+ExitCode RunEndpointHealth(Invocation& invocation) {
+  if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const auto endpoints = EndpointsOrCluster(invocation);
+  if (!endpoints) return ExitCode::kError;
+  std::vector<std::unique_ptr<HealthCheck>> checks;  // all at once
+  for (const std::string& endpoint : *endpoints) checks.push_back(std::make_unique<HealthCheck>(invocation, endpoint));
+  std::vector<EndpointHealth> results;
+  bool all_healthy = true;
+  for (const auto& check : checks) {
+    results.push_back(check->Finish());
+    all_healthy = all_healthy && results.back().error.empty();
+  }
+  if (ExitCode code = invocation.Printed(invocation.printer().Health(results)); code != ExitCode::kOk) return code;
+  return all_healthy ? ExitCode::kOk : invocation.Fail(ExitCode::kError, "unhealthy cluster");
+}
+
+ExitCode RunEndpointStatus(Invocation& invocation) {
+  if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const auto endpoints = EndpointsOrCluster(invocation);
+  if (!endpoints) return ExitCode::kError;
+  std::vector<EndpointStatus> results;
+  for (const std::string& endpoint : *endpoints) {
+    auto response = CallEndpoint(invocation, endpoint, client::kStatus, pb::StatusRequest());
+    if (response.ok()) {
+      results.push_back({endpoint, *std::move(response)});
+    } else {
+      invocation.err() << fmt::format("Failed to get the status of endpoint {} ({})\n", endpoint,
+                                      client::ErrorText(response.status()));
+    }
+  }
+  if (ExitCode code = invocation.Printed(invocation.printer().Statuses(results)); code != ExitCode::kOk) return code;
+  return results.size() == endpoints->size() ? ExitCode::kOk : ExitCode::kError;
+}
+
+ExitCode RunEndpointHashKv(Invocation& invocation) {
+  if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const auto endpoints = EndpointsOrCluster(invocation);
+  if (!endpoints) return ExitCode::kError;
+  pb::HashKVRequest request;
+  request.set_revision(invocation.flags().Int("rev"));
+  std::vector<EndpointHashKv> results;
+  for (const std::string& endpoint : *endpoints) {
+    auto response = CallEndpoint(invocation, endpoint, client::kHashKv, request);
+    if (response.ok()) {
+      results.push_back({endpoint, *std::move(response)});
+    } else {
+      invocation.err() << fmt::format("Failed to get the hash of endpoint {} ({})\n", endpoint,
+                                      client::ErrorText(response.status()));
+    }
+  }
+  if (ExitCode code = invocation.Printed(invocation.printer().Hashes(results)); code != ExitCode::kOk) return code;
+  return results.size() == endpoints->size() ? ExitCode::kOk : ExitCode::kError;
+}
+
+}  // namespace quoin::ctl

@@ -1,0 +1,46 @@
+// The functions behind the commands, by family; the table in commands.cc binds them to names and flags.
+//
+// Each prints its answer and returns the program's exit code. Thread: the main one.
+#pragma once
+
+#include "ctl/command.h"
+
+namespace quoin::ctl {
+
+// kv_commands.cc
+ExitCode RunGet(Invocation& invocation);
+ExitCode RunPut(Invocation& invocation);
+ExitCode RunDelete(Invocation& invocation);
+ExitCode RunCompaction(Invocation& invocation);
+
+// txn_command.cc
+ExitCode RunTxn(Invocation& invocation);
+
+// endpoint_commands.cc
+ExitCode RunEndpointHealth(Invocation& invocation);
+ExitCode RunEndpointStatus(Invocation& invocation);
+ExitCode RunEndpointHashKv(Invocation& invocation);
+
+// maintenance_commands.cc
+ExitCode RunDefrag(Invocation& invocation);
+ExitCode RunAlarmList(Invocation& invocation);
+ExitCode RunAlarmDisarm(Invocation& invocation);
+
+// snapshot_command.cc
+ExitCode RunSnapshotSave(Invocation& invocation);
+
+// member_commands.cc
+ExitCode RunMemberList(Invocation& invocation);
+
+// completion.cc, version.cc, help.cc
+ExitCode RunCompletion(Invocation& invocation);
+ExitCode RunVersion(Invocation& invocation);
+ExitCode RunOptions(Invocation& invocation);
+
+// What --cluster means: the endpoints as given, or the client URLs of all members. nullopt after printing the error.
+std::optional<std::vector<std::string>> EndpointsOrCluster(Invocation& invocation);
+
+// Waits on the loop's clock.
+void Pause(World& world, env::Duration duration);
+
+}  // namespace quoin::ctl

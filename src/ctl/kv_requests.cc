@@ -1,0 +1,224 @@
+#include "ctl/kv_requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <istream>
+#include <iterator>
+
+#include "ctl/go_text.h"
+#include "ctl/strings.h"
+
+namespace quoin::ctl {
+namespace {
+
+namespace pb = etcdserverpb;
+
+constexpr FlagSpec kGet[] = {
+    {"consistency", FlagType::kString, "l", "linearizable read (l), or serializable (s): from one member alone, maybe stale"},
+    {"order", FlagType::kString, "", "order of the results: ASCEND or DESCEND"},
+    {"sort-by", FlagType::kString, "", "what to sort by: CREATE, KEY, MODIFY, VALUE or VERSION"},
+    {"limit", FlagType::kInt, "0", "at most so many results; 0 = all"},
+    {"prefix", FlagType::kBool, "", "all keys that start with <key>"},
+    {"from-key", FlagType::kBool, "", "all keys at or after <key>, in byte order"},
+    {"rev", FlagType::kInt, "0", "as of this revision; 0 = now"},
+    {"keys-only", FlagType::kBool, "", "keys without values"},
+    {"count-only", FlagType::kBool, "", "only the number of keys (needs --write-out=fields)"},
+    {"print-value-only", FlagType::kBool, "", "values without keys (needs --write-out=simple)"},
+    {"min-create-rev", FlagType::kInt, "0", "leave out keys created before this revision"},
+    {"max-create-rev", FlagType::kInt, "0", "leave out keys created after this revision"},
+    {"min-mod-rev", FlagType::kInt, "0", "leave out keys last changed before this revision"},
+    {"max-mod-rev", FlagType::kInt, "0", "leave out keys last changed after this revision"},
+    {"stream", FlagType::kBool, "", "let the server send the answer in parts (for very large ranges)"},
+};
+
+constexpr FlagSpec kPut[] = {
+    {"lease", FlagType::kString, "0", "attach the key to this lease (hexadecimal id)"},
+    {"prev-kv", FlagType::kBool, "", "show the pair as it was before"},
+    {"ignore-value", FlagType::kBool, "", "keep the key's value (it must exist)"},
+    {"ignore-lease", FlagType::kBool, "", "keep the key's lease (the key must exist)"},
+};
+
+constexpr FlagSpec kDelete[] = {
+    {"prefix", FlagType::kBool, "", "all keys that start with <key>"},
+    {"prev-kv", FlagType::kBool, "", "show what is deleted"},
+    {"from-key", FlagType::kBool, "", "all keys at or after <key>, in byte order"},
+    {"range", FlagType::kBool, "", "delete [key, range_end) without asking for patience"},
+};
+
+Status BadArguments(std::string_view message) { return absl::InvalidArgumentError(std::string(message)); }
+Status BadFeature(std::string_view message) { return absl::UnimplementedError(std::string(message)); }
+
+constexpr std::string_view kPrefixOrFromKey = "`--prefix` and `--from-key` cannot be set at the same time, choose one";
+constexpr std::string_view kTooMany =
+    "too many arguments, only accept one argument when `--prefix` or `--from-key` is set";
+
+// Keys [key, range_end) as etcd's requests name them.
+struct KeyRange {
+  std::string key;
+  std::string end;
+};
+
+// Folds --prefix and --from-key; the empty key stands for the smallest one.
+StatusOr<KeyRange> FoldKeyRange(const Flags& flags, std::span<const std::string> arguments) {
+  KeyRange range{arguments[0], ""};
+  const bool from_key = flags.Bool("from-key");
+  const bool prefix = flags.Bool("prefix");
+  if (arguments.size() > 1) {
+    if (prefix || from_key) return BadArguments(kTooMany);
+    range.end = arguments[1];
+  }
+  if (!prefix && !from_key) return range;
+  range.end = prefix ? PrefixEnd(range.key) : std::string(1, '\0');
+  if (range.key.empty()) range.key = std::string(1, '\0');
+  return range;
+}
+
+struct Sorting {
+  pb::RangeRequest::SortOrder order = pb::RangeRequest::NONE;
+  pb::RangeRequest::SortTarget target = pb::RangeRequest::KEY;
+};
+
+StatusOr<Sorting> FoldSorting(const Flags& flags) {
+  Sorting sorting;
+  const std::string order = Upper(flags.String("order"));
+  if (order == "ASCEND") {
+    sorting.order = pb::RangeRequest::ASCEND;
+  } else if (order == "DESCEND") {
+    sorting.order = pb::RangeRequest::DESCEND;
+  } else if (!order.empty()) {
+    return BadFeature(fmt::format("bad sort order {}", flags.String("order")));
+  }
+  const std::string target = Upper(flags.String("sort-by"));
+  if (target == "CREATE") {
+    sorting.target = pb::RangeRequest::CREATE;
+  } else if (target == "MODIFY") {
+    sorting.target = pb::RangeRequest::MOD;
+  } else if (target == "VALUE") {
+    sorting.target = pb::RangeRequest::VALUE;
+  } else if (target == "VERSION") {
+    sorting.target = pb::RangeRequest::VERSION;
+  } else if (!target.empty() && target != "KEY") {
+    return BadFeature(fmt::format("bad sort target {}", flags.String("sort-by")));
+  }
+  // Ascending keys are what the server does anyway; asking for it would cost a sort and forbid streaming.
+  if (sorting.target == pb::RangeRequest::KEY && sorting.order == pb::RangeRequest::ASCEND) {
+    sorting.order = pb::RangeRequest::NONE;
+  }
+  return sorting;
+}
+
+Status CheckFilter(std::string_view name, int64_t min, int64_t max) {
+  if (min <= 0 || max <= 0 || min <= max) return OkStatus();
+  return BadFeature(fmt::format("getMin{}Rev(={}) > getMax{}Rev(={})", name, min, name, max));
+}
+
+Status FoldRevisionFilters(const Flags& flags, pb::RangeRequest& request) {
+  const auto positive = [&](std::string_view name) { return std::max<int64_t>(flags.Int(name), 0); };
+  request.set_min_create_revision(positive("min-create-rev"));
+  request.set_max_create_revision(positive("max-create-rev"));
+  request.set_min_mod_revision(positive("min-mod-rev"));
+  request.set_max_mod_revision(positive("max-mod-rev"));
+  RETURN_IF_ERROR(CheckFilter("Create", request.min_create_revision(), request.max_create_revision()));
+  return CheckFilter("Mod", request.min_mod_revision(), request.max_mod_revision());
+}
+
+}  // namespace
+
+constinit const std::span<const FlagSpec> kGetFlags = kGet;
+constinit const std::span<const FlagSpec> kPutFlags = kPut;
+constinit const std::span<const FlagSpec> kDeleteFlags = kDelete;
+
+std::string PrefixEnd(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && end.back() == '\xff') end.pop_back();
+  if (end.empty()) return std::string(1, '\0');
+  ++end.back();
+  return end;
+}
+
+StatusOr<bool> IsSerializable(const Flags& flags) {
+  const std::string& consistency = flags.String("consistency");
+  if (consistency == "s") return true;
+  if (consistency == "l") return false;
+  return BadFeature(fmt::format("unknown consistency flag {}", Quote(consistency)));
+}
+
+StatusOr<pb::RangeRequest> MakeRangeRequest(const Flags& flags, std::span<const std::string> arguments) {
+  if (arguments.empty()) {
+    return BadArguments("get command needs one argument as key and an optional argument as range_end");
+  }
+  if (flags.Bool("prefix") && flags.Bool("from-key")) return BadArguments(kPrefixOrFromKey);
+  if (flags.Bool("keys-only") && flags.Bool("count-only")) {
+    return BadArguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one");
+  }
+  pb::RangeRequest request;
+  ASSIGN_OR_RETURN(const bool serializable, IsSerializable(flags));
+  request.set_serializable(serializable);
+  ASSIGN_OR_RETURN(KeyRange range, FoldKeyRange(flags, arguments));
+  request.set_key(std::move(range.key));
+  request.set_range_end(std::move(range.end));
+  request.set_limit(flags.Int("limit"));
+  request.set_revision(std::max<int64_t>(flags.Int("rev"), 0));
+  ASSIGN_OR_RETURN(const Sorting sorting, FoldSorting(flags));
+  request.set_sort_order(sorting.order);
+  request.set_sort_target(sorting.target);
+  request.set_keys_only(flags.Bool("keys-only"));
+  request.set_count_only(flags.Bool("count-only"));
+  RETURN_IF_ERROR(FoldRevisionFilters(flags, request));
+  return request;
+}
+
+StatusOr<pb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std::string> arguments,
+                                        std::istream* value_source) {
+  constexpr std::string_view kUsage = "put command needs 1 argument and input from stdin or 2 arguments";
+  if (arguments.empty()) return BadArguments(kUsage);
+  pb::PutRequest request;
+  request.set_key(arguments[0]);
+  request.set_ignore_value(flags.Bool("ignore-value"));
+  request.set_ignore_lease(flags.Bool("ignore-lease"));
+  request.set_prev_kv(flags.Bool("prev-kv"));
+  if (request.ignore_value() && arguments.size() > 1) {
+    return BadArguments("put command needs only 1 argument when 'ignore-value' is set");
+  }
+  if (arguments.size() > 1) {
+    request.set_value(arguments[1]);
+  } else if (!request.ignore_value()) {
+    if (value_source == nullptr) return BadArguments(kUsage);
+    std::string value(std::istreambuf_iterator<char>(*value_source), {});
+    if (value.empty()) return BadArguments(kUsage);
+    request.set_value(std::move(value));
+  }
+  const StatusOr<int64_t> lease = ParseInt(flags.String("lease"), 16);
+  if (!lease.ok()) {
+    return BadArguments(fmt::format("bad lease ID ({}), expecting ID in Hex", Message(lease.status())));
+  }
+  request.set_lease(*lease);
+  return request;
+}
+
+StatusOr<pb::DeleteRangeRequest> MakeDeleteRequest(const Flags& flags, std::span<const std::string> arguments) {
+  if (arguments.empty() || arguments.size() > 2) {
+    return BadArguments("del command needs one argument as key and an optional argument as range_end");
+  }
+  if (flags.Bool("prefix") && flags.Bool("from-key")) return BadArguments(kPrefixOrFromKey);
+  pb::DeleteRangeRequest request;
+  ASSIGN_OR_RETURN(KeyRange range, FoldKeyRange(flags, arguments));
+  request.set_key(std::move(range.key));
+  request.set_range_end(std::move(range.end));
+  request.set_prev_kv(flags.Bool("prev-kv"));
+  return request;
+}
+
+bool NeedsDeleteWarning(const Flags& flags, std::span<const std::string> arguments) {
+  return arguments.size() == 2 && !flags.Bool("range");
+}
+
+std::string DeleteWarning(std::span<const std::string> arguments) {
+  return fmt::format(
+      "Warning: Keys between {} and {} will be deleted. Please interrupt the command within next 2 seconds to cancel. "
+      "You can provide `--range` flag to avoid the warning.\n",
+      Quote(arguments[0]), Quote(arguments[1]));
+}
+
+}  // namespace quoin::ctl

@@ -1,0 +1,28 @@
+// The protobuf format: the answer's bytes and nothing else.
+#include <ostream>
+
+#include "ctl/printer.h"
+
+namespace quoin::ctl {
+namespace {
+
+class ProtobufPrinter : public Printer {
+ public:
+  explicit ProtobufPrinter(std::ostream& out) : out_(out) {}
+  std::string_view format() const override { return "protobuf"; }
+
+ protected:
+  Status Message(const google::protobuf::Message& message) override {
+    out_ << message.SerializeAsString();
+    return OkStatus();
+  }
+
+ private:
+  std::ostream& out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Printer> MakeProtobufPrinter(std::ostream& out) { return std::make_unique<ProtobufPrinter>(out); }
+
+}  // namespace quoin::ctl

@@ -1,0 +1,103 @@
+// The simple format: what people read and shell scripts cut.
+#include <fmt/format.h>
+
+#include <ostream>
+
+#include "ctl/go_text.h"
+#include "ctl/printer.h"
+
+namespace quoin::ctl {
+namespace {
+
+namespace pb = etcdserverpb;
+
+class SimplePrinter : public Printer {
+ public:
+  SimplePrinter(PrinterOptions options, std::ostream& out, std::ostream& err)
+      : options_(options), out_(out), err_(err) {}
+
+  Status Put(const pb::PutResponse& response) override {
+    out_ << "OK\n";
+    if (response.has_prev_kv()) KeyValue(response.prev_kv());
+    return OkStatus();
+  }
+
+  Status Get(const pb::RangeResponse& response) override {
+    for (const auto& kv : response.kvs()) KeyValue(kv);
+    return OkStatus();
+  }
+
+  Status Delete(const pb::DeleteRangeResponse& response) override {
+    out_ << response.deleted() << '\n';
+    for (const auto& kv : response.prev_kvs()) KeyValue(kv);
+    return OkStatus();
+  }
+
+  Status Txn(const pb::TxnResponse& response) override {
+    out_ << (response.succeeded() ? "SUCCESS\n" : "FAILURE\n");
+    for (const pb::ResponseOp& op : response.responses()) {
+      out_ << '\n';
+      RETURN_IF_ERROR(Operation(op));
+    }
+    return OkStatus();
+  }
+
+  Status Alarms(const pb::AlarmResponse& response) override {
+    for (const pb::AlarmMember& alarm : response.alarms()) {
+      out_ << "memberID:" << alarm.memberid() << " alarm:" << pb::AlarmType_Name(alarm.alarm()) << '\n';
+    }
+    return OkStatus();
+  }
+
+  Status MemberList(const pb::MemberListResponse& response) override { return Rows(MemberTable(response)); }
+  Status Statuses(std::span<const EndpointStatus> endpoints) override { return Rows(StatusTable(endpoints)); }
+  Status Hashes(std::span<const EndpointHashKv> endpoints) override { return Rows(HashTable(endpoints)); }
+
+  Status Health(std::span<const EndpointHealth> endpoints) override {
+    for (const EndpointHealth& health : endpoints) {
+      if (health.error.empty()) {
+        out_ << health.endpoint << " is healthy: successfully committed proposal: took = " << health.took << '\n';
+      } else {
+        out_.flush();
+        err_ << health.endpoint << " is unhealthy: failed to commit proposal: " << health.error << '\n';
+      }
+    }
+    return OkStatus();
+  }
+
+  std::string_view format() const override { return "simple"; }
+
+ private:
+  Status Operation(const pb::ResponseOp& op) {
+    switch (op.response_case()) {
+      case pb::ResponseOp::kResponsePut: return Put(op.response_put());
+      case pb::ResponseOp::kResponseRange: return Get(op.response_range());
+      case pb::ResponseOp::kResponseDeleteRange: return Delete(op.response_delete_range());
+      default: break;
+    }
+    out_ << "unexpected response " << op.ShortDebugString() << '\n';
+    return OkStatus();
+  }
+
+  void KeyValue(const mvccpb::KeyValue& kv) {
+    if (!options_.values_only) out_ << (options_.hex ? HexEscaped(kv.key()) : kv.key()) << '\n';
+    out_ << (options_.hex ? HexEscaped(kv.value()) : kv.value()) << '\n';
+  }
+
+  Status Rows(const Table& table) {
+    for (const auto& row : table.rows) out_ << fmt::format("{}", fmt::join(row, ", ")) << '\n';
+    return OkStatus();
+  }
+
+  const PrinterOptions options_;
+  std::ostream& out_;
+  std::ostream& err_;
+};
+
+}  // namespace
+
+std::unique_ptr<Printer> MakeSimplePrinter(PrinterOptions options, std::ostream& out, std::ostream& err) {
+  return std::make_unique<SimplePrinter>(options, out, err);
+}
+
+}  // namespace quoin::ctl
