@@ -1,4 +1,5 @@
-// The load generator against nghttp2's own server: what it sends must be HTTP/2, what it counts must be right.
+// The load generator against nghttp2's own server: what it sends must be HTTP/2, what it counts
+// must be right.
 #include <gtest/gtest.h>
 #include <nghttp2/nghttp2.h>
 
@@ -30,7 +31,8 @@ TEST(HistogramTest, QuantilesAreWithinABucket) {
 TEST(HistogramTest, TakesEveryValue) {
   Histogram histogram;
   EXPECT_EQ(histogram.Quantile(0.5), 0u);
-  for (uint64_t value : {uint64_t{0}, uint64_t{63}, uint64_t{64}, UINT64_MAX}) histogram.Record(value);
+  for (uint64_t value : {uint64_t{0}, uint64_t{63}, uint64_t{64}, UINT64_MAX})
+    histogram.Record(value);
   EXPECT_EQ(histogram.Quantile(0.25), 0u);
   EXPECT_EQ(histogram.Quantile(1), UINT64_MAX);
 }
@@ -45,7 +47,8 @@ TEST(RequestSourceTest, WritesMessages) {
   std::vector<std::string> messages;
   for (out.clear(); source.Next(out); out.clear()) messages.push_back(out);
   ASSERT_EQ(messages.size(), 12u);
-  EXPECT_EQ(messages[11].substr(0, 25), std::string("\0\0\0\0\x19\x0a\x12", 7) + "bench/000000000011");
+  EXPECT_EQ(messages[11].substr(0, 25),
+            std::string("\0\0\0\0\x19\x0a\x12", 7) + "bench/000000000011");
   EXPECT_EQ(messages[11].substr(25, 2), "\x12\x03");
   EXPECT_EQ(messages[11].size(), 30u);
 }
@@ -70,7 +73,8 @@ class Server {
   void Exchange(Connection& client) {
     std::string input = std::move(client.output());
     client.output().clear();
-    const ssize_t used = nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(input.data()), input.size());
+    const ssize_t used = nghttp2_session_mem_recv(
+        session_, reinterpret_cast<const uint8_t*>(input.data()), input.size());
     ASSERT_EQ(used, static_cast<ssize_t>(input.size())) << nghttp2_strerror(static_cast<int>(used));
     const uint8_t* data = nullptr;
     for (ssize_t size = 0; (size = nghttp2_session_mem_send(session_, &data)) > 0;) {
@@ -88,20 +92,24 @@ class Server {
   std::vector<Call> finished;
 
  private:
-  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
-                      const uint8_t* value, size_t value_length, uint8_t, void* self) {
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                      size_t name_length, const uint8_t* value, size_t value_length, uint8_t,
+                      void* self) {
     static_cast<Server*>(self)->open_[frame->hd.stream_id].headers.emplace(
         std::string(reinterpret_cast<const char*>(name), name_length),
         std::string(reinterpret_cast<const char*>(value), value_length));
     return 0;
   }
-  static int OnData(nghttp2_session*, uint8_t, int32_t stream, const uint8_t* data, size_t size, void* self) {
-    static_cast<Server*>(self)->open_[stream].body.append(reinterpret_cast<const char*>(data), size);
+  static int OnData(nghttp2_session*, uint8_t, int32_t stream, const uint8_t* data, size_t size,
+                    void* self) {
+    static_cast<Server*>(self)->open_[stream].body.append(reinterpret_cast<const char*>(data),
+                                                          size);
     return 0;
   }
   static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* self) {
     const bool carries_call = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA;
-    if (carries_call && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) static_cast<Server*>(self)->Answer(frame->hd.stream_id);
+    if (carries_call && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+      static_cast<Server*>(self)->Answer(frame->hd.stream_id);
     return 0;
   }
 
@@ -110,10 +118,11 @@ class Server {
     open_.erase(stream);
     const auto header = [](std::string_view name, std::string_view value) {
       return nghttp2_nv{reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-                        reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
-                        NGHTTP2_NV_FLAG_NONE};
+                        reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(),
+                        value.size(), NGHTTP2_NV_FLAG_NONE};
     };
-    const nghttp2_nv headers[] = {header(":status", "200"), header("content-type", "application/grpc"),
+    const nghttp2_nv headers[] = {header(":status", "200"),
+                                  header("content-type", "application/grpc"),
                                   header("grpc-status", refuse_ ? "3" : "0")};
     nghttp2_submit_headers(session_, NGHTTP2_FLAG_END_STREAM, stream, nullptr, headers, 3, nullptr);
   }
@@ -158,9 +167,11 @@ TEST(ConnectionTest, TalksToAServerOfNghttp2) {
   for (const Server::Call& call : server.finished) {
     const bool put = call.body.size() > 100;
     const std::map<std::string, std::string> expected = {
-        {":method", "POST"},       {":scheme", "http"},
+        {":method", "POST"},
+        {":scheme", "http"},
         {":path", put ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range"},
-        {":authority", "host:1"},  {"content-type", "application/grpc"},
+        {":authority", "host:1"},
+        {"content-type", "application/grpc"},
         {"te", "trailers"}};
     ASSERT_EQ(call.headers, expected);
     ASSERT_EQ(call.body.size(), put ? 5u + 20 + 3 + 9000 : 25u);
@@ -183,9 +194,10 @@ TEST(ConnectionTest, CountsRefusedCalls) {
 TEST(ConnectionTest, EndsOnNonsense) {
   RequestSource source{Load()};
   Counter counter;
-  for (const std::string& bytes : {std::string("\xff\xff\xff\0\0\0\0\0\0", 9), std::string("\0\0\1\1\4\0\0\0\1\xff", 10),
-                                   std::string("\0\0\0\1\0\0\0\0\1", 9), std::string("\0\0\0\7\0\0\0\0\0", 9),
-                                   std::string("\0\0\1\10\0\0\0\0\0\0", 10)}) {
+  for (const std::string& bytes :
+       {std::string("\xff\xff\xff\0\0\0\0\0\0", 9), std::string("\0\0\1\1\4\0\0\0\1\xff", 10),
+        std::string("\0\0\0\1\0\0\0\0\1", 9), std::string("\0\0\0\7\0\0\0\0\0", 9),
+        std::string("\0\0\1\10\0\0\0\0\0\0", 10)}) {
     Connection client("host:1", 4, source, counter);
     EXPECT_FALSE(client.Receive(bytes));
     EXPECT_FALSE(client.error().empty());

@@ -21,7 +21,13 @@ constexpr uint8_t kPadded = 0x8;
 constexpr uint8_t kPriority = 0x20;
 
 // Positions in inserted_.
-enum TableHeader : size_t { kAuthority, kContentType, kTe, kFirstPath, kTableHeaders = kFirstPath + kKindCount };
+enum TableHeader : size_t {
+  kAuthority,
+  kContentType,
+  kTe,
+  kFirstPath,
+  kTableHeaders = kFirstPath + kKindCount
+};
 
 // Static table of HPACK.
 constexpr uint8_t kStaticAuthority = 1;
@@ -49,7 +55,8 @@ void AppendText(std::string& block, std::string_view text) {
 
 }  // namespace
 
-Connection::Connection(std::string authority, size_t streams, RequestSource& source, Observer& observer)
+Connection::Connection(std::string authority, size_t streams, RequestSource& source,
+                       Observer& observer)
     : authority_(std::move(authority)),
       source_(source),
       observer_(observer),
@@ -73,7 +80,8 @@ bool Connection::Fail(std::string why) {
   return false;
 }
 
-void Connection::WriteFrame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload) {
+void Connection::WriteFrame(uint8_t type, uint8_t flags, uint32_t stream,
+                            std::string_view payload) {
   const size_t length = payload.size();
   output_ += static_cast<char>(length >> 16);
   output_ += static_cast<char>(length >> 8);
@@ -84,8 +92,8 @@ void Connection::WriteFrame(uint8_t type, uint8_t flags, uint32_t stream, std::s
   output_ += payload;
 }
 
-void Connection::AppendTableHeader(std::string& block, size_t which, uint8_t static_name, std::string_view name,
-                                   std::string_view value) {
+void Connection::AppendTableHeader(std::string& block, size_t which, uint8_t static_name,
+                                   std::string_view name, std::string_view value) {
   if (inserted_[which] != 0) {  // the newest entry has the lowest index
     block += static_cast<char>(0x80 | (kStaticEntries + 1 + insertions_ - inserted_[which]));
     return;
@@ -148,7 +156,8 @@ bool Connection::Receive(std::string_view bytes) {
     const size_t length = Read32(bytes) >> 8;
     if (length > kFrameBytesMax) return Fail("frame too large");
     if (bytes.size() < kFrameHeaderBytes + length) break;
-    const Frame frame{static_cast<uint8_t>(bytes[3]), static_cast<uint8_t>(bytes[4]), Read32(bytes.substr(5)) & 0x7fffffff,
+    const Frame frame{static_cast<uint8_t>(bytes[3]), static_cast<uint8_t>(bytes[4]),
+                      Read32(bytes.substr(5)) & 0x7fffffff,
                       bytes.substr(kFrameHeaderBytes, length)};
     if (!OnFrame(frame)) return false;
     bytes.remove_prefix(kFrameHeaderBytes + length);
@@ -168,16 +177,24 @@ bool Connection::OnFrame(const Frame& frame) {
       }
       if ((frame.flags & kEndStream) != 0) EndCall(frame.stream, false);  // gRPC ends with trailers
       return true;
-    case NGHTTP2_HEADERS: return OnHeaders(frame);
-    case NGHTTP2_RST_STREAM: EndCall(frame.stream, false); return true;
-    case NGHTTP2_SETTINGS: return OnSettings(frame);
+    case NGHTTP2_HEADERS:
+      return OnHeaders(frame);
+    case NGHTTP2_RST_STREAM:
+      EndCall(frame.stream, false);
+      return true;
+    case NGHTTP2_SETTINGS:
+      return OnSettings(frame);
     case NGHTTP2_PING:
       if ((frame.flags & kAck) == 0) WriteFrame(NGHTTP2_PING, kAck, 0, frame.payload);
       return true;
-    case NGHTTP2_GOAWAY: return Fail("the server said goodbye");
-    case NGHTTP2_WINDOW_UPDATE: return OnWindowUpdate(frame);
-    case NGHTTP2_CONTINUATION: return Fail("header block in several frames");
-    default: return true;
+    case NGHTTP2_GOAWAY:
+      return Fail("the server said goodbye");
+    case NGHTTP2_WINDOW_UPDATE:
+      return OnWindowUpdate(frame);
+    case NGHTTP2_CONTINUATION:
+      return Fail("header block in several frames");
+    default:
+      return true;
   }
 }
 
@@ -185,7 +202,8 @@ bool Connection::OnHeaders(const Frame& frame) {
   if ((frame.flags & kEndHeaders) == 0) return Fail("header block in several frames");
   std::string_view block = frame.payload;
   if ((frame.flags & kPadded) != 0) {
-    if (block.empty() || static_cast<unsigned char>(block[0]) >= block.size()) return Fail("bad padding");
+    if (block.empty() || static_cast<unsigned char>(block[0]) >= block.size())
+      return Fail("bad padding");
     block = block.substr(1, block.size() - 1 - static_cast<unsigned char>(block[0]));
   }
   if ((frame.flags & kPriority) != 0) {
@@ -227,7 +245,8 @@ bool Connection::OnSettings(const Frame& frame) {
     const uint32_t id = Read32(rest) >> 16;
     const uint32_t value = Read32(rest.substr(2));
     if (id == NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) stream_window_ = value;
-    if (id == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) streams_max_ = std::min<size_t>(value, streams_.size());
+    if (id == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+      streams_max_ = std::min<size_t>(value, streams_.size());
   }
   WriteFrame(NGHTTP2_SETTINGS, kAck, 0, "");
   return true;

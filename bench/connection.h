@@ -1,8 +1,9 @@
-// Connection: the client's half of HTTP/2, as little of it as a closed loop of unary gRPC calls needs.
+// Connection: the client's half of HTTP/2, as little of it as a closed loop of unary gRPC calls
+// needs.
 //
-// Bytes in, bytes out; no I/O. Request headers are written by hand: the first request of a connection puts them into
-// the server's header table, later ones name them by index, as gRPC clients do. Response headers are read with
-// nghttp2's decoder, only for grpc-status.
+// Bytes in, bytes out; no I/O. Request headers are written by hand: the first request of a
+// connection puts them into the server's header table, later ones name them by index, as gRPC
+// clients do. Response headers are read with nghttp2's decoder, only for grpc-status.
 //
 // One thread.
 #pragma once
@@ -36,7 +37,8 @@ class Connection {
 
   // Takes bytes of the server. False when the connection is of no use any more: see error().
   bool Receive(std::string_view bytes);
-  // Starts calls on all free streams as the server's settings and flow control allow. `now` becomes their start.
+  // Starts calls on all free streams as the server's settings and flow control allow. `now` becomes
+  // their start.
   void StartCalls(uint64_t now);
 
   // Bytes to send; the caller removes what it has sent.
@@ -73,15 +75,15 @@ class Connection {
   void WriteFrame(uint8_t type, uint8_t flags, uint32_t stream, std::string_view payload);
   void WriteRequest(Stream& stream, std::string_view message);
   // A header that stays in the server's table: by value the first time, by index later.
-  void AppendTableHeader(std::string& block, size_t which, uint8_t static_name, std::string_view name,
-                         std::string_view value);
+  void AppendTableHeader(std::string& block, size_t which, uint8_t static_name,
+                         std::string_view name, std::string_view value);
 
   const std::string authority_;
   RequestSource& source_;
   Observer& observer_;
   nghttp2_hd_inflater* inflater_ = nullptr;
   std::vector<Stream> streams_;
-  std::string input_;   // an incomplete frame
+  std::string input_;  // an incomplete frame
   std::string output_;
   std::string error_;
   std::string message_;  // request that waits for the window, or scratch
@@ -94,7 +96,8 @@ class Connection {
   int64_t stream_window_ = 65535;
   size_t streams_max_ = 0;  // until the server's settings are here
   uint64_t received_since_update_ = 0;
-  // Headers that this connection has put into the table: 0 = not yet, else their number in order of insertion.
+  // Headers that this connection has put into the table: 0 = not yet, else their number in order of
+  // insertion.
   std::vector<size_t> inserted_;
   size_t insertions_ = 0;
 };

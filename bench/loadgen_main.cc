@@ -1,5 +1,5 @@
-// loadgen: a closed loop of Put and Range calls against one endpoint, on one thread and as little CPU as it can do
-// with, because it shares the machine with the server that it measures.
+// loadgen: a closed loop of Put and Range calls against one endpoint, on one thread and as little
+// CPU as it can do with, because it shares the machine with the server that it measures.
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -64,7 +64,9 @@ uint64_t Now() {
 double CpuSeconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -72,7 +74,8 @@ template <typename Number>
 Number ParseNumber(std::string_view text) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) Die("bad number: " + std::string(text));
+  if (error != std::errc() || end != text.data() + text.size())
+    Die("bad number: " + std::string(text));
   return value;
 }
 
@@ -120,8 +123,10 @@ Options ParseOptions(int argc, char** argv) {
   }
   const size_t colon = endpoint.rfind(':');
   if (colon == std::string::npos) Die(std::string("HOST:PORT is missing\n") + kUsage);
-  if (options.connections == 0 || options.streams == 0 || options.load.keys == 0) Die("nothing to do");
-  if (options.load.value_bytes > 60000) Die("values larger than a stream's first window are not supported");
+  if (options.connections == 0 || options.streams == 0 || options.load.keys == 0)
+    Die("nothing to do");
+  if (options.load.value_bytes > 60000)
+    Die("values larger than a stream's first window are not supported");
   options.host = endpoint.substr(0, colon);
   options.port = endpoint.substr(colon + 1);
   return options;
@@ -132,11 +137,13 @@ int Dial(const Options& options) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(options.host.c_str(), options.port.c_str(), &hints, &found); error != 0) {
+  if (const int error = getaddrinfo(options.host.c_str(), options.port.c_str(), &hints, &found);
+      error != 0) {
     Die(gai_strerror(error));
   }
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0) Die(std::string("connect: ") + std::strerror(errno));
+  if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0)
+    Die(std::string("connect: ") + std::strerror(errno));
   freeaddrinfo(found);
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -152,7 +159,8 @@ struct Tally {
 
 class Generator : public Connection::Observer {
  public:
-  explicit Generator(const Options& options) : options_(options), source_(options.load), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  explicit Generator(const Options& options)
+      : options_(options), source_(options.load), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     if (epoll_ < 0) Die("epoll_create1");
     for (size_t i = 0; i < options.connections; ++i) AddPeer();
   }
@@ -161,7 +169,8 @@ class Generator : public Connection::Observer {
     const uint64_t start = Now();
     const bool fill = options_.load.mode == Load::Mode::kFill;
     count_from_ = fill ? start : start + static_cast<uint64_t>(options_.warmup_s * 1e9);
-    count_until_ = fill ? UINT64_MAX : count_from_ + static_cast<uint64_t>(options_.duration_s * 1e9);
+    count_until_ =
+        fill ? UINT64_MAX : count_from_ + static_cast<uint64_t>(options_.duration_s * 1e9);
     for (auto& peer : peers_) Turn(*peer, start);
     now_ = start;
     double cpu_before = fill ? CpuSeconds() : 0;
@@ -198,8 +207,8 @@ class Generator : public Connection::Observer {
     }
     const double cpu_us = total == 0 ? 0 : cpu_s_ * 1e6 / static_cast<double>(total);
     if (options_.json) {
-      std::printf("%s\"seconds\":%.3f,\"ops\":%llu,\"loadgen_cpu_us_per_op\":%.2f}\n", json.c_str(), counted_s_,
-                  static_cast<unsigned long long>(total), cpu_us);
+      std::printf("%s\"seconds\":%.3f,\"ops\":%llu,\"loadgen_cpu_us_per_op\":%.2f}\n", json.c_str(),
+                  counted_s_, static_cast<unsigned long long>(total), cpu_us);
     } else {
       std::printf("loadgen's own CPU: %.2f us per call\n", cpu_us);
     }
@@ -209,7 +218,9 @@ class Generator : public Connection::Observer {
  private:
   struct Peer {
     Peer(int socket, Generator& generator, const Options& options)
-        : fd(socket), connection(options.host + ":" + options.port, options.streams, generator.source_, generator) {}
+        : fd(socket),
+          connection(options.host + ":" + options.port, options.streams, generator.source_,
+                     generator) {}
     const int fd;
     Connection connection;
     bool waits_to_write = false;
@@ -223,7 +234,8 @@ class Generator : public Connection::Observer {
   }
 
   bool AllDone() const {
-    return std::all_of(peers_.begin(), peers_.end(), [](const auto& peer) { return peer->connection.done(); });
+    return std::all_of(peers_.begin(), peers_.end(),
+                       [](const auto& peer) { return peer->connection.done(); });
   }
 
   void Wait() {
@@ -244,7 +256,8 @@ class Generator : public Connection::Observer {
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) Die("the server closed a connection");
     now_ = Now();
-    if (!peer.connection.Receive({buffer_.data(), static_cast<size_t>(got)})) Die(peer.connection.error());
+    if (!peer.connection.Receive({buffer_.data(), static_cast<size_t>(got)}))
+      Die(peer.connection.error());
   }
 
   // Starts what can be started and sends what there is to send.
@@ -253,7 +266,8 @@ class Generator : public Connection::Observer {
     std::string& output = peer.connection.output();
     if (!output.empty()) {
       const ssize_t sent = send(peer.fd, output.data(), output.size(), MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) Die(std::string("send: ") + std::strerror(errno));
+      if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        Die(std::string("send: ") + std::strerror(errno));
       if (sent > 0) output.erase(0, static_cast<size_t>(sent));
     }
     if (peer.waits_to_write == output.empty()) {
@@ -270,17 +284,21 @@ class Generator : public Connection::Observer {
     const auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
     char line[512];
     if (!options_.json) {
-      std::printf("%-5s  %10.0f /s   mean %.3f  p50 %.3f  p90 %.3f  p99 %.3f  p999 %.3f  max %.3f ms   errors %llu\n", name,
-                  per_second, ms(latency.mean()), ms(latency.Quantile(0.5)), ms(latency.Quantile(0.9)),
-                  ms(latency.Quantile(0.99)), ms(latency.Quantile(0.999)), ms(latency.max()),
-                  static_cast<unsigned long long>(tally.errors));
+      std::printf(
+          "%-5s  %10.0f /s   mean %.3f  p50 %.3f  p90 %.3f  p99 %.3f  p999 %.3f  max %.3f ms   "
+          "errors %llu\n",
+          name, per_second, ms(latency.mean()), ms(latency.Quantile(0.5)),
+          ms(latency.Quantile(0.9)), ms(latency.Quantile(0.99)), ms(latency.Quantile(0.999)),
+          ms(latency.max()), static_cast<unsigned long long>(tally.errors));
     }
     std::snprintf(line, sizeof(line),
-                  "\"%s\":{\"count\":%llu,\"per_second\":%.1f,\"mean_ms\":%.4f,\"p50_ms\":%.4f,\"p90_ms\":%.4f,"
+                  "\"%s\":{\"count\":%llu,\"per_second\":%.1f,\"mean_ms\":%.4f,\"p50_ms\":%.4f,"
+                  "\"p90_ms\":%.4f,"
                   "\"p99_ms\":%.4f,\"p999_ms\":%.4f,\"max_ms\":%.4f,\"errors\":%llu}",
-                  name, static_cast<unsigned long long>(latency.count()), per_second, ms(latency.mean()),
-                  ms(latency.Quantile(0.5)), ms(latency.Quantile(0.9)), ms(latency.Quantile(0.99)),
-                  ms(latency.Quantile(0.999)), ms(latency.max()), static_cast<unsigned long long>(tally.errors));
+                  name, static_cast<unsigned long long>(latency.count()), per_second,
+                  ms(latency.mean()), ms(latency.Quantile(0.5)), ms(latency.Quantile(0.9)),
+                  ms(latency.Quantile(0.99)), ms(latency.Quantile(0.999)), ms(latency.max()),
+                  static_cast<unsigned long long>(tally.errors));
     return line;
   }
 

@@ -21,7 +21,8 @@ void AppendKey(std::string& out, uint64_t number) {
   out += kKeyStart;
   const size_t start = out.size();
   out.append(kKeyDigits, '0');
-  for (size_t i = kKeyDigits; i > 0 && number > 0; --i, number /= 10) out[start + i - 1] = static_cast<char>('0' + number % 10);
+  for (size_t i = kKeyDigits; i > 0 && number > 0; --i, number /= 10)
+    out[start + i - 1] = static_cast<char>('0' + number % 10);
 }
 
 }  // namespace
@@ -50,7 +51,9 @@ std::optional<Kind> RequestSource::Next(std::string& out) {
   const uint64_t random = Random();
   Kind kind = load_.mode == Load::Mode::kRange ? Kind::kRange : Kind::kPut;
   if (load_.mode == Load::Mode::kMixed) {
-    kind = static_cast<double>(random >> 40) < load_.read_share * static_cast<double>(1 << 24) ? Kind::kRange : Kind::kPut;
+    kind = static_cast<double>(random >> 40) < load_.read_share * static_cast<double>(1 << 24)
+               ? Kind::kRange
+               : Kind::kPut;
   }
   uint64_t key = Random() % load_.keys;
   if (load_.mode == Load::Mode::kFill) {

@@ -14,7 +14,8 @@ namespace quoin::bench {
 enum class Kind : uint8_t { kPut, kRange };
 inline constexpr size_t kKindCount = 2;
 
-inline constexpr std::array<std::string_view, kKindCount> kPaths = {"/etcdserverpb.KV/Put", "/etcdserverpb.KV/Range"};
+inline constexpr std::array<std::string_view, kKindCount> kPaths = {"/etcdserverpb.KV/Put",
+                                                                    "/etcdserverpb.KV/Range"};
 
 struct Load {
   enum class Mode : uint8_t { kPut, kRange, kMixed, kFill };
@@ -32,8 +33,8 @@ class RequestSource {
  public:
   explicit RequestSource(const Load& load);
 
-  // The next request's kind; its gRPC message (with the 5-byte prefix) is appended to `out`. nullopt when the load is
-  // done: only kFill ends by itself, after each key once.
+  // The next request's kind; its gRPC message (with the 5-byte prefix) is appended to `out`.
+  // nullopt when the load is done: only kFill ends by itself, after each key once.
   std::optional<Kind> Next(std::string& out);
 
   size_t largest_message_bytes() const { return load_.value_bytes + 64; }

@@ -49,8 +49,9 @@ rpc::CallOptions AsyncClient::CallOptionsUntil(std::optional<env::Duration> dead
 
 void AsyncClient::Unary(const MethodInfo& method, std::string request, Timeout timeout, Done done) {
   if (request.size() > options_.send_message_bytes_max) {
-    return done(absl::ResourceExhaustedError(fmt::format("trying to send message larger than max ({} vs. {})",
-                                                         request.size(), options_.send_message_bytes_max)));
+    return done(absl::ResourceExhaustedError(
+        fmt::format("trying to send message larger than max ({} vs. {})", request.size(),
+                    options_.send_message_bytes_max)));
   }
   auto call = std::make_unique<Call>();
   call->method = method;
@@ -65,7 +66,8 @@ void AsyncClient::Unary(const MethodInfo& method, std::string request, Timeout t
 
 void AsyncClient::Attempt(uint64_t id) {
   Call& call = *calls_.at(id);
-  if (call.deadline && *call.deadline <= loop_.clock().Now()) return Finish(id, DeadlineError(call));
+  if (call.deadline && *call.deadline <= loop_.clock().Now())
+    return Finish(id, DeadlineError(call));
   if (NeedsToken() && call.method.path != kAuthenticate.path) {
     return FetchToken(call.deadline, [this, id](Status status) {
       if (status.ok()) return Attempt(id);
@@ -106,7 +108,8 @@ void AsyncClient::Retry(uint64_t id) {
   if (call.attempts % channels_.size() != 0) return Attempt(id);
   const env::Duration now = loop_.clock().Now();
   // Without a deadline of its own a call gives up when nobody could be reached for a while.
-  if (!call.deadline && now - call.started >= options_.reach_timeout) return Finish(id, call.last_error);
+  if (!call.deadline && now - call.started >= options_.reach_timeout)
+    return Finish(id, call.last_error);
   const auto rounds = static_cast<int64_t>(call.attempts / channels_.size());
   env::Duration pause = std::min<env::Duration>(kRoundPause * rounds, kRoundPauseMax);
   if (call.deadline) pause = std::min(pause, std::max(*call.deadline - now, env::Duration(0)));
@@ -115,7 +118,8 @@ void AsyncClient::Retry(uint64_t id) {
 
 Status AsyncClient::DeadlineError(const Call& call) const {
   if (call.last_error.ok()) return absl::DeadlineExceededError("context deadline exceeded");
-  return absl::DeadlineExceededError(fmt::format("context deadline exceeded; last error: {}", std::string(call.last_error.message())));
+  return absl::DeadlineExceededError(fmt::format("context deadline exceeded; last error: {}",
+                                                 std::string(call.last_error.message())));
 }
 
 void AsyncClient::Finish(uint64_t id, StatusOr<std::string> answer) {
@@ -126,7 +130,8 @@ void AsyncClient::Finish(uint64_t id, StatusOr<std::string> answer) {
   done(std::move(answer));
 }
 
-void AsyncClient::FetchToken(std::optional<env::Duration> deadline, absl::AnyInvocable<void(Status)> then) {
+void AsyncClient::FetchToken(std::optional<env::Duration> deadline,
+                             absl::AnyInvocable<void(Status)> then) {
   token_waiters_.push_back(std::move(then));
   if (token_waiters_.size() > 1) return;
   pb::AuthenticateRequest request;
@@ -137,7 +142,8 @@ void AsyncClient::FetchToken(std::optional<env::Duration> deadline, absl::AnyInv
   Unary(kAuthenticate, request.SerializeAsString(), timeout, [this](StatusOr<std::string> answer) {
     Status status = answer.status();
     pb::AuthenticateResponse response;
-    if (status.ok() && !response.ParseFromString(*answer)) status = absl::InternalError("malformed token response");
+    if (status.ok() && !response.ParseFromString(*answer))
+      status = absl::InternalError("malformed token response");
     if (status.ok()) token_ = response.token();
     if (status == errors::AuthNotEnabled()) {
       authentication_off_ = true;  // nobody asks for a token then
@@ -147,11 +153,13 @@ void AsyncClient::FetchToken(std::optional<env::Duration> deadline, absl::AnyInv
   });
 }
 
-void AsyncClient::OpenStream(const MethodInfo& method, Timeout timeout, rpc::ClientStream::Handler& handler,
+void AsyncClient::OpenStream(const MethodInfo& method, Timeout timeout,
+                             rpc::ClientStream::Handler& handler,
                              absl::AnyInvocable<void(std::unique_ptr<rpc::ClientStream>)> opened) {
   std::optional<env::Duration> deadline;
   if (timeout) deadline = loop_.clock().Now() + *timeout;
-  auto open = [this, path = std::string(method.path), deadline, &handler, opened = std::move(opened)](Status status) mutable {
+  auto open = [this, path = std::string(method.path), deadline, &handler,
+               opened = std::move(opened)](Status status) mutable {
     if (!status.ok()) return handler.OnEnd(status);
     opened(channel().Stream(path, CallOptionsUntil(deadline), handler));
   };

@@ -1,13 +1,14 @@
 // AsyncClient: calls to a cluster over a list of endpoints.
 //
-// A call goes to the endpoint in use. When that one cannot be reached, or answers Unavailable to a call that may be
-// repeated, the next endpoint is tried; after a full round there is a short pause; the call's timeout bounds it all.
-// A call that changes state is never sent twice.
+// A call goes to the endpoint in use. When that one cannot be reached, or answers Unavailable to a
+// call that may be repeated, the next endpoint is tried; after a full round there is a short pause;
+// the call's timeout bounds it all. A call that changes state is never sent twice.
 //
-// With a user name, the client fetches a token before the first call and again when a server no longer takes it.
+// With a user name, the client fetches a token before the first call and again when a server no
+// longer takes it.
 //
-// Thread: one loop owns an AsyncClient; every callback runs there. Destroying it drops calls under way: their `done`
-// is destroyed without being run.
+// Thread: one loop owns an AsyncClient; every callback runs there. Destroying it drops calls under
+// way: their `done` is destroyed without being run.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,9 @@ namespace quoin::client {
 struct ClientOptions {
   std::vector<Endpoint> endpoints;  // at least one
   rpc::ChannelOptions channel;
-  std::string user;                 // empty = anonymous
+  std::string user;  // empty = anonymous
   std::string password;
-  std::string token;                // a token made elsewhere; used as it stands
+  std::string token;  // a token made elsewhere; used as it stands
   size_t send_message_bytes_max = 2 << 20;
   // How long a call without a timeout of its own keeps trying to reach an endpoint.
   env::Duration reach_timeout = std::chrono::seconds(5);
@@ -48,12 +49,14 @@ class AsyncClient {
   AsyncClient(const AsyncClient&) = delete;
   AsyncClient& operator=(const AsyncClient&) = delete;
 
-  // One request, one response, both marshalled. `done` may run before this returns (timeout not above zero). When the timeout passes the status is DeadlineExceeded and its message
-  // tells what the last attempt met.
+  // One request, one response, both marshalled. `done` may run before this returns (timeout not
+  // above zero). When the timeout passes the status is DeadlineExceeded and its message tells what
+  // the last attempt met.
   void Unary(const MethodInfo& method, std::string request, Timeout timeout, Done done);
 
-  // A stream to the endpoint in use, or an error through the handler's OnEnd. `handler` outlives the stream. `opened`
-  // runs once the token is there and the stream was started; the stream belongs to the caller.
+  // A stream to the endpoint in use, or an error through the handler's OnEnd. `handler` outlives
+  // the stream. `opened` runs once the token is there and the stream was started; the stream
+  // belongs to the caller.
   void OpenStream(const MethodInfo& method, Timeout timeout, rpc::ClientStream::Handler& handler,
                   absl::AnyInvocable<void(std::unique_ptr<rpc::ClientStream>)> opened);
 
@@ -61,7 +64,7 @@ class AsyncClient {
   struct Call {
     MethodInfo method;
     std::string request;
-    env::Duration started{};                // both on the loop's clock
+    env::Duration started{};  // both on the loop's clock
     std::optional<env::Duration> deadline;
     Done done;
     size_t attempts = 0;
@@ -77,7 +80,9 @@ class AsyncClient {
   bool MayRepeat(const Call& call, const Status& error) const;
   Status DeadlineError(const Call& call) const;
 
-  bool NeedsToken() const { return !options_.user.empty() && token_.empty() && !authentication_off_; }
+  bool NeedsToken() const {
+    return !options_.user.empty() && token_.empty() && !authentication_off_;
+  }
   // Fetches a token, then runs `then`; calls that come meanwhile wait for the same answer.
   void FetchToken(std::optional<env::Duration> deadline, absl::AnyInvocable<void(Status)> then);
 

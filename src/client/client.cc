@@ -8,7 +8,8 @@ namespace {
 // Passes a server's stream on and remembers how it ended. Lives on the loop.
 class StreamReader : public rpc::ClientStream::Handler {
  public:
-  StreamReader(std::string request, absl::FunctionRef<Status(std::string_view)> take, std::promise<Status> done)
+  StreamReader(std::string request, absl::FunctionRef<Status(std::string_view)> take,
+               std::promise<Status> done)
       : request_(std::move(request)), take_(take), done_(std::move(done)) {}
 
   void Opened(std::unique_ptr<rpc::ClientStream> stream) {
@@ -43,6 +44,15 @@ class StreamReader : public rpc::ClientStream::Handler {
 
 }  // namespace
 
+void Pause(env::Executor& loop, env::Duration duration) {
+  std::promise<void> promise;
+  std::future<void> over = promise.get_future();
+  loop.Post([&loop, duration, promise = std::move(promise)]() mutable {
+    loop.RunAfter(duration, [promise = std::move(promise)]() mutable { promise.set_value(); });
+  });
+  over.wait();
+}
+
 Client::Client(env::Env& env, env::Executor& loop, ClientOptions options) : loop_(loop) {
   RunOnLoop([&] { async_ = std::make_unique<AsyncClient>(env, loop, std::move(options)); });
 }
@@ -67,10 +77,12 @@ std::future<StatusOr<std::string>> Client::StartBytes(const MethodInfo& method, 
   CHECK(!loop_.IsCurrent());
   std::promise<StatusOr<std::string>> promise;
   std::future<StatusOr<std::string>> answer = promise.get_future();
-  loop_.Post([this, method, request = std::move(request), timeout, promise = std::move(promise)]() mutable {
-    async_->Unary(method, std::move(request), timeout, [promise = std::move(promise)](StatusOr<std::string> result) mutable {
-      promise.set_value(std::move(result));
-    });
+  loop_.Post([this, method, request = std::move(request), timeout,
+              promise = std::move(promise)]() mutable {
+    async_->Unary(method, std::move(request), timeout,
+                  [promise = std::move(promise)](StatusOr<std::string> result) mutable {
+                    promise.set_value(std::move(result));
+                  });
   });
   return answer;
 }
@@ -82,9 +94,10 @@ Status Client::ReadStreamBytes(const MethodInfo& method, std::string request, Ti
   std::unique_ptr<StreamReader> reader;
   RunOnLoop([&] {
     reader = std::make_unique<StreamReader>(std::move(request), take, std::move(done));
-    async_->OpenStream(method, timeout, *reader, [&reader](std::unique_ptr<rpc::ClientStream> stream) {
-      reader->Opened(std::move(stream));
-    });
+    async_->OpenStream(method, timeout, *reader,
+                       [&reader](std::unique_ptr<rpc::ClientStream> stream) {
+                         reader->Opened(std::move(stream));
+                       });
   });
   const Status status = end.get();
   RunOnLoop([&] { reader.reset(); });

@@ -1,7 +1,7 @@
 // Client: the waiting form of AsyncClient, for tools and tests: call, wait, get the answer.
 //
-// Thread: any thread but the loop's; one Client may be used from several. `loop` runs on a thread of its own and
-// outlives the client.
+// Thread: any thread but the loop's; one Client may be used from several. `loop` runs on a thread
+// of its own and outlives the client.
 #pragma once
 
 #include <future>
@@ -36,6 +36,9 @@ class Pending {
   std::future<StatusOr<std::string>> bytes_;
 };
 
+// Waits on the loop's clock. Thread: any but the loop's.
+void Pause(env::Executor& loop, env::Duration duration);
+
 class Client {
  public:
   using Timeout = AsyncClient::Timeout;
@@ -47,34 +50,41 @@ class Client {
 
   // Sends a request; several may be on their way at once.
   template <typename MethodType>
-  Pending<typename MethodType::Response> Start(const MethodType& method, const typename MethodType::Request& request,
+  Pending<typename MethodType::Response> Start(const MethodType& method,
+                                               const typename MethodType::Request& request,
                                                Timeout timeout) {
-    return Pending<typename MethodType::Response>(StartBytes(method, request.SerializeAsString(), timeout));
+    return Pending<typename MethodType::Response>(
+        StartBytes(method, request.SerializeAsString(), timeout));
   }
 
   // Sends a request and waits for its answer.
   template <typename MethodType>
   StatusOr<typename MethodType::Response> Call(const MethodType& method,
-                                               const typename MethodType::Request& request, Timeout timeout) {
+                                               const typename MethodType::Request& request,
+                                               Timeout timeout) {
     return Start(method, request, timeout).Wait();
   }
 
-  // Sends one request and gives every message of the answering stream to `take`, on the loop's thread: a `take` that
-  // waits slows the sender down. An error of `take` cancels the stream and is returned. Waits for the end.
+  // Sends one request and gives every message of the answering stream to `take`, on the loop's
+  // thread: a `take` that waits slows the sender down. An error of `take` cancels the stream and is
+  // returned. Waits for the end.
   template <typename MethodType>
-  Status ReadStream(const MethodType& method, const typename MethodType::Request& request, Timeout timeout,
+  Status ReadStream(const MethodType& method, const typename MethodType::Request& request,
+                    Timeout timeout,
                     absl::FunctionRef<Status(typename MethodType::Response)> take) {
-    return ReadStreamBytes(method, request.SerializeAsString(), timeout, [&](std::string_view bytes) -> Status {
-      typename MethodType::Response response;
-      if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-        return absl::InternalError("malformed response message");
-      }
-      return take(std::move(response));
-    });
+    return ReadStreamBytes(
+        method, request.SerializeAsString(), timeout, [&](std::string_view bytes) -> Status {
+          typename MethodType::Response response;
+          if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+            return absl::InternalError("malformed response message");
+          }
+          return take(std::move(response));
+        });
   }
 
  private:
-  std::future<StatusOr<std::string>> StartBytes(const MethodInfo& method, std::string request, Timeout timeout);
+  std::future<StatusOr<std::string>> StartBytes(const MethodInfo& method, std::string request,
+                                                Timeout timeout);
   Status ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,
                          absl::FunctionRef<Status(std::string_view)> take);
   // Runs `task` on the loop and waits until it has run.

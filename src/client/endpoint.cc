@@ -25,7 +25,8 @@ StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
     rest = rest.substr(0, rest.find('/'));
     const size_t colon = rest.rfind(':');
     if (colon == std::string_view::npos || colon == 0 || colon + 1 == rest.size()) {
-      return absl::InvalidArgumentError(fmt::format("endpoint \"{}\": missing port in address", text));
+      return absl::InvalidArgumentError(
+          fmt::format("endpoint \"{}\": missing port in address", text));
     }
     endpoint.address = rest;
     endpoint.host = rest.substr(0, colon);
@@ -35,7 +36,8 @@ StatusOr<Endpoint> ParseEndpoint(std::string_view text) {
     return endpoint;
   }
   ConsumePrefix(rest, "//");
-  if (rest.empty()) return absl::InvalidArgumentError(fmt::format("endpoint \"{}\": missing path", text));
+  if (rest.empty())
+    return absl::InvalidArgumentError(fmt::format("endpoint \"{}\": missing path", text));
   endpoint.address = fmt::format("unix:{}", rest);
   return endpoint;
 }

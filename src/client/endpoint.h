@@ -17,8 +17,8 @@ struct Endpoint {
   bool tls = false;     // https:// or unixs://
 };
 
-// Takes host:port, http://host:port, https://host:port, unix://path, unixs://path and unix:path. A path after a port is
-// ignored, as etcd's clients do.
+// Takes host:port, http://host:port, https://host:port, unix://path, unixs://path and unix:path. A
+// path after a port is ignored, as etcd's clients do.
 StatusOr<Endpoint> ParseEndpoint(std::string_view text);
 
 }  // namespace quoin::client

@@ -6,14 +6,14 @@
 #include <array>
 #include <iterator>
 
-
 namespace quoin::client {
 namespace {
 
 constexpr std::array<std::string_view, 17> kCodeNames = {
-    "OK",           "Canceled",          "Unknown",            "InvalidArgument", "DeadlineExceeded", "NotFound",
-    "AlreadyExists", "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted",       "OutOfRange",
-    "Unimplemented", "Internal",         "Unavailable",        "DataLoss",        "Unauthenticated"};
+    "OK",       "Canceled",       "Unknown",          "InvalidArgument",   "DeadlineExceeded",
+    "NotFound", "AlreadyExists",  "PermissionDenied", "ResourceExhausted", "FailedPrecondition",
+    "Aborted",  "OutOfRange",     "Unimplemented",    "Internal",          "Unavailable",
+    "DataLoss", "Unauthenticated"};
 
 // Messages with etcd's prefix that its clients do not know by heart: they are shown with the code.
 constexpr std::string_view kNotInClientTable[] = {
@@ -41,7 +41,8 @@ std::string_view CodeName(StatusCode code) {
 }
 
 std::string RpcErrorText(const Status& status) {
-  return fmt::format("rpc error: code = {} desc = {}", CodeName(status.code()), std::string(status.message()));
+  return fmt::format("rpc error: code = {} desc = {}", CodeName(status.code()),
+                     std::string(status.message()));
 }
 
 std::string ErrorText(const Status& status) {

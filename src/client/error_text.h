@@ -1,4 +1,5 @@
-// How an error of a call reads for a person: etcd's own messages bare, the rest with the gRPC code in front.
+// How an error of a call reads for a person: etcd's own messages bare, the rest with the gRPC code
+// in front.
 //
 // Thread: any; pure functions.
 #pragma once

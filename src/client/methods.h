@@ -26,17 +26,21 @@ struct Method : MethodInfo {
 
 namespace pb = etcdserverpb;
 
-inline constexpr Method<pb::RangeRequest, pb::RangeResponse> kRange{{"/etcdserverpb.KV/Range", Repeat::kSafe}};
+inline constexpr Method<pb::RangeRequest, pb::RangeResponse> kRange{
+    {"/etcdserverpb.KV/Range", Repeat::kSafe}};
 inline constexpr Method<pb::RangeRequest, pb::RangeStreamResponse> kRangeStream{
     {"/etcdserverpb.KV/RangeStream", Repeat::kSafe}};
 inline constexpr Method<pb::PutRequest, pb::PutResponse> kPut{{"/etcdserverpb.KV/Put"}};
-inline constexpr Method<pb::DeleteRangeRequest, pb::DeleteRangeResponse> kDeleteRange{{"/etcdserverpb.KV/DeleteRange"}};
+inline constexpr Method<pb::DeleteRangeRequest, pb::DeleteRangeResponse> kDeleteRange{
+    {"/etcdserverpb.KV/DeleteRange"}};
 inline constexpr Method<pb::TxnRequest, pb::TxnResponse> kTxn{{"/etcdserverpb.KV/Txn"}};
-inline constexpr Method<pb::CompactionRequest, pb::CompactionResponse> kCompact{{"/etcdserverpb.KV/Compact"}};
+inline constexpr Method<pb::CompactionRequest, pb::CompactionResponse> kCompact{
+    {"/etcdserverpb.KV/Compact"}};
 
 inline constexpr Method<pb::AlarmRequest, pb::AlarmResponse> kAlarmList{
     {"/etcdserverpb.Maintenance/Alarm", Repeat::kSafe}};
-inline constexpr Method<pb::AlarmRequest, pb::AlarmResponse> kAlarm{{"/etcdserverpb.Maintenance/Alarm"}};
+inline constexpr Method<pb::AlarmRequest, pb::AlarmResponse> kAlarm{
+    {"/etcdserverpb.Maintenance/Alarm"}};
 inline constexpr Method<pb::StatusRequest, pb::StatusResponse> kStatus{
     {"/etcdserverpb.Maintenance/Status", Repeat::kSafe}};
 inline constexpr Method<pb::HashKVRequest, pb::HashKVResponse> kHashKv{

@@ -1,7 +1,8 @@
-// Command: one row of quoinctl's table of commands; and Invocation: what a running command is given.
+// Command: one row of quoinctl's table of commands; and Invocation: what a running command is
+// given.
 //
-// The table (commands.cc) is static data: names, flags and help of every command, and the function that runs it. Help,
-// completion scripts and flag parsing are made from it.
+// The table (commands.cc) is static data: names, flags and help of every command, and the function
+// that runs it. Help, completion scripts and flag parsing are made from it.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +41,11 @@ class Invocation;
 
 struct Command {
   std::string_view name;
-  std::string_view arguments;  // after the name in the usage line
-  std::string_view summary;    // one line, for lists
-  std::string_view help;       // paragraphs; empty = the summary says it all
-  std::string_view examples;   // one per line, without the program's name
-  std::string_view group;      // heading in the list of commands; only top-level
+  std::string_view arguments;              // after the name in the usage line
+  std::string_view summary;                // one line, for lists
+  std::string_view help;                   // paragraphs; empty = the summary says it all
+  std::string_view examples;               // one per line, without the program's name
+  std::string_view group;                  // heading in the list of commands; only top-level
   std::span<const FlagSpec> flags;         // of this command alone
   std::span<const FlagSpec> shared_flags;  // of this command and its subcommands
   std::span<const Command> children;
@@ -76,7 +77,8 @@ struct World {
 class Invocation {
  public:
   // `path` is the command with its parents, root first.
-  Invocation(World& world, std::vector<const Command*> path, Flags flags, std::vector<std::string> arguments);
+  Invocation(World& world, std::vector<const Command*> path, Flags flags,
+             std::vector<std::string> arguments);
 
   const Command& command() const { return *path_.back(); }
   const std::vector<const Command*>& path() const { return path_; }
@@ -94,8 +96,9 @@ class Invocation {
   // For a call that failed: the client's log line goes before the error.
   ExitCode FailCall(const Status& status, ExitCode code = ExitCode::kError);
 
-  // Takes what the environment says into the flags, checks them, makes the printer. What stands below needs it;
-  // commands that never talk to a server do without. Returns kOk, or the exit code after printing the error.
+  // Takes what the environment says into the flags, checks them, makes the printer. What stands
+  // below needs it; commands that never talk to a server do without. Returns kOk, or the exit code
+  // after printing the error.
   ExitCode Connect();
 
   // Endpoints as the user gave them.
@@ -107,7 +110,8 @@ class Invocation {
   env::Duration command_timeout() const { return flags_.Duration("command-timeout"); }
   // Calls with the command's timeout.
   template <typename Method>
-  StatusOr<typename Method::Response> Call(const Method& method, const typename Method::Request& request) {
+  StatusOr<typename Method::Response> Call(const Method& method,
+                                           const typename Method::Request& request) {
     return client().Call(method, request, command_timeout());
   }
 
@@ -137,7 +141,8 @@ class Invocation {
   std::optional<std::string> asked_password_;
 };
 
-// Runs the program: finds the command, parses its flags, runs it. `arguments` are without the program's name.
+// Runs the program: finds the command, parses its flags, runs it. `arguments` are without the
+// program's name.
 ExitCode RunProgram(World& world, std::span<const std::string> arguments);
 
 }  // namespace quoin::ctl

@@ -1,7 +1,7 @@
 // The table of commands.
 #include "ctl/command.h"
 #include "ctl/families.h"
-#include "ctl/kv_requests.h"
+#include "ctl/kv_flags.h"
 
 namespace quoin::ctl {
 namespace {
@@ -24,7 +24,8 @@ constexpr FlagSpec kHashFlags[] = {
     {"rev", FlagType::kInt, "0", "hash up to this revision; 0 = all"},
 };
 constexpr FlagSpec kMemberListFlags[] = {
-    {"consistency", FlagType::kString, "l", "linearizable (l) or serializable (s): from one member alone, maybe stale"},
+    {"consistency", FlagType::kString, "l",
+     "linearizable (l) or serializable (s): from one member alone, maybe stale"},
 };
 
 constexpr Command kEndpointCommands[] = {
@@ -35,8 +36,10 @@ constexpr Command kEndpointCommands[] = {
      .run = RunEndpointHealth},
     {.name = "status",
      .summary = "Shows each endpoint's member, version, sizes and place in the log",
-     .help = "Columns: endpoint, ID, version, storage version, db size, in use, percentage not in use, quota,\n"
-             "is leader, is learner, raft term, raft index, raft applied index, errors, downgrade target version,\n"
+     .help = "Columns: endpoint, ID, version, storage version, db size, in use, percentage not in "
+             "use, quota,\n"
+             "is leader, is learner, raft term, raft index, raft applied index, errors, downgrade "
+             "target version,\n"
              "downgrade enabled.",
      .examples = "endpoint status --cluster -w table",
      .run = RunEndpointStatus},
@@ -52,7 +55,8 @@ constexpr Command kAlarmCommands[] = {
     {.name = "list", .summary = "Lists the active alarms", .run = RunAlarmList},
     {.name = "disarm",
      .summary = "Takes back all alarms",
-     .help = "A member without space raises NOSPACE and the cluster refuses writes until it is disarmed:\n"
+     .help = "A member without space raises NOSPACE and the cluster refuses writes until it is "
+             "disarmed:\n"
              "make room first (compaction, defrag, deleting keys), then disarm.",
      .run = RunAlarmDisarm},
 };
@@ -69,15 +73,18 @@ constexpr Command kSnapshotCommands[] = {
     {.name = "save",
      .arguments = "<file>",
      .summary = "Saves one endpoint's store to a file",
-     .help = "Fetches the whole store of exactly one endpoint as of now. The data goes to <file>.part, is compared\n"
-             "with the digest that the server sends at the end, synced, and then renamed to <file>.\n"
-             "There is no time limit unless --command-timeout is given. Exits with 5 on failure.",
+     .help =
+         "Fetches the whole store of exactly one endpoint as of now. The data goes to <file>.part, "
+         "is compared\n"
+         "with the digest that the server sends at the end, synced, and then renamed to <file>.\n"
+         "There is no time limit unless --command-timeout is given. Exits with 5 on failure.",
      .examples = "snapshot save backup.db --endpoints 10.0.0.1:2379",
      .run = RunSnapshotSave},
 };
 
 constexpr std::string_view kTxnHelp =
-    "Reads a transaction from standard input: comparisons, requests for when all of them hold, requests for\n"
+    "Reads a transaction from standard input: comparisons, requests for when all of them hold, "
+    "requests for\n"
     "when not; one per line, a blank line after each of the three parts.\n"
     "\n"
     "  comparison:  target(\"key\") operator \"value\"\n"
@@ -90,13 +97,12 @@ constexpr std::string_view kCompletionHelp =
     "\n"
     "  source <(quoinctl completion bash)";
 
-// Not constexpr: the flags of get, put and del live with their requests.
-std::span<const Command> TopCommands() {
-  static const Command commands[] = {
+constexpr Command kTopCommands[] = {
       {.name = "get",
        .arguments = "<key> [range_end]",
        .summary = "Shows a key or a range of keys",
-       .help = "With [range_end]: all keys at or after <key> and before it. Keys and values are printed as they are,\n"
+       .help = "With [range_end]: all keys at or after <key> and before it. Keys and values are "
+               "printed as they are,\n"
                "one per line; use -w json or --hex for binary data.",
        .examples = "get greeting\nget --prefix app/ --keys-only\nget a c --rev 40 -w json\n"
                    "get --prefix '' --count-only -w fields",
@@ -106,7 +112,8 @@ std::span<const Command> TopCommands() {
       {.name = "put",
        .arguments = "<key> [value]",
        .summary = "Stores a value under a key",
-       .help = "Without [value] it is read from standard input, to its end and as it is. A key or value that starts\n"
+       .help = "Without [value] it is read from standard input, to its end and as it is. A key or "
+               "value that starts\n"
                "with a dash goes after --.",
        .examples = "put greeting hello\nput config <config.json\nput -- key --dashed-value\n"
                    "put session x --lease 694d8b5c2d1f6a07",
@@ -116,7 +123,8 @@ std::span<const Command> TopCommands() {
       {.name = "del",
        .arguments = "<key> [range_end]",
        .summary = "Deletes a key or a range of keys",
-       .help = "Prints how many keys were deleted. With [range_end] and without --range it warns and waits two\n"
+       .help = "Prints how many keys were deleted. With [range_end] and without --range it warns "
+               "and waits two\n"
                "seconds first.",
        .examples = "del greeting\ndel --prefix app/\ndel a c --range",
        .group = kKeys,
@@ -132,7 +140,8 @@ std::span<const Command> TopCommands() {
       {.name = "compaction",
        .arguments = "<revision>",
        .summary = "Forgets the history before a revision",
-       .help = "Values that are current at <revision> stay. Reads and watches of older revisions fail from then on.",
+       .help = "Values that are current at <revision> stay. Reads and watches of older revisions "
+               "fail from then on.",
        .examples = "compaction 1000 --physical",
        .group = kKeys,
        .flags = kCompactionFlags,
@@ -146,7 +155,10 @@ std::span<const Command> TopCommands() {
        .group = kCluster,
        .shared_flags = kClusterFlag,
        .children = kEndpointCommands},
-      {.name = "alarm", .summary = "Alarms of members", .group = kMaintenance, .children = kAlarmCommands},
+      {.name = "alarm",
+       .summary = "Alarms of members",
+       .group = kMaintenance,
+       .children = kAlarmCommands},
       {.name = "defrag",
        .summary = "Gives unused space of the store back",
        .help = "One endpoint after the other. A member of etcd does not answer while it is at it.",
@@ -154,25 +166,32 @@ std::span<const Command> TopCommands() {
        .group = kMaintenance,
        .flags = kClusterFlag,
        .run = RunDefrag},
-      {.name = "snapshot", .summary = "Backups", .group = kMaintenance, .children = kSnapshotCommands},
-      {.name = "version", .summary = "Shows this program's version", .group = kProgram, .run = RunVersion},
-      {.name = "options", .summary = "Shows the options that every command takes", .group = kProgram, .run = RunOptions},
+      {.name = "snapshot",
+       .summary = "Backups",
+       .group = kMaintenance,
+       .children = kSnapshotCommands},
+      {.name = "version",
+       .summary = "Shows this program's version",
+       .group = kProgram,
+       .run = RunVersion},
+      {.name = "options",
+       .summary = "Shows the options that every command takes",
+       .group = kProgram,
+       .run = RunOptions},
       {.name = "completion",
        .arguments = "<bash|zsh|fish|powershell>",
        .summary = "Prints a completion script for a shell",
        .help = kCompletionHelp,
        .group = kProgram,
        .run = RunCompletion},
-  };
-  return commands;
-}
+};
 
 }  // namespace
 
 const Command& RootCommand() {
   static const Command root = {.name = "quoinctl",
                                .summary = "Talks to a cluster of quoin or etcd servers.",
-                               .children = TopCommands()};
+                               .children = kTopCommands};
   return root;
 }
 

@@ -1,4 +1,5 @@
-// Completion scripts, made from the table of commands: the words that may follow each path of commands.
+// Completion scripts, made from the table of commands: the words that may follow each path of
+// commands.
 #include <fmt/format.h>
 
 #include <map>
@@ -15,24 +16,27 @@ struct Place {
   std::vector<std::string> words;  // subcommands and options that fit there
 };
 
-void Collect(const Command& command, const std::string& path, std::vector<std::string> shared_options,
-             std::vector<Place>& places) {
+void Collect(const Command& command, const std::string& path,
+             std::vector<std::string> shared_options, std::vector<Place>& places) {
   Place place{path, {}};
   for (const Command& child : command.children) place.words.emplace_back(child.name);
-  for (const FlagSpec& flag : command.shared_flags) shared_options.push_back(fmt::format("--{}", flag.name));
+  for (const FlagSpec& flag : command.shared_flags)
+    shared_options.push_back(fmt::format("--{}", flag.name));
   for (const FlagSpec& flag : command.flags) place.words.push_back(fmt::format("--{}", flag.name));
   place.words.insert(place.words.end(), shared_options.begin(), shared_options.end());
   place.words.emplace_back("--help");
   places.push_back(std::move(place));
   for (const Command& child : command.children) {
-    Collect(child, path.empty() ? std::string(child.name) : fmt::format("{} {}", path, child.name), shared_options, places);
+    Collect(child, path.empty() ? std::string(child.name) : fmt::format("{} {}", path, child.name),
+            shared_options, places);
   }
 }
 
 std::vector<Place> AllPlaces() {
   std::vector<Place> places;
   Collect(RootCommand(), "", {}, places);
-  for (const FlagSpec& flag : GlobalFlags()) places.front().words.push_back(fmt::format("--{}", flag.name));
+  for (const FlagSpec& flag : GlobalFlags())
+    places.front().words.push_back(fmt::format("--{}", flag.name));
   return places;
 }
 
@@ -40,7 +44,8 @@ std::vector<Place> AllPlaces() {
 std::string WordCases(std::string_view variable) {
   std::string text;
   for (const Place& place : AllPlaces()) {
-    text += fmt::format("    \"{}\") {}=\"{}\" ;;\n", place.path, variable, fmt::join(place.words, " "));
+    text += fmt::format("    \"{}\") {}=\"{}\" ;;\n", place.path, variable,
+                        fmt::join(place.words, " "));
   }
   return text;
 }
@@ -88,7 +93,8 @@ std::string PathCases(std::string_view variable) {
     if (place.path.empty()) continue;
     // "$path $word" has a leading space as long as the path is empty.
     const bool top = place.path.find(' ') == std::string::npos;
-    text += fmt::format("        \"{}{}\") {}=\"{}\" ;;\n", top ? " " : "", place.path, variable, place.path);
+    text += fmt::format("        \"{}{}\") {}=\"{}\" ;;\n", top ? " " : "", place.path, variable,
+                        place.path);
   }
   return text;
 }
@@ -97,7 +103,9 @@ std::string FillTemplate(std::string_view script, std::string_view path, std::st
   return ReplaceAll(ReplaceAll(script, "PATHS", PathCases(path)), "CASES", WordCases(words));
 }
 
-std::string ShellQuoted(std::string_view text) { return fmt::format("'{}'", ReplaceAll(text, "'", "\\'")); }
+std::string ShellQuoted(std::string_view text) {
+  return fmt::format("'{}'", ReplaceAll(text, "'", "\\'"));
+}
 
 std::string FishScript() {
   std::string text = "# fish completion for quoinctl\ncomplete -c quoinctl -f\n";
@@ -105,17 +113,16 @@ std::string FishScript() {
     text += fmt::format("complete -c quoinctl -n __fish_use_subcommand -a {} -d {}\n", command.name,
                         ShellQuoted(command.summary));
     for (const Command& child : command.children) {
-      text += fmt::format("complete -c quoinctl -n '__fish_seen_subcommand_from {}' -a {} -d {}\n", command.name,
-                          child.name, ShellQuoted(child.summary));
+      text += fmt::format("complete -c quoinctl -n '__fish_seen_subcommand_from {}' -a {} -d {}\n",
+                          command.name, child.name, ShellQuoted(child.summary));
     }
     for (const FlagSpec& flag : command.flags) {
-      text += fmt::format("complete -c quoinctl -n '__fish_seen_subcommand_from {}' -l {} -d {}\n", command.name,
-                          flag.name, ShellQuoted(flag.usage));
+      text += fmt::format("complete -c quoinctl -n '__fish_seen_subcommand_from {}' -l {} -d {}\n",
+                          command.name, flag.name, ShellQuoted(flag.usage));
     }
   }
   for (const FlagSpec& flag : GlobalFlags()) {
-    text += fmt::format("complete -c quoinctl -l {} -d {}\n", flag.name,
-                        ShellQuoted(flag.usage));
+    text += fmt::format("complete -c quoinctl -l {} -d {}\n", flag.name, ShellQuoted(flag.usage));
   }
   return text;
 }
@@ -136,7 +143,8 @@ std::string PowershellScript() {
          "    $longer = \"$path $element\".Trim()\n"
          "    if ($places.ContainsKey($longer)) { $path = $longer }\n"
          "  }\n"
-         "  $places[$path] -split ' ' | Where-Object { $_ -like \"$wordToComplete*\" } | ForEach-Object {\n"
+         "  $places[$path] -split ' ' | Where-Object { $_ -like \"$wordToComplete*\" } | "
+         "ForEach-Object {\n"
          "    [System.Management.Automation.CompletionResult]::new($_)\n"
          "  }\n"
          "}\n";
@@ -155,11 +163,14 @@ std::string Script(std::string_view shell) {
 ExitCode RunCompletion(Invocation& invocation) {
   const std::vector<std::string>& arguments = invocation.arguments();
   if (arguments.size() != 1) {
-    return invocation.Fail(ExitCode::kError, fmt::format("accepts 1 arg(s), received {}", arguments.size()));
+    return invocation.Fail(ExitCode::kError,
+                           fmt::format("accepts 1 arg(s), received {}", arguments.size()));
   }
   const std::string script = Script(arguments[0]);
   if (script.empty()) {
-    return invocation.Fail(ExitCode::kError, fmt::format("invalid argument \"{}\" for \"quoinctl completion\"", arguments[0]));
+    return invocation.Fail(
+        ExitCode::kError,
+        fmt::format("invalid argument \"{}\" for \"quoinctl completion\"", arguments[0]));
   }
   invocation.out() << script;
   return ExitCode::kOk;

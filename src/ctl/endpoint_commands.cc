@@ -49,7 +49,8 @@ class HealthCheck {
 
  private:
   void LookAtAlarms(env::Duration timeout) {
-    const StatusOr<pb::AlarmResponse> alarms = client_->Call(client::kAlarmList, pb::AlarmRequest(), timeout);
+    const StatusOr<pb::AlarmResponse> alarms =
+        client_->Call(client::kAlarmList, pb::AlarmRequest(), timeout);
     if (!alarms.ok()) {
       health_.error = "Unable to fetch the alarm list";
       return;
@@ -72,8 +73,9 @@ class HealthCheck {
 
 // One call to one endpoint alone.
 template <typename Method>
-StatusOr<typename Method::Response> CallEndpoint(Invocation& invocation, const std::string& endpoint,
-                                                 const Method& method, const typename Method::Request& request) {
+StatusOr<typename Method::Response> CallEndpoint(Invocation& invocation,
+                                                 const std::string& endpoint, const Method& method,
+                                                 const typename Method::Request& request) {
   ASSIGN_OR_RETURN(const auto client, invocation.ClientFor(endpoint));
   auto response = client->Call(method, request, invocation.command_timeout());
   if (!response.ok()) invocation.LogFailedCall(endpoint, response.status());
@@ -88,8 +90,9 @@ std::optional<std::vector<std::string>> EndpointsOrCluster(Invocation& invocatio
   request.set_linearizable(true);
   const auto response = invocation.Call(client::kMemberList, request);
   if (!response.ok()) {
-    invocation.Fail(ExitCode::kError, fmt::format("failed to fetch endpoints from etcd cluster member list: {}",
-                                                  client::ErrorText(response.status())));
+    invocation.Fail(ExitCode::kError,
+                    fmt::format("failed to fetch endpoints from etcd cluster member list: {}",
+                                client::ErrorText(response.status())));
     return std::nullopt;
   }
   std::vector<std::string> endpoints;
@@ -104,14 +107,17 @@ ExitCode RunEndpointHealth(Invocation& invocation) {
   const auto endpoints = EndpointsOrCluster(invocation);
   if (!endpoints) return ExitCode::kError;
   std::vector<std::unique_ptr<HealthCheck>> checks;  // all at once
-  for (const std::string& endpoint : *endpoints) checks.push_back(std::make_unique<HealthCheck>(invocation, endpoint));
+  for (const std::string& endpoint : *endpoints)
+    checks.push_back(std::make_unique<HealthCheck>(invocation, endpoint));
   std::vector<EndpointHealth> results;
   bool all_healthy = true;
   for (const auto& check : checks) {
     results.push_back(check->Finish());
     all_healthy = all_healthy && results.back().error.empty();
   }
-  if (ExitCode code = invocation.Printed(invocation.printer().Health(results)); code != ExitCode::kOk) return code;
+  if (ExitCode code = invocation.Printed(invocation.printer().Health(results));
+      code != ExitCode::kOk)
+    return code;
   return all_healthy ? ExitCode::kOk : invocation.Fail(ExitCode::kError, "unhealthy cluster");
 }
 
@@ -129,7 +135,9 @@ ExitCode RunEndpointStatus(Invocation& invocation) {
                                       client::ErrorText(response.status()));
     }
   }
-  if (ExitCode code = invocation.Printed(invocation.printer().Statuses(results)); code != ExitCode::kOk) return code;
+  if (ExitCode code = invocation.Printed(invocation.printer().Statuses(results));
+      code != ExitCode::kOk)
+    return code;
   return results.size() == endpoints->size() ? ExitCode::kOk : ExitCode::kError;
 }
 
@@ -149,7 +157,9 @@ ExitCode RunEndpointHashKv(Invocation& invocation) {
                                       client::ErrorText(response.status()));
     }
   }
-  if (ExitCode code = invocation.Printed(invocation.printer().Hashes(results)); code != ExitCode::kOk) return code;
+  if (ExitCode code = invocation.Printed(invocation.printer().Hashes(results));
+      code != ExitCode::kOk)
+    return code;
   return results.size() == endpoints->size() ? ExitCode::kOk : ExitCode::kError;
 }
 

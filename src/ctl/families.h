@@ -1,4 +1,5 @@
-// The functions behind the commands, by family; the table in commands.cc binds them to names and flags.
+// The functions behind the commands, by family; the table in commands.cc binds them to names and
+// flags.
 //
 // Each prints its answer and returns the program's exit code. Thread: the main one.
 #pragma once
@@ -37,10 +38,8 @@ ExitCode RunCompletion(Invocation& invocation);
 ExitCode RunVersion(Invocation& invocation);
 ExitCode RunOptions(Invocation& invocation);
 
-// What --cluster means: the endpoints as given, or the client URLs of all members. nullopt after printing the error.
+// What --cluster means: the endpoints as given, or the client URLs of all members. nullopt after
+// printing the error.
 std::optional<std::vector<std::string>> EndpointsOrCluster(Invocation& invocation);
-
-// Waits on the loop's clock.
-void Pause(World& world, env::Duration duration);
 
 }  // namespace quoin::ctl

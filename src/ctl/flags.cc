@@ -24,14 +24,16 @@ StatusOr<std::vector<std::string>> SplitCsv(std::string_view text) {
         if (text[i] == '"') ++i;
         field += text[i];
       }
-      if (i >= text.size()) return absl::InvalidArgumentError("extraneous or missing \" in quoted-field");
+      if (i >= text.size())
+        return absl::InvalidArgumentError("extraneous or missing \" in quoted-field");
       text.remove_prefix(i + 1);
       if (!text.empty() && text.front() != ',') {
         return absl::InvalidArgumentError("extraneous or missing \" in quoted-field");
       }
     } else {
       field = text.substr(0, text.find(','));
-      if (field.find('"') != std::string::npos) return absl::InvalidArgumentError("bare \" in non-quoted-field");
+      if (field.find('"') != std::string::npos)
+        return absl::InvalidArgumentError("bare \" in non-quoted-field");
       text.remove_prefix(field.size());
     }
     fields.push_back(std::move(field));
@@ -43,7 +45,8 @@ StatusOr<std::vector<std::string>> SplitCsv(std::string_view text) {
 }  // namespace
 
 std::string FlagTitle(const FlagSpec& spec) {
-  return spec.shorthand == 0 ? fmt::format("--{}", spec.name) : fmt::format("-{}, --{}", spec.shorthand, spec.name);
+  return spec.shorthand == 0 ? fmt::format("--{}", spec.name)
+                             : fmt::format("-{}, --{}", spec.shorthand, spec.name);
 }
 
 Flags::Flags(std::vector<std::span<const FlagSpec>> tables) : tables_(std::move(tables)) {
@@ -114,8 +117,8 @@ Status Flags::Set(std::string_view name, std::string_view text) {
   if (spec == nullptr) return absl::InvalidArgumentError(fmt::format("no such flag -{}", name));
   const Status status = Assign(*spec, text);
   if (status.ok()) return status;
-  return absl::InvalidArgumentError(
-      fmt::format("invalid argument {} for \"{}\" flag: {}", Quote(text), FlagTitle(*spec), Message(status)));
+  return absl::InvalidArgumentError(fmt::format("invalid argument {} for \"{}\" flag: {}",
+                                                Quote(text), FlagTitle(*spec), Message(status)));
 }
 
 StatusOr<std::vector<std::string>> Flags::Parse(std::span<const std::string> arguments) {
@@ -155,7 +158,8 @@ Status Flags::ParseLong(std::span<const std::string>& rest) {
   if (spec == nullptr) return absl::InvalidArgumentError(fmt::format("unknown flag: --{}", name));
   if (equals != std::string_view::npos) return Set(name, argument.substr(equals + 1));
   if (spec->type == FlagType::kBool) return Set(name, "true");
-  if (rest.empty()) return absl::InvalidArgumentError(fmt::format("flag needs an argument: --{}", name));
+  if (rest.empty())
+    return absl::InvalidArgumentError(fmt::format("flag needs an argument: --{}", name));
   const std::string& text = rest.front();
   rest = rest.subspan(1);
   return Set(name, text);
@@ -173,7 +177,8 @@ Status Flags::ParseShort(std::span<const std::string>& rest) {
       return OkStatus();
     }
     if (spec == nullptr) {
-      return absl::InvalidArgumentError(fmt::format("unknown shorthand flag: '{}' in -{}", letter, all));
+      return absl::InvalidArgumentError(
+          fmt::format("unknown shorthand flag: '{}' in -{}", letter, all));
     }
     if (!letters.empty() && letters.front() == '=') return Set(spec->name, letters.substr(1));
     if (spec->type == FlagType::kBool) {
@@ -182,7 +187,8 @@ Status Flags::ParseShort(std::span<const std::string>& rest) {
     }
     if (!letters.empty()) return Set(spec->name, letters);
     if (rest.empty()) {
-      return absl::InvalidArgumentError(fmt::format("flag needs an argument: '{}' in -{}", letter, all));
+      return absl::InvalidArgumentError(
+          fmt::format("flag needs an argument: '{}' in -{}", letter, all));
     }
     const std::string& text = rest.front();
     rest = rest.subspan(1);
@@ -203,7 +209,9 @@ int64_t Flags::Int(std::string_view name) const { return Get(name, FlagType::kIn
 env::Duration Flags::Duration(std::string_view name) const {
   return env::Duration(Get(name, FlagType::kDuration).number);
 }
-const std::string& Flags::String(std::string_view name) const { return Get(name, FlagType::kString).text; }
+const std::string& Flags::String(std::string_view name) const {
+  return Get(name, FlagType::kString).text;
+}
 const std::vector<std::string>& Flags::List(std::string_view name) const {
   return Get(name, FlagType::kStringList).list;
 }

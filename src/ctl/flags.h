@@ -1,8 +1,9 @@
-// Command-line flags as etcdctl's users know them: --name value, --name=value, -n value, -nvalue, -n=value, flags after
-// arguments, "--" ends them. A flag is a row of a static table; the values live in Flags.
+// Command-line flags as etcdctl's users know them: --name value, --name=value, -n value, -nvalue,
+// -n=value, flags after arguments, "--" ends them. A flag is a row of a static table; the values
+// live in Flags.
 //
-// A small parser of our own, because error texts, Go's number forms and "was it given?" (for the environment) matter
-// here, and because transaction lines are parsed by the same tables.
+// A small parser of our own, because error texts, Go's number forms and "was it given?" (for the
+// environment) matter here, and because transaction lines are parsed by the same tables.
 //
 // Thread: value types.
 #pragma once
@@ -35,8 +36,8 @@ class Flags {
   // `tables` outlive this object; names are distinct over all of them.
   explicit Flags(std::vector<std::span<const FlagSpec>> tables);
 
-  // Sets flags from `arguments` and returns what is no flag, in order. Asking for help (--help, -h) is no error:
-  // see help_wanted().
+  // Sets flags from `arguments` and returns what is no flag, in order. Asking for help (--help, -h)
+  // is no error: see help_wanted().
   StatusOr<std::vector<std::string>> Parse(std::span<const std::string> arguments);
   // Sets one flag by its long name.
   Status Set(std::string_view name, std::string_view text);

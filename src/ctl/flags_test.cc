@@ -35,7 +35,8 @@ TEST(FlagsTest, HasDefaults) {
 
 TEST(FlagsTest, TakesEverySpelling) {
   Flags flags({kTable});
-  const auto rest = flags.Parse(Arguments{"get", "--limit=7", "--timeout", "1m", "-wjson", "-i", "--hex=false", "key"});
+  const auto rest = flags.Parse(
+      Arguments{"get", "--limit=7", "--timeout", "1m", "-wjson", "-i", "--hex=false", "key"});
   ASSERT_TRUE(rest.ok()) << rest.status();
   EXPECT_EQ(*rest, (Arguments{"get", "key"}));
   EXPECT_EQ(flags.Int("limit"), 7);
@@ -47,7 +48,8 @@ TEST(FlagsTest, TakesEverySpelling) {
 }
 
 TEST(FlagsTest, ShortFlagsTakeTheirValueInThreeWays) {
-  for (const Arguments& arguments : {Arguments{"-w", "json"}, Arguments{"-w=json"}, Arguments{"-iwjson"}}) {
+  for (const Arguments& arguments :
+       {Arguments{"-w", "json"}, Arguments{"-w=json"}, Arguments{"-iwjson"}}) {
     Flags flags({kTable});
     ASSERT_TRUE(flags.Parse(arguments).ok());
     EXPECT_EQ(flags.String("write-out"), "json");
@@ -64,7 +66,8 @@ TEST(FlagsTest, DashDashEndsFlags) {
 
 TEST(FlagsTest, ListsReplaceTheDefaultAndThenGrow) {
   Flags flags({kTable});
-  ASSERT_TRUE(flags.Parse(Arguments{"--endpoints", "b:1,c:2", "--endpoints=\"d,e\":3"}).ok() == false);
+  ASSERT_TRUE(flags.Parse(Arguments{"--endpoints", "b:1,c:2", "--endpoints=\"d,e\":3"}).ok() ==
+              false);
   Flags good({kTable});
   ASSERT_TRUE(good.Parse(Arguments{"--endpoints", "b:1,c:2", "--endpoints=\"d,e\""}).ok());
   EXPECT_EQ(good.List("endpoints"), (Arguments{"b:1", "c:2", "d,e"}));
@@ -82,12 +85,17 @@ TEST(FlagsTest, SaysWhatUsersOfEtcdctlKnow) {
   EXPECT_EQ(Error({"--limit"}), "flag needs an argument: --limit");
   EXPECT_EQ(Error({"-w"}), "flag needs an argument: 'w' in -w");
   EXPECT_EQ(Error({"--=x"}), "bad flag syntax: --=x");
-  EXPECT_EQ(Error({"--limit", "x"}),
-            R"(invalid argument "x" for "--limit" flag: strconv.ParseInt: parsing "x": invalid syntax)");
-  EXPECT_EQ(Error({"--hex=maybe"}),
-            R"(invalid argument "maybe" for "--hex" flag: strconv.ParseBool: parsing "maybe": invalid syntax)");
-  EXPECT_EQ(Error({"--interactive="}),
-            R"(invalid argument "" for "-i, --interactive" flag: strconv.ParseBool: parsing "": invalid syntax)");
+  EXPECT_EQ(
+      Error({"--limit", "x"}),
+      R"(invalid argument "x" for "--limit" flag: strconv.ParseInt: parsing "x": invalid syntax)");
+  EXPECT_EQ(
+      Error({"--hex=maybe"}),
+      R"(invalid argument "maybe" for "--hex" flag: )"
+      R"(strconv.ParseBool: parsing "maybe": invalid syntax)");
+  EXPECT_EQ(
+      Error({"--interactive="}),
+      R"(invalid argument "" for "-i, --interactive" flag: )"
+      R"(strconv.ParseBool: parsing "": invalid syntax)");
   EXPECT_EQ(Error({"--timeout", "5"}),
             R"(invalid argument "5" for "--timeout" flag: time: missing unit in duration "5")");
 }

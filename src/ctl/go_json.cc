@@ -16,7 +16,8 @@ using google::protobuf::Message;
 using google::protobuf::OneofDescriptor;
 using google::protobuf::Reflection;
 
-// A singular field, or one element of a repeated one: the same accessors, with and without an index.
+// A singular field, or one element of a repeated one: the same accessors, with and without an
+// index.
 class Cell {
  public:
   Cell(const Message& message, const FieldDescriptor& field, int index)
@@ -24,7 +25,8 @@ class Cell {
 
   template <typename One, typename Many>
   auto Get(One one, Many many) const {
-    return index_ < 0 ? (reflection_.*one)(message_, &field_) : (reflection_.*many)(message_, &field_, index_);
+    return index_ < 0 ? (reflection_.*one)(message_, &field_)
+                      : (reflection_.*many)(message_, &field_, index_);
   }
   std::string String() const { return Get(&Reflection::GetString, &Reflection::GetRepeatedString); }
   int64_t Int64() const { return Get(&Reflection::GetInt64, &Reflection::GetRepeatedInt64); }
@@ -47,7 +49,8 @@ class Cell {
 
 bool IsId(const FieldDescriptor& field) {
   const std::string& owner = field.containing_type()->full_name();
-  if (owner == "etcdserverpb.ResponseHeader") return field.name() == "cluster_id" || field.name() == "member_id";
+  if (owner == "etcdserverpb.ResponseHeader")
+    return field.name() == "cluster_id" || field.name() == "member_id";
   return owner == "etcdserverpb.Member" && field.name() == "ID";
 }
 
@@ -67,19 +70,35 @@ void AppendValue(std::string& out, const Cell& cell, const FieldDescriptor& fiel
         out += std::to_string(cell.Uint64());
       }
       break;
-    case FieldDescriptor::CPPTYPE_INT64: out += std::to_string(cell.Int64()); break;
-    case FieldDescriptor::CPPTYPE_UINT32: out += std::to_string(cell.Uint32()); break;
-    case FieldDescriptor::CPPTYPE_INT32: out += std::to_string(cell.Int32()); break;
-    case FieldDescriptor::CPPTYPE_BOOL: out += cell.Bool() ? "true" : "false"; break;
-    case FieldDescriptor::CPPTYPE_ENUM: out += std::to_string(cell.Enum()); break;
-    case FieldDescriptor::CPPTYPE_MESSAGE: AppendJson(out, cell.Nested(), ids); break;
+    case FieldDescriptor::CPPTYPE_INT64:
+      out += std::to_string(cell.Int64());
+      break;
+    case FieldDescriptor::CPPTYPE_UINT32:
+      out += std::to_string(cell.Uint32());
+      break;
+    case FieldDescriptor::CPPTYPE_INT32:
+      out += std::to_string(cell.Int32());
+      break;
+    case FieldDescriptor::CPPTYPE_BOOL:
+      out += cell.Bool() ? "true" : "false";
+      break;
+    case FieldDescriptor::CPPTYPE_ENUM:
+      out += std::to_string(cell.Enum());
+      break;
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      AppendJson(out, cell.Nested(), ids);
+      break;
     case FieldDescriptor::CPPTYPE_FLOAT:
-    case FieldDescriptor::CPPTYPE_DOUBLE: out += "0"; break;  // no message of the API has one
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      out += "0";
+      break;  // no message of the API has one
   }
 }
 
-// Go shows a oneof as an interface field under its capitalised name, holding a wrapper with the one member.
-void AppendOneof(std::string& out, const Message& message, const OneofDescriptor& oneof, JsonIds ids) {
+// Go shows a oneof as an interface field under its capitalised name, holding a wrapper with the one
+// member.
+void AppendOneof(std::string& out, const Message& message, const OneofDescriptor& oneof,
+                 JsonIds ids) {
   std::string name = oneof.name();
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
   AppendJsonString(out, name);
@@ -95,10 +114,12 @@ void AppendOneof(std::string& out, const Message& message, const OneofDescriptor
 
 bool IsPresent(const Message& message, const FieldDescriptor& field) {
   const Reflection& reflection = *message.GetReflection();
-  return field.is_repeated() ? reflection.FieldSize(message, &field) > 0 : reflection.HasField(message, &field);
+  return field.is_repeated() ? reflection.FieldSize(message, &field) > 0
+                             : reflection.HasField(message, &field);
 }
 
-void AppendField(std::string& out, const Message& message, const FieldDescriptor& field, JsonIds ids) {
+void AppendField(std::string& out, const Message& message, const FieldDescriptor& field,
+                 JsonIds ids) {
   out += fmt::format("\"{}\":", field.name());
   if (!field.is_repeated()) return AppendValue(out, Cell(message, field, -1), field, ids);
   out += '[';
@@ -145,13 +166,27 @@ void AppendJsonString(std::string& out, std::string_view text) {
       continue;
     }
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x2028 || c == 0x2029) {
           out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c));

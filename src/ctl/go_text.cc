@@ -16,39 +16,50 @@ struct CharacterRange {
   char32_t last;
 };
 
-// Above ASCII: separators, controls, format characters, surrogates, private use and noncharacters, in order.
-// Characters that Unicode has not assigned yet count as printable here; Go's tables lag behind it in the same way.
+// Above ASCII: separators, controls, format characters, surrogates, private use and noncharacters,
+// in order. Characters that Unicode has not assigned yet count as printable here; Go's tables lag
+// behind it in the same way.
 constexpr CharacterRange kUnprintable[] = {
-    {0x80, 0xa0},         {0xad, 0xad},         {0x600, 0x605},       {0x61c, 0x61c},
-    {0x6dd, 0x6dd},       {0x70f, 0x70f},       {0x890, 0x891},       {0x8e2, 0x8e2},
-    {0x1680, 0x1680},     {0x180e, 0x180e},     {0x2000, 0x200f},     {0x2028, 0x202f},
-    {0x205f, 0x206f},     {0x3000, 0x3000},     {0xd800, 0xf8ff},     {0xfdd0, 0xfdef},
-    {0xfeff, 0xfeff},     {0xfff0, 0xfffb},     {0xfffe, 0xffff},     {0x110bd, 0x110bd},
-    {0x110cd, 0x110cd},   {0x13430, 0x1343f},   {0x1bca0, 0x1bca3},   {0x1d173, 0x1d17a},
-    {0x1fffe, 0x1ffff},   {0x2fffe, 0x2ffff},   {0x3fffe, 0xe00ff},   {0xefffe, 0x10ffff},
+    {0x80, 0xa0},       {0xad, 0xad},       {0x600, 0x605},     {0x61c, 0x61c},
+    {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},
+    {0x1680, 0x1680},   {0x180e, 0x180e},   {0x2000, 0x200f},   {0x2028, 0x202f},
+    {0x205f, 0x206f},   {0x3000, 0x3000},   {0xd800, 0xf8ff},   {0xfdd0, 0xfdef},
+    {0xfeff, 0xfeff},   {0xfff0, 0xfffb},   {0xfffe, 0xffff},   {0x110bd, 0x110bd},
+    {0x110cd, 0x110cd}, {0x13430, 0x1343f}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a},
+    {0x1fffe, 0x1ffff}, {0x2fffe, 0x2ffff}, {0x3fffe, 0xe00ff}, {0xefffe, 0x10ffff},
 };
 
 bool IsPrintable(char32_t c) {
   if (c < 0x80) return c >= 0x20 && c < 0x7f;
-  const auto* range = std::lower_bound(
-      std::begin(kUnprintable), std::end(kUnprintable), c,
-      [](const CharacterRange& r, char32_t wanted) { return r.last < wanted; });
+  const auto* range =
+      std::lower_bound(std::begin(kUnprintable), std::end(kUnprintable), c,
+                       [](const CharacterRange& r, char32_t wanted) { return r.last < wanted; });
   return range == std::end(kUnprintable) || c < range->first;
 }
 
 // The letter of a one-letter escape, or 0.
 char ShortEscape(char32_t c) {
   switch (c) {
-    case '\a': return 'a';
-    case '\b': return 'b';
-    case '\f': return 'f';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\t': return 't';
-    case '\v': return 'v';
-    case '"': return '"';
-    case '\\': return '\\';
-    default: return 0;
+    case '\a':
+      return 'a';
+    case '\b':
+      return 'b';
+    case '\f':
+      return 'f';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\t':
+      return 't';
+    case '\v':
+      return 'v';
+    case '"':
+      return '"';
+    case '\\':
+      return '\\';
+    default:
+      return 0;
   }
 }
 
@@ -163,8 +174,8 @@ struct DurationUnit {
 };
 
 constexpr DurationUnit kDurationUnits[] = {
-    {"ns", 1},      {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
-    {"ms", 1e6},    {"s", 1e9},  {"m", 60e9},        {"h", 3600e9},
+    {"ns", 1},   {"us", 1e3}, {"\xc2\xb5s", 1e3}, {"\xce\xbcs", 1e3},
+    {"ms", 1e6}, {"s", 1e9},  {"m", 60e9},        {"h", 3600e9},
 };
 
 // "12.5" from the front; false when there is no digit at all.
@@ -172,7 +183,8 @@ bool TakeDecimal(std::string_view& input, double& value) {
   value = 0;
   double scale = 0;
   bool digits = false;
-  while (!input.empty() && (DigitValue(input.front()) < 10 || (input.front() == '.' && scale == 0))) {
+  while (!input.empty() &&
+         (DigitValue(input.front()) < 10 || (input.front() == '.' && scale == 0))) {
     if (input.front() == '.') {
       scale = 1;
     } else {
@@ -318,11 +330,13 @@ StatusOr<env::Duration> ParseDuration(std::string_view text) {
   while (!rest.empty()) {
     double value = 0;
     if (!TakeDecimal(rest, value)) return error("invalid");
-    const std::string_view name = rest.substr(0, std::min(rest.size(), rest.find_first_of(".0123456789")));
+    const std::string_view name =
+        rest.substr(0, std::min(rest.size(), rest.find_first_of(".0123456789")));
     if (name.empty()) return error("missing unit in");
     const auto* unit = std::find_if(std::begin(kDurationUnits), std::end(kDurationUnits),
                                     [&](const DurationUnit& u) { return u.name == name; });
-    if (unit == std::end(kDurationUnits)) return error(fmt::format("unknown unit {} in", Quote(name)));
+    if (unit == std::end(kDurationUnits))
+      return error(fmt::format("unknown unit {} in", Quote(name)));
     total += value * unit->nanoseconds;
     if (total > 9.2e18) return error("invalid");
     rest.remove_prefix(name.size());

@@ -1,5 +1,5 @@
-// Go's text forms: what scripts around etcdctl parse was printed by Go, so numbers, durations, quoted strings and
-// sizes are read and written its way.
+// Go's text forms: what scripts around etcdctl parse was printed by Go, so numbers, durations,
+// quoted strings and sizes are read and written its way.
 //
 // Thread: any; pure functions.
 #pragma once
@@ -22,8 +22,8 @@ StatusOr<std::string> TakeQuoted(std::string_view& input);
 // `\x6b\x65`: how --hex shows keys and values.
 std::string HexEscaped(std::string_view bytes);
 
-// strconv.ParseInt(text, base, 64). Base 0 takes 0x, 0o, 0b prefixes and underscores. The error reads as Go's:
-// strconv.ParseInt: parsing "x": invalid syntax.
+// strconv.ParseInt(text, base, 64). Base 0 takes 0x, 0o, 0b prefixes and underscores. The error
+// reads as Go's: strconv.ParseInt: parsing "x": invalid syntax.
 StatusOr<int64_t> ParseInt(std::string_view text, int base);
 // strconv.ParseUint(text, base, 64).
 StatusOr<uint64_t> ParseUint(std::string_view text, int base);
@@ -39,7 +39,8 @@ std::string HumanBytes(uint64_t bytes);
 
 std::string Base64(std::string_view bytes);
 
-// Decodes one UTF-8 character at the front of `text`. Returns its length, or 0 when the bytes are no UTF-8.
+// Decodes one UTF-8 character at the front of `text`. Returns its length, or 0 when the bytes are
+// no UTF-8.
 size_t DecodeUtf8(std::string_view text, char32_t& character);
 
 }  // namespace quoin::ctl

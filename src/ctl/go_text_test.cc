@@ -24,11 +24,11 @@ TEST(QuoteTest, EscapesAsGoDoes) {
 
 TEST(QuoteTest, KeepsPrintableUnicodeAndEscapesTheRest) {
   EXPECT_EQ(Quote("grün 日本 🙂"), "\"grün 日本 🙂\"");
-  EXPECT_EQ(Quote("\u00a0"), R"("\u00a0")");      // no-break space
-  EXPECT_EQ(Quote("\u200b"), R"("\u200b")");      // zero width space
-  EXPECT_EQ(Quote("\u3000"), R"("\u3000")");      // ideographic space
-  EXPECT_EQ(Quote("\ufeff"), R"("\ufeff")");      // byte order mark
-  EXPECT_EQ(Quote("\ufffd"), "\"\ufffd\"");       // the replacement character is a symbol
+  EXPECT_EQ(Quote("\u00a0"), R"("\u00a0")");  // no-break space
+  EXPECT_EQ(Quote("\u200b"), R"("\u200b")");  // zero width space
+  EXPECT_EQ(Quote("\u3000"), R"("\u3000")");  // ideographic space
+  EXPECT_EQ(Quote("\ufeff"), R"("\ufeff")");  // byte order mark
+  EXPECT_EQ(Quote("\ufffd"), "\"\ufffd\"");   // the replacement character is a symbol
   EXPECT_EQ(Quote("\U000e0001"), R"("\U000e0001")");
   EXPECT_EQ(Quote("\U0010ffff"), R"("\U0010ffff")");
 }
@@ -68,8 +68,8 @@ TEST(TakeQuotedTest, KnowsEveryEscape) {
 }
 
 TEST(TakeQuotedTest, RefusesWhatIsMalformed) {
-  for (std::string_view bad : {"", "abc", "\"abc", "`abc", R"("\q")", R"("\x4")", R"("\400")", R"("\ud800")",
-                               R"("\U00110000")", R"("\'")", "\"\\"}) {
+  for (std::string_view bad : {"", "abc", "\"abc", "`abc", R"("\q")", R"("\x4")", R"("\400")",
+                               R"("\ud800")", R"("\U00110000")", R"("\'")", "\"\\"}) {
     std::string_view input = bad;
     EXPECT_FALSE(TakeQuoted(input).ok()) << bad;
   }
@@ -88,7 +88,9 @@ TEST(ParseIntTest, TakesGoNumbers) {
 }
 
 TEST(ParseIntTest, SaysWhatGoSays) {
-  const auto error = [](std::string_view text, int base) { return std::string(Message(ParseInt(text, base).status())); };
+  const auto error = [](std::string_view text, int base) {
+    return std::string(Message(ParseInt(text, base).status()));
+  };
   EXPECT_EQ(error("x", 10), R"(strconv.ParseInt: parsing "x": invalid syntax)");
   EXPECT_EQ(error("", 10), R"(strconv.ParseInt: parsing "": invalid syntax)");
   EXPECT_EQ(error("-", 10), R"(strconv.ParseInt: parsing "-": invalid syntax)");
@@ -97,14 +99,16 @@ TEST(ParseIntTest, SaysWhatGoSays) {
             R"(strconv.ParseInt: parsing "9223372036854775808": value out of range)");
   EXPECT_EQ(error("99999999999999999999999", 10),
             R"(strconv.ParseInt: parsing "99999999999999999999999": value out of range)");
-  EXPECT_EQ(Message(ParseUint("-1", 16).status()), R"(strconv.ParseUint: parsing "-1": invalid syntax)");
+  EXPECT_EQ(Message(ParseUint("-1", 16).status()),
+            R"(strconv.ParseUint: parsing "-1": invalid syntax)");
   EXPECT_EQ(*ParseUint("ffffffffffffffff", 16), UINT64_MAX);
 }
 
 TEST(ParseBoolTest, TakesGoBooleans) {
   EXPECT_TRUE(*ParseBool("T"));
   EXPECT_FALSE(*ParseBool("False"));
-  EXPECT_EQ(Message(ParseBool("yes").status()), R"(strconv.ParseBool: parsing "yes": invalid syntax)");
+  EXPECT_EQ(Message(ParseBool("yes").status()),
+            R"(strconv.ParseBool: parsing "yes": invalid syntax)");
 }
 
 TEST(DurationTest, Parses) {
@@ -120,7 +124,9 @@ TEST(DurationTest, Parses) {
 }
 
 TEST(DurationTest, SaysWhatGoSays) {
-  const auto error = [](std::string_view text) { return std::string(Message(ParseDuration(text).status())); };
+  const auto error = [](std::string_view text) {
+    return std::string(Message(ParseDuration(text).status()));
+  };
   EXPECT_EQ(error("x"), R"(time: invalid duration "x")");
   EXPECT_EQ(error(""), R"(time: invalid duration "")");
   EXPECT_EQ(error("."), R"(time: invalid duration ".")");

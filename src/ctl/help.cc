@@ -14,11 +14,16 @@ namespace {
 
 std::string_view ValueName(FlagType type) {
   switch (type) {
-    case FlagType::kBool: return "";
-    case FlagType::kInt: return " <number>";
-    case FlagType::kString: return " <text>";
-    case FlagType::kDuration: return " <time>";
-    case FlagType::kStringList: break;
+    case FlagType::kBool:
+      return "";
+    case FlagType::kInt:
+      return " <number>";
+    case FlagType::kString:
+      return " <text>";
+    case FlagType::kDuration:
+      return " <time>";
+    case FlagType::kStringList:
+      break;
   }
   return " <list>";
 }
@@ -44,9 +49,12 @@ std::string FlagLines(std::span<const std::span<const FlagSpec>> tables) {
   std::vector<std::pair<std::string, std::string>> lines;
   for (const auto& table : tables) {
     for (const FlagSpec& flag : table) {
-      const std::string name = fmt::format("{}{}{}", flag.shorthand == 0 ? "    " : "", FlagTitle(flag), ValueName(flag.type));
+      const std::string name = fmt::format("{}{}{}", flag.shorthand == 0 ? "    " : "",
+                                           FlagTitle(flag), ValueName(flag.type));
       const std::string usage(flag.usage);
-      lines.emplace_back(name, HasTellingDefault(flag) ? fmt::format("{} (default {})", usage, flag.default_text) : usage);
+      lines.emplace_back(name, HasTellingDefault(flag)
+                                   ? fmt::format("{} (default {})", usage, flag.default_text)
+                                   : usage);
     }
   }
   return Columns(lines);
@@ -61,24 +69,29 @@ std::string CommandLines(std::span<const Command> commands, std::string_view gro
 }
 
 std::string RootHelp(const Command& root) {
-  std::string text = fmt::format("{}\n\nUsage\n  {} [global options] <command> [options] [arguments]\n", root.summary,
-                                 root.name);
+  std::string text =
+      fmt::format("{}\n\nUsage\n  {} [global options] <command> [options] [arguments]\n",
+                  root.summary, root.name);
   std::vector<std::string_view> groups;
   for (const Command& command : root.children) {
-    if (std::find(groups.begin(), groups.end(), command.group) == groups.end()) groups.push_back(command.group);
+    if (std::find(groups.begin(), groups.end(), command.group) == groups.end())
+      groups.push_back(command.group);
   }
-  for (std::string_view group : groups) text += fmt::format("\n{}\n{}", group, CommandLines(root.children, group));
+  for (std::string_view group : groups)
+    text += fmt::format("\n{}\n{}", group, CommandLines(root.children, group));
   text +=
       "\nOptions used most (quoinctl options shows all)\n"
       "  --endpoints <list>  where the servers are (default 127.0.0.1:2379)\n"
       "  -w, --write-out     simple, fields, json, protobuf or table\n"
       "  --user <name[:pw]>  log in\n"
-      "\nEach global option may come from the environment: ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, …\n"
+      "\nEach global option may come from the environment: ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, "
+      "…\n"
       "An option on the command line and in the environment at once is an error.\n"
       "\nExit codes\n"
       "  0 done   1 failed   3 bad transaction input   4 unsupported value or output format\n"
       "  5 snapshot not saved   128 bad arguments\n"
-      "\nquoinctl <command> --help tells more about one command. Any unambiguous start of a name will do.\n";
+      "\nquoinctl <command> --help tells more about one command. Any unambiguous start of a name "
+      "will do.\n";
   return text;
 }
 
@@ -86,7 +99,8 @@ std::string RootHelp(const Command& root) {
 
 std::string CommandPath(std::span<const Command* const> path) {
   std::string text;
-  for (const Command* command : path) text += fmt::format("{}{}", text.empty() ? "" : " ", command->name);
+  for (const Command* command : path)
+    text += fmt::format("{}{}", text.empty() ? "" : " ", command->name);
   return text;
 }
 
@@ -113,9 +127,11 @@ std::string HelpText(std::span<const Command* const> path) {
 
 std::string OptionsText() {
   const std::span<const FlagSpec> global = GlobalFlags();
-  return fmt::format("These options are taken by every command, before or after its name. Each may come from the\n",
-                     "environment as ETCDCTL_ and its name in capitals with underscores.\n\n{}",
-                     FlagLines(std::span(&global, 1)));
+  return fmt::format(
+      "These options are taken by every command, before or after its name. Each may come from "
+      "the\n",
+      "environment as ETCDCTL_ and its name in capitals with underscores.\n\n{}",
+      FlagLines(std::span(&global, 1)));
 }
 
 ExitCode RunOptions(Invocation& invocation) {

@@ -33,14 +33,19 @@ std::string Timestamp(env::Duration since_epoch) {
   const std::chrono::year_month_day date{std::chrono::sys_days(days)};
   const std::chrono::hh_mm_ss time(ms - days);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), time.hours().count(),
-                     time.minutes().count(), time.seconds().count(), time.subseconds().count());
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count(),
+                     time.subseconds().count());
 }
 
 }  // namespace
 
-Invocation::Invocation(World& world, std::vector<const Command*> path, Flags flags, std::vector<std::string> arguments)
-    : world_(world), path_(std::move(path)), flags_(std::move(flags)), arguments_(std::move(arguments)) {}
+Invocation::Invocation(World& world, std::vector<const Command*> path, Flags flags,
+                       std::vector<std::string> arguments)
+    : world_(world),
+      path_(std::move(path)),
+      flags_(std::move(flags)),
+      arguments_(std::move(arguments)) {}
 
 ExitCode Invocation::Fail(ExitCode code, std::string_view message) {
   out().flush();
@@ -50,16 +55,21 @@ ExitCode Invocation::Fail(ExitCode code, std::string_view message) {
 
 ExitCode Invocation::FailRequest(const Status& status) {
   switch (status.code()) {
-    case StatusCode::kInvalidArgument: return Fail(ExitCode::kBadArguments, Message(status));
-    case StatusCode::kUnimplemented: return Fail(ExitCode::kBadFeature, Message(status));
-    case StatusCode::kOutOfRange: return Fail(ExitCode::kInvalidInput, Message(status));
-    default: return Fail(ExitCode::kError, Message(status));
+    case StatusCode::kInvalidArgument:
+      return Fail(ExitCode::kBadArguments, Message(status));
+    case StatusCode::kUnimplemented:
+      return Fail(ExitCode::kBadFeature, Message(status));
+    case StatusCode::kOutOfRange:
+      return Fail(ExitCode::kInvalidInput, Message(status));
+    default:
+      return Fail(ExitCode::kError, Message(status));
   }
 }
 
 void Invocation::Log(std::string_view level, std::string_view message, const LogFields& fields) {
-  std::string line = fmt::format("{{\"level\":\"{}\",\"ts\":\"{}\",\"logger\":\"etcd-client\",\"msg\":", level,
-                                 Timestamp(world_.env.clock().WallNow()));
+  std::string line =
+      fmt::format("{{\"level\":\"{}\",\"ts\":\"{}\",\"logger\":\"etcd-client\",\"msg\":", level,
+                  Timestamp(world_.env.clock().WallNow()));
   AppendJsonString(line, message);
   for (const auto& [name, value] : fields) {
     line += fmt::format(",\"{}\":", name);
@@ -71,7 +81,8 @@ void Invocation::Log(std::string_view level, std::string_view message, const Log
 
 void Invocation::LogFailedCall(std::string_view endpoint, const Status& status) {
   Log("warn", "retrying of unary invoker failed",
-      {{"target", fmt::format("etcd-endpoints://{}", endpoint)}, {"error", client::RpcErrorText(status)}});
+      {{"target", fmt::format("etcd-endpoints://{}", endpoint)},
+       {"error", client::RpcErrorText(status)}});
 }
 
 ExitCode Invocation::FailCall(const Status& status, ExitCode code) {
@@ -90,7 +101,8 @@ ExitCode Invocation::TakeEnvironment() {
     if (variable == world_.environment.end() || variable->second.empty()) continue;
     if (flags_.Changed(flag.name)) {
       Log("fatal",
-          "conflicting environment variable is shadowed by corresponding command-line flag (either unset environment "
+          "conflicting environment variable is shadowed by corresponding command-line flag (either "
+          "unset environment "
           "variable or disable flag))",
           {{"environment-variable", name}});
       return ExitCode::kError;
@@ -102,10 +114,12 @@ ExitCode Invocation::TakeEnvironment() {
   for (const auto& [name, value] : world_.environment) {
     if (!name.starts_with(kEnvironmentPrefix) || IsKnownVariable(name)) continue;
     const auto global = GlobalFlags();
-    if (std::any_of(global.begin(), global.end(), [&](const FlagSpec& flag) { return EnvironmentName(flag.name) == name; })) {
+    if (std::any_of(global.begin(), global.end(),
+                    [&](const FlagSpec& flag) { return EnvironmentName(flag.name) == name; })) {
       continue;
     }
-    Log("warn", "unrecognized environment variable", {{"environment-variable", fmt::format("{}={}", name, value)}});
+    Log("warn", "unrecognized environment variable",
+        {{"environment-variable", fmt::format("{}={}", name, value)}});
   }
   return ExitCode::kOk;
 }
@@ -113,14 +127,17 @@ ExitCode Invocation::TakeEnvironment() {
 ExitCode Invocation::Connect() {
   if (ExitCode code = TakeEnvironment(); code != ExitCode::kOk) return code;
   if (flags_.Bool("debug")) {
-    for (const FlagSpec& flag : GlobalFlags()) err() << EnvironmentName(flag.name) << '=' << flags_.Text(flag.name) << '\n';
+    for (const FlagSpec& flag : GlobalFlags())
+      err() << EnvironmentName(flag.name) << '=' << flags_.Text(flag.name) << '\n';
   }
   PrinterOptions options;
   options.hex = flags_.Bool("hex");
-  options.values_only = flags_.Find("print-value-only") != nullptr && flags_.Bool("print-value-only");
+  options.values_only =
+      flags_.Find("print-value-only") != nullptr && flags_.Bool("print-value-only");
   printer_ = MakePrinter(flags_.String("write-out"), options, out(), err());
   if (printer_ == nullptr) return Fail(ExitCode::kBadFeature, "unsupported output format");
-  if (endpoints().empty()) return Fail(ExitCode::kBadConnection, "etcdclient: no available endpoints");
+  if (endpoints().empty())
+    return Fail(ExitCode::kBadConnection, "etcdclient: no available endpoints");
   StatusOr<client::ClientOptions> client_options = MakeClientOptions(endpoints());
   if (!client_options.ok()) return FailRequest(client_options.status());
   client_options_ = *std::move(client_options);
@@ -146,9 +163,11 @@ Status Invocation::TakeCredentials(client::ClientOptions& options) {
   return OkStatus();
 }
 
-StatusOr<client::ClientOptions> Invocation::MakeClientOptions(std::span<const std::string> endpoints) {
+StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
+    std::span<const std::string> endpoints) {
   if (!flags_.String("discovery-srv").empty()) {
-    return absl::UnimplementedError("--discovery-srv is not supported; name the servers with --endpoints");
+    return absl::UnimplementedError(
+        "--discovery-srv is not supported; name the servers with --endpoints");
   }
   client::ClientOptions options;
   bool tls = !flags_.Bool("insecure-transport");
@@ -168,7 +187,8 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(std::span<const st
   options.channel.keepalive_time = flags_.Duration("keepalive-time");
   options.channel.keepalive_timeout = flags_.Duration("keepalive-timeout");
   const int64_t receive_max = flags_.Int("max-recv-bytes");
-  options.channel.receive_message_bytes_max = receive_max > 0 ? static_cast<size_t>(receive_max) : INT32_MAX;
+  options.channel.receive_message_bytes_max =
+      receive_max > 0 ? static_cast<size_t>(receive_max) : INT32_MAX;
   const int64_t send_max = flags_.Int("max-request-bytes");
   if (send_max > 0) options.send_message_bytes_max = static_cast<size_t>(send_max);
   RETURN_IF_ERROR(TakeCredentials(options));
@@ -177,7 +197,8 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(std::span<const st
 
 client::Client& Invocation::client() {
   CHECK(printer_ != nullptr) << "Connect() comes first";
-  if (client_ == nullptr) client_ = std::make_unique<client::Client>(world_.env, world_.loop, client_options_);
+  if (client_ == nullptr)
+    client_ = std::make_unique<client::Client>(world_.env, world_.loop, client_options_);
   return *client_;
 }
 

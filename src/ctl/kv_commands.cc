@@ -1,7 +1,6 @@
 // get, put, del, compaction.
 #include <fmt/format.h>
 
-#include <future>
 #include <ostream>
 
 #include "ctl/families.h"
@@ -20,7 +19,8 @@ constexpr env::Duration kDeletePause = std::chrono::seconds(2);
 StatusOr<pb::RangeResponse> Range(Invocation& invocation, const pb::RangeRequest& request) {
   if (!invocation.flags().Bool("stream")) return invocation.Call(client::kRange, request);
   pb::RangeResponse whole;
-  RETURN_IF_ERROR(invocation.client().ReadStream(client::kRangeStream, request, invocation.command_timeout(),
+  RETURN_IF_ERROR(invocation.client().ReadStream(client::kRangeStream, request,
+                                                 invocation.command_timeout(),
                                                  [&](pb::RangeStreamResponse part) {
                                                    whole.MergeFrom(part.range_response());
                                                    return OkStatus();
@@ -38,10 +38,12 @@ ExitCode RunGet(Invocation& invocation) {
   if (!response.ok()) return invocation.FailCall(response.status());
   const std::string_view format = invocation.printer().format();
   if (request->count_only() && format != "fields") {
-    return invocation.Fail(ExitCode::kBadArguments, "--count-only is only for `--write-out=fields`");
+    return invocation.Fail(ExitCode::kBadArguments,
+                           "--count-only is only for `--write-out=fields`");
   }
   if (invocation.flags().Bool("print-value-only") && format != "simple") {
-    return invocation.Fail(ExitCode::kBadArguments, "print-value-only is only for `--write-out=simple`");
+    return invocation.Fail(ExitCode::kBadArguments,
+                           "print-value-only is only for `--write-out=simple`");
   }
   return invocation.Printed(invocation.printer().Get(*response));
 }
@@ -60,7 +62,7 @@ ExitCode RunDelete(Invocation& invocation) {
   if (!request.ok()) return invocation.FailRequest(request.status());
   if (NeedsDeleteWarning(invocation.flags(), invocation.arguments())) {
     invocation.err() << DeleteWarning(invocation.arguments()) << std::flush;
-    Pause(invocation.world(), kDeletePause);
+    client::Pause(invocation.world().loop, kDeletePause);
   }
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   const auto response = invocation.Call(client::kDeleteRange, *request);
@@ -82,15 +84,6 @@ ExitCode RunCompaction(Invocation& invocation) {
   if (!response.ok()) return invocation.FailCall(response.status());
   invocation.out() << "compacted revision " << *revision << '\n';
   return ExitCode::kOk;
-}
-
-void Pause(World& world, env::Duration duration) {
-  std::promise<void> promise;
-  std::future<void> over = promise.get_future();
-  world.loop.Post([&loop = world.loop, duration, promise = std::move(promise)]() mutable {
-    loop.RunAfter(duration, [promise = std::move(promise)]() mutable { promise.set_value(); });
-  });
-  over.wait();
 }
 
 }  // namespace quoin::ctl

@@ -14,42 +14,15 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-constexpr FlagSpec kGet[] = {
-    {"consistency", FlagType::kString, "l", "linearizable read (l), or serializable (s): from one member alone, maybe stale"},
-    {"order", FlagType::kString, "", "order of the results: ASCEND or DESCEND"},
-    {"sort-by", FlagType::kString, "", "what to sort by: CREATE, KEY, MODIFY, VALUE or VERSION"},
-    {"limit", FlagType::kInt, "0", "at most so many results; 0 = all"},
-    {"prefix", FlagType::kBool, "", "all keys that start with <key>"},
-    {"from-key", FlagType::kBool, "", "all keys at or after <key>, in byte order"},
-    {"rev", FlagType::kInt, "0", "as of this revision; 0 = now"},
-    {"keys-only", FlagType::kBool, "", "keys without values"},
-    {"count-only", FlagType::kBool, "", "only the number of keys (needs --write-out=fields)"},
-    {"print-value-only", FlagType::kBool, "", "values without keys (needs --write-out=simple)"},
-    {"min-create-rev", FlagType::kInt, "0", "leave out keys created before this revision"},
-    {"max-create-rev", FlagType::kInt, "0", "leave out keys created after this revision"},
-    {"min-mod-rev", FlagType::kInt, "0", "leave out keys last changed before this revision"},
-    {"max-mod-rev", FlagType::kInt, "0", "leave out keys last changed after this revision"},
-    {"stream", FlagType::kBool, "", "let the server send the answer in parts (for very large ranges)"},
-};
+Status BadArguments(std::string_view message) {
+  return absl::InvalidArgumentError(std::string(message));
+}
+Status BadFeature(std::string_view message) {
+  return absl::UnimplementedError(std::string(message));
+}
 
-constexpr FlagSpec kPut[] = {
-    {"lease", FlagType::kString, "0", "attach the key to this lease (hexadecimal id)"},
-    {"prev-kv", FlagType::kBool, "", "show the pair as it was before"},
-    {"ignore-value", FlagType::kBool, "", "keep the key's value (it must exist)"},
-    {"ignore-lease", FlagType::kBool, "", "keep the key's lease (the key must exist)"},
-};
-
-constexpr FlagSpec kDelete[] = {
-    {"prefix", FlagType::kBool, "", "all keys that start with <key>"},
-    {"prev-kv", FlagType::kBool, "", "show what is deleted"},
-    {"from-key", FlagType::kBool, "", "all keys at or after <key>, in byte order"},
-    {"range", FlagType::kBool, "", "delete [key, range_end) without asking for patience"},
-};
-
-Status BadArguments(std::string_view message) { return absl::InvalidArgumentError(std::string(message)); }
-Status BadFeature(std::string_view message) { return absl::UnimplementedError(std::string(message)); }
-
-constexpr std::string_view kPrefixOrFromKey = "`--prefix` and `--from-key` cannot be set at the same time, choose one";
+constexpr std::string_view kPrefixOrFromKey =
+    "`--prefix` and `--from-key` cannot be set at the same time, choose one";
 constexpr std::string_view kTooMany =
     "too many arguments, only accept one argument when `--prefix` or `--from-key` is set";
 
@@ -101,7 +74,8 @@ StatusOr<Sorting> FoldSorting(const Flags& flags) {
   } else if (!target.empty() && target != "KEY") {
     return BadFeature(fmt::format("bad sort target {}", flags.String("sort-by")));
   }
-  // Ascending keys are what the server does anyway; asking for it would cost a sort and forbid streaming.
+  // Ascending keys are what the server does anyway; asking for it would cost a sort and forbid
+  // streaming.
   if (sorting.target == pb::RangeRequest::KEY && sorting.order == pb::RangeRequest::ASCEND) {
     sorting.order = pb::RangeRequest::NONE;
   }
@@ -114,20 +88,20 @@ Status CheckFilter(std::string_view name, int64_t min, int64_t max) {
 }
 
 Status FoldRevisionFilters(const Flags& flags, pb::RangeRequest& request) {
-  const auto positive = [&](std::string_view name) { return std::max<int64_t>(flags.Int(name), 0); };
+  const auto positive = [&](std::string_view name) {
+    return std::max<int64_t>(flags.Int(name), 0);
+  };
   request.set_min_create_revision(positive("min-create-rev"));
   request.set_max_create_revision(positive("max-create-rev"));
   request.set_min_mod_revision(positive("min-mod-rev"));
   request.set_max_mod_revision(positive("max-mod-rev"));
-  RETURN_IF_ERROR(CheckFilter("Create", request.min_create_revision(), request.max_create_revision()));
+  RETURN_IF_ERROR(
+      CheckFilter("Create", request.min_create_revision(), request.max_create_revision()));
   return CheckFilter("Mod", request.min_mod_revision(), request.max_mod_revision());
 }
 
 }  // namespace
 
-constinit const std::span<const FlagSpec> kGetFlags = kGet;
-constinit const std::span<const FlagSpec> kPutFlags = kPut;
-constinit const std::span<const FlagSpec> kDeleteFlags = kDelete;
 
 std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);
@@ -144,13 +118,16 @@ StatusOr<bool> IsSerializable(const Flags& flags) {
   return BadFeature(fmt::format("unknown consistency flag {}", Quote(consistency)));
 }
 
-StatusOr<pb::RangeRequest> MakeRangeRequest(const Flags& flags, std::span<const std::string> arguments) {
+StatusOr<pb::RangeRequest> MakeRangeRequest(const Flags& flags,
+                                            std::span<const std::string> arguments) {
   if (arguments.empty()) {
-    return BadArguments("get command needs one argument as key and an optional argument as range_end");
+    return BadArguments(
+        "get command needs one argument as key and an optional argument as range_end");
   }
   if (flags.Bool("prefix") && flags.Bool("from-key")) return BadArguments(kPrefixOrFromKey);
   if (flags.Bool("keys-only") && flags.Bool("count-only")) {
-    return BadArguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one");
+    return BadArguments(
+        "`--keys-only` and `--count-only` cannot be set at the same time, choose one");
   }
   pb::RangeRequest request;
   ASSIGN_OR_RETURN(const bool serializable, IsSerializable(flags));
@@ -171,7 +148,8 @@ StatusOr<pb::RangeRequest> MakeRangeRequest(const Flags& flags, std::span<const 
 
 StatusOr<pb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std::string> arguments,
                                         std::istream* value_source) {
-  constexpr std::string_view kUsage = "put command needs 1 argument and input from stdin or 2 arguments";
+  constexpr std::string_view kUsage =
+      "put command needs 1 argument and input from stdin or 2 arguments";
   if (arguments.empty()) return BadArguments(kUsage);
   pb::PutRequest request;
   request.set_key(arguments[0]);
@@ -191,15 +169,18 @@ StatusOr<pb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std:
   }
   const StatusOr<int64_t> lease = ParseInt(flags.String("lease"), 16);
   if (!lease.ok()) {
-    return BadArguments(fmt::format("bad lease ID ({}), expecting ID in Hex", Message(lease.status())));
+    return BadArguments(
+        fmt::format("bad lease ID ({}), expecting ID in Hex", Message(lease.status())));
   }
   request.set_lease(*lease);
   return request;
 }
 
-StatusOr<pb::DeleteRangeRequest> MakeDeleteRequest(const Flags& flags, std::span<const std::string> arguments) {
+StatusOr<pb::DeleteRangeRequest> MakeDeleteRequest(const Flags& flags,
+                                                   std::span<const std::string> arguments) {
   if (arguments.empty() || arguments.size() > 2) {
-    return BadArguments("del command needs one argument as key and an optional argument as range_end");
+    return BadArguments(
+        "del command needs one argument as key and an optional argument as range_end");
   }
   if (flags.Bool("prefix") && flags.Bool("from-key")) return BadArguments(kPrefixOrFromKey);
   pb::DeleteRangeRequest request;
@@ -216,7 +197,8 @@ bool NeedsDeleteWarning(const Flags& flags, std::span<const std::string> argumen
 
 std::string DeleteWarning(std::span<const std::string> arguments) {
   return fmt::format(
-      "Warning: Keys between {} and {} will be deleted. Please interrupt the command within next 2 seconds to cancel. "
+      "Warning: Keys between {} and {} will be deleted. Please interrupt the command within next 2 "
+      "seconds to cancel. "
       "You can provide `--range` flag to avoid the warning.\n",
       Quote(arguments[0]), Quote(arguments[1]));
 }

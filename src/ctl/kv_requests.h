@@ -1,7 +1,8 @@
-// Requests about keys, folded from flags and arguments. `get`, `put` and `del` use this, and so do the lines of a
-// transaction.
+// Requests about keys, folded from flags and arguments. `get`, `put` and `del` use this, and so do
+// the lines of a transaction.
 //
-// An error's code tells the exit code: InvalidArgument → 128, Unimplemented → 4 (a flag's value that does not exist).
+// An error's code tells the exit code: InvalidArgument → 128, Unimplemented → 4 (a flag's value
+// that does not exist).
 //
 // Thread: any; pure functions.
 #pragma once
@@ -13,27 +14,28 @@
 
 #include "base/status.h"
 #include "ctl/flags.h"
+#include "ctl/kv_flags.h"
 #include "proto/rpc.pb.h"
 
 namespace quoin::ctl {
 
-extern const std::span<const FlagSpec> kGetFlags;
-extern const std::span<const FlagSpec> kPutFlags;
-extern const std::span<const FlagSpec> kDeleteFlags;
 
-StatusOr<etcdserverpb::RangeRequest> MakeRangeRequest(const Flags& flags, std::span<const std::string> arguments);
+StatusOr<etcdserverpb::RangeRequest> MakeRangeRequest(const Flags& flags,
+                                                      std::span<const std::string> arguments);
 
 // `value_source` gives the value when no argument does; nullptr where there is none.
-StatusOr<etcdserverpb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std::string> arguments,
+StatusOr<etcdserverpb::PutRequest> MakePutRequest(const Flags& flags,
+                                                  std::span<const std::string> arguments,
                                                   std::istream* value_source);
 
-StatusOr<etcdserverpb::DeleteRangeRequest> MakeDeleteRequest(const Flags& flags,
-                                                             std::span<const std::string> arguments);
+StatusOr<etcdserverpb::DeleteRangeRequest> MakeDeleteRequest(
+    const Flags& flags, std::span<const std::string> arguments);
 // `del key range_end` without --range: the user is warned and has two seconds to think.
 bool NeedsDeleteWarning(const Flags& flags, std::span<const std::string> arguments);
 std::string DeleteWarning(std::span<const std::string> arguments);
 
-// The first key after all keys that start with `prefix`; one zero byte ("no end") when there is none.
+// The first key after all keys that start with `prefix`; one zero byte ("no end") when there is
+// none.
 std::string PrefixEnd(std::string_view prefix);
 
 // --consistency: true for "s", false for "l".

@@ -61,7 +61,8 @@ TEST(GetTest, FoldsRanges) {
 }
 
 TEST(GetTest, FoldsSorting) {
-  EXPECT_EQ(Get({"k", "--order", "ascend", "--sort-by", "key"})->sort_order(), pb::RangeRequest::NONE);
+  EXPECT_EQ(Get({"k", "--order", "ascend", "--sort-by", "key"})->sort_order(),
+            pb::RangeRequest::NONE);
   EXPECT_EQ(Get({"k", "--order", "ASCEND"})->sort_order(), pb::RangeRequest::NONE);
   EXPECT_EQ(Get({"k", "--order", "Descend"})->sort_order(), pb::RangeRequest::DESCEND);
   const auto by_value = Get({"k", "--order", "ASCEND", "--sort-by", "value"});
@@ -71,29 +72,34 @@ TEST(GetTest, FoldsSorting) {
 }
 
 TEST(GetTest, TakesEveryOption) {
-  const auto request = Get({"k", "--consistency=s", "--limit=5", "--rev=9", "--keys-only", "--min-create-rev=1",
-                            "--max-create-rev=2", "--min-mod-rev=3", "--max-mod-rev=4"});
+  const auto request =
+      Get({"k", "--consistency=s", "--limit=5", "--rev=9", "--keys-only", "--min-create-rev=1",
+           "--max-create-rev=2", "--min-mod-rev=3", "--max-mod-rev=4"});
   ASSERT_TRUE(request.ok());
-  EXPECT_EQ(request->ShortDebugString(),
-            "key: \"k\" limit: 5 revision: 9 serializable: true keys_only: true min_mod_revision: 3 "
-            "max_mod_revision: 4 min_create_revision: 1 max_create_revision: 2");
+  EXPECT_EQ(
+      request->ShortDebugString(),
+      "key: \"k\" limit: 5 revision: 9 serializable: true keys_only: true min_mod_revision: 3 "
+      "max_mod_revision: 4 min_create_revision: 1 max_create_revision: 2");
   EXPECT_EQ(Get({"k", "--min-mod-rev=-3", "--rev=-1"})->ShortDebugString(), "key: \"k\"");
 }
 
 TEST(GetTest, RefusesWhatDoesNotGoTogether) {
   const auto both = Get({"k", "--prefix", "--from-key"});
-  EXPECT_EQ(ErrorOf(both), "`--prefix` and `--from-key` cannot be set at the same time, choose one");
+  EXPECT_EQ(ErrorOf(both),
+            "`--prefix` and `--from-key` cannot be set at the same time, choose one");
   EXPECT_EQ(both.status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(ErrorOf(Get({"a", "b", "--prefix"})),
             "too many arguments, only accept one argument when `--prefix` or `--from-key` is set");
   EXPECT_EQ(ErrorOf(Get({"k", "--keys-only", "--count-only"})),
             "`--keys-only` and `--count-only` cannot be set at the same time, choose one");
-  EXPECT_EQ(ErrorOf(Get({})), "get command needs one argument as key and an optional argument as range_end");
+  EXPECT_EQ(ErrorOf(Get({})),
+            "get command needs one argument as key and an optional argument as range_end");
 }
 
 TEST(GetTest, CallsUnknownValuesABadFeature) {
-  for (const Words& words : {Words{"k", "--order=up"}, Words{"k", "--sort-by=size"}, Words{"k", "--consistency=x"},
-                             Words{"k", "--min-mod-rev=5", "--max-mod-rev=4"}}) {
+  for (const Words& words :
+       {Words{"k", "--order=up"}, Words{"k", "--sort-by=size"}, Words{"k", "--consistency=x"},
+        Words{"k", "--min-mod-rev=5", "--max-mod-rev=4"}}) {
     EXPECT_EQ(Get(words).status().code(), StatusCode::kUnimplemented) << words[1];
   }
   EXPECT_EQ(ErrorOf(Get({"k", "--order=up"})), "bad sort order up");
@@ -106,15 +112,18 @@ TEST(PutTest, TakesValuesFromArgumentOrInput) {
   EXPECT_EQ(Put({"k", ""}, "unused")->value(), "");
   EXPECT_EQ(Put({"k"}, "from\ninput\n")->value(), "from\ninput\n");
   EXPECT_EQ(Put({"--", "k", "-v"})->value(), "-v");
-  EXPECT_EQ(ErrorOf(Put({"k"})), "put command needs 1 argument and input from stdin or 2 arguments");
+  EXPECT_EQ(ErrorOf(Put({"k"})),
+            "put command needs 1 argument and input from stdin or 2 arguments");
   EXPECT_EQ(ErrorOf(Put({})), "put command needs 1 argument and input from stdin or 2 arguments");
 }
 
 TEST(PutTest, TakesEveryOption) {
   EXPECT_EQ(Put({"k", "v", "--lease", "ff", "--prev-kv", "--ignore-lease"})->ShortDebugString(),
             "key: \"k\" value: \"v\" lease: 255 prev_kv: true ignore_lease: true");
-  EXPECT_EQ(Put({"k", "--ignore-value"}, "unused")->ShortDebugString(), "key: \"k\" ignore_value: true");
-  EXPECT_EQ(ErrorOf(Put({"k", "v", "--ignore-value"})), "put command needs only 1 argument when 'ignore-value' is set");
+  EXPECT_EQ(Put({"k", "--ignore-value"}, "unused")->ShortDebugString(),
+            "key: \"k\" ignore_value: true");
+  EXPECT_EQ(ErrorOf(Put({"k", "v", "--ignore-value"})),
+            "put command needs only 1 argument when 'ignore-value' is set");
   EXPECT_EQ(ErrorOf(Put({"k", "v", "--lease", "zz"})),
             "bad lease ID (strconv.ParseInt: parsing \"zz\": invalid syntax), expecting ID in Hex");
 }
@@ -137,7 +146,8 @@ TEST(DeleteTest, WarnsOnlyOfUnannouncedRanges) {
   EXPECT_FALSE(warns({"a", "c", "--range"}));
   EXPECT_FALSE(warns({"a"}));
   EXPECT_FALSE(warns({"a", "--prefix"}));
-  EXPECT_EQ(DeleteWarning(Words{"a", "c"}).substr(0, 50), "Warning: Keys between \"a\" and \"c\" will be deleted.");
+  EXPECT_EQ(DeleteWarning(Words{"a", "c"}).substr(0, 50),
+            "Warning: Keys between \"a\" and \"c\" will be deleted.");
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace pb = etcdserverpb;
 Status DefragmentEndpoint(Invocation& invocation, const std::string& endpoint) {
   ASSIGN_OR_RETURN(const auto client, invocation.ClientFor(endpoint));
   const Status status =
-      client->Call(client::kDefragment, pb::DefragmentRequest(), invocation.command_timeout()).status();
+      client->Call(client::kDefragment, pb::DefragmentRequest(), invocation.command_timeout())
+          .status();
   if (!status.ok()) invocation.LogFailedCall(endpoint, status);
   return status;
 }
@@ -40,11 +41,12 @@ ExitCode RunDefrag(Invocation& invocation) {
     const Status status = DefragmentEndpoint(invocation, endpoint);
     const std::string took = FormatDuration(invocation.world().env.clock().Now() - started);
     if (status.ok()) {
-      invocation.out() << fmt::format("Finished defragmenting etcd member[{}]. took {}\n", endpoint, took)
+      invocation.out() << fmt::format("Finished defragmenting etcd member[{}]. took {}\n", endpoint,
+                                      took)
                        << std::flush;
     } else {
-      invocation.err() << fmt::format("Failed to defragment etcd member[{}]. took {}. ({})\n", endpoint, took,
-                                      client::ErrorText(status));
+      invocation.err() << fmt::format("Failed to defragment etcd member[{}]. took {}. ({})\n",
+                                      endpoint, took, client::ErrorText(status));
       result = ExitCode::kError;
     }
   }

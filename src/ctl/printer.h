@@ -1,6 +1,7 @@
 // Printer: how answers are shown, one class per --write-out format.
 //
-// A format that cannot show a kind of answer returns an error, which commands turn into exit code 4.
+// A format that cannot show a kind of answer returns an error, which commands turn into exit
+// code 4.
 //
 // Thread: the main one. Writes to the stream it was made with.
 #pragma once
@@ -42,10 +43,14 @@ class Printer {
   // Each of these prints the whole answer. The default of every plain response is Message().
   virtual Status Put(const etcdserverpb::PutResponse& response) { return Message(response); }
   virtual Status Get(const etcdserverpb::RangeResponse& response) { return Message(response); }
-  virtual Status Delete(const etcdserverpb::DeleteRangeResponse& response) { return Message(response); }
+  virtual Status Delete(const etcdserverpb::DeleteRangeResponse& response) {
+    return Message(response);
+  }
   virtual Status Txn(const etcdserverpb::TxnResponse& response) { return Message(response); }
   virtual Status Alarms(const etcdserverpb::AlarmResponse& response) { return Message(response); }
-  virtual Status MemberList(const etcdserverpb::MemberListResponse& response) { return Message(response); }
+  virtual Status MemberList(const etcdserverpb::MemberListResponse& response) {
+    return Message(response);
+  }
   virtual Status Health(std::span<const EndpointHealth>) { return Unsupported(); }
   virtual Status Statuses(std::span<const EndpointStatus>) { return Unsupported(); }
   virtual Status Hashes(std::span<const EndpointHashKv>) { return Unsupported(); }
@@ -59,13 +64,13 @@ class Printer {
 };
 
 struct PrinterOptions {
-  bool hex = false;         // --hex
-  bool values_only = false; // --print-value-only
+  bool hex = false;          // --hex
+  bool values_only = false;  // --print-value-only
 };
 
 // nullptr for a format that does not exist. `err` takes what the simple format reports as failure.
-std::unique_ptr<Printer> MakePrinter(std::string_view format, PrinterOptions options, std::ostream& out,
-                                     std::ostream& err);
+std::unique_ptr<Printer> MakePrinter(std::string_view format, PrinterOptions options,
+                                     std::ostream& out, std::ostream& err);
 
 // What simple and table share: the same cells, joined by commas or drawn in boxes.
 struct Table {
@@ -77,7 +82,8 @@ Table HealthTable(std::span<const EndpointHealth> endpoints);
 Table StatusTable(std::span<const EndpointStatus> endpoints);
 Table HashTable(std::span<const EndpointHashKv> endpoints);
 
-std::unique_ptr<Printer> MakeSimplePrinter(PrinterOptions options, std::ostream& out, std::ostream& err);
+std::unique_ptr<Printer> MakeSimplePrinter(PrinterOptions options, std::ostream& out,
+                                           std::ostream& err);
 std::unique_ptr<Printer> MakeFieldsPrinter(PrinterOptions options, std::ostream& out);
 std::unique_ptr<Printer> MakeJsonPrinter(PrinterOptions options, std::ostream& out);
 std::unique_ptr<Printer> MakeProtobufPrinter(std::ostream& out);

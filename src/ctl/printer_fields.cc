@@ -113,7 +113,9 @@ class FieldsPrinter : public Printer {
   std::string_view format() const override { return "fields"; }
 
  private:
-  void Text(std::string_view name, std::string_view value) { out_ << '"' << name << "\" : " << value << '\n'; }
+  void Text(std::string_view name, std::string_view value) {
+    out_ << '"' << name << "\" : " << value << '\n';
+  }
   void Quoted(std::string_view name, std::string_view value) { Text(name, Quote(value)); }
   void Bool(std::string_view name, bool value) { Text(name, value ? "true" : "false"); }
   template <typename T>
@@ -133,7 +135,9 @@ class FieldsPrinter : public Printer {
     Number("RaftTerm", header.raft_term());
   }
 
-  static std::string Prefixed(std::string_view prefix, std::string_view name) { return fmt::format("{}{}", prefix, name); }
+  static std::string Prefixed(std::string_view prefix, std::string_view name) {
+    return fmt::format("{}{}", prefix, name);
+  }
 
   void KeyValue(std::string_view prefix, const mvccpb::KeyValue& kv) {
     Quoted(Prefixed(prefix, "Key"), kv.key());
@@ -151,10 +155,14 @@ class FieldsPrinter : public Printer {
 
   Status Operation(const pb::ResponseOp& op) {
     switch (op.response_case()) {
-      case pb::ResponseOp::kResponsePut: return Put(op.response_put());
-      case pb::ResponseOp::kResponseRange: return Get(op.response_range());
-      case pb::ResponseOp::kResponseDeleteRange: return Delete(op.response_delete_range());
-      default: break;
+      case pb::ResponseOp::kResponsePut:
+        return Put(op.response_put());
+      case pb::ResponseOp::kResponseRange:
+        return Get(op.response_range());
+      case pb::ResponseOp::kResponseDeleteRange:
+        return Delete(op.response_delete_range());
+      default:
+        break;
     }
     Quoted("Unknown", op.ShortDebugString());
     return OkStatus();

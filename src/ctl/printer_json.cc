@@ -38,7 +38,8 @@ class JsonPrinter : public Printer {
 
   Status Statuses(std::span<const EndpointStatus> endpoints) override {
     std::string line = "[";
-    for (const auto& [endpoint, status] : endpoints) AppendEndpoint(line, endpoint, "Status", status);
+    for (const auto& [endpoint, status] : endpoints)
+      AppendEndpoint(line, endpoint, "Status", status);
     return Line(line + "]");
   }
 

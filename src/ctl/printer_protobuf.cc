@@ -23,6 +23,8 @@ class ProtobufPrinter : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> MakeProtobufPrinter(std::ostream& out) { return std::make_unique<ProtobufPrinter>(out); }
+std::unique_ptr<Printer> MakeProtobufPrinter(std::ostream& out) {
+  return std::make_unique<ProtobufPrinter>(out);
+}
 
 }  // namespace quoin::ctl

@@ -44,22 +44,31 @@ class SimplePrinter : public Printer {
 
   Status Alarms(const pb::AlarmResponse& response) override {
     for (const pb::AlarmMember& alarm : response.alarms()) {
-      out_ << "memberID:" << alarm.memberid() << " alarm:" << pb::AlarmType_Name(alarm.alarm()) << '\n';
+      out_ << "memberID:" << alarm.memberid() << " alarm:" << pb::AlarmType_Name(alarm.alarm())
+           << '\n';
     }
     return OkStatus();
   }
 
-  Status MemberList(const pb::MemberListResponse& response) override { return Rows(MemberTable(response)); }
-  Status Statuses(std::span<const EndpointStatus> endpoints) override { return Rows(StatusTable(endpoints)); }
-  Status Hashes(std::span<const EndpointHashKv> endpoints) override { return Rows(HashTable(endpoints)); }
+  Status MemberList(const pb::MemberListResponse& response) override {
+    return Rows(MemberTable(response));
+  }
+  Status Statuses(std::span<const EndpointStatus> endpoints) override {
+    return Rows(StatusTable(endpoints));
+  }
+  Status Hashes(std::span<const EndpointHashKv> endpoints) override {
+    return Rows(HashTable(endpoints));
+  }
 
   Status Health(std::span<const EndpointHealth> endpoints) override {
     for (const EndpointHealth& health : endpoints) {
       if (health.error.empty()) {
-        out_ << health.endpoint << " is healthy: successfully committed proposal: took = " << health.took << '\n';
+        out_ << health.endpoint
+             << " is healthy: successfully committed proposal: took = " << health.took << '\n';
       } else {
         out_.flush();
-        err_ << health.endpoint << " is unhealthy: failed to commit proposal: " << health.error << '\n';
+        err_ << health.endpoint << " is unhealthy: failed to commit proposal: " << health.error
+             << '\n';
       }
     }
     return OkStatus();
@@ -70,10 +79,14 @@ class SimplePrinter : public Printer {
  private:
   Status Operation(const pb::ResponseOp& op) {
     switch (op.response_case()) {
-      case pb::ResponseOp::kResponsePut: return Put(op.response_put());
-      case pb::ResponseOp::kResponseRange: return Get(op.response_range());
-      case pb::ResponseOp::kResponseDeleteRange: return Delete(op.response_delete_range());
-      default: break;
+      case pb::ResponseOp::kResponsePut:
+        return Put(op.response_put());
+      case pb::ResponseOp::kResponseRange:
+        return Get(op.response_range());
+      case pb::ResponseOp::kResponseDeleteRange:
+        return Delete(op.response_delete_range());
+      default:
+        break;
     }
     out_ << "unexpected response " << op.ShortDebugString() << '\n';
     return OkStatus();
@@ -96,7 +109,8 @@ class SimplePrinter : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> MakeSimplePrinter(PrinterOptions options, std::ostream& out, std::ostream& err) {
+std::unique_ptr<Printer> MakeSimplePrinter(PrinterOptions options, std::ostream& out,
+                                           std::ostream& err) {
   return std::make_unique<SimplePrinter>(options, out, err);
 }
 

@@ -32,10 +32,18 @@ class TablePrinter : public Printer {
  public:
   explicit TablePrinter(std::ostream& out) : out_(out) {}
 
-  Status MemberList(const etcdserverpb::MemberListResponse& response) override { return Draw(MemberTable(response)); }
-  Status Health(std::span<const EndpointHealth> endpoints) override { return Draw(HealthTable(endpoints)); }
-  Status Statuses(std::span<const EndpointStatus> endpoints) override { return Draw(StatusTable(endpoints)); }
-  Status Hashes(std::span<const EndpointHashKv> endpoints) override { return Draw(HashTable(endpoints)); }
+  Status MemberList(const etcdserverpb::MemberListResponse& response) override {
+    return Draw(MemberTable(response));
+  }
+  Status Health(std::span<const EndpointHealth> endpoints) override {
+    return Draw(HealthTable(endpoints));
+  }
+  Status Statuses(std::span<const EndpointStatus> endpoints) override {
+    return Draw(StatusTable(endpoints));
+  }
+  Status Hashes(std::span<const EndpointHashKv> endpoints) override {
+    return Draw(HashTable(endpoints));
+  }
 
   std::string_view format() const override { return "table"; }
 
@@ -85,6 +93,8 @@ class TablePrinter : public Printer {
 
 }  // namespace
 
-std::unique_ptr<Printer> MakeTablePrinter(std::ostream& out) { return std::make_unique<TablePrinter>(out); }
+std::unique_ptr<Printer> MakeTablePrinter(std::ostream& out) {
+  return std::make_unique<TablePrinter>(out);
+}
 
 }  // namespace quoin::ctl

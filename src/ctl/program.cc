@@ -21,8 +21,8 @@ std::vector<std::span<const FlagSpec>> FlagTables(const Path& path) {
   return tables;
 }
 
-// Whether a flag on the way to the command's name takes the next argument as its value. Flags that are not known yet
-// are taken to have one, as etcdctl does.
+// Whether a flag on the way to the command's name takes the next argument as its value. Flags that
+// are not known yet are taken to have one, as etcdctl does.
 bool TakesNextArgument(const Flags& known, std::string_view argument) {
   if (argument.find('=') != std::string_view::npos) return false;
   if (argument.starts_with("--")) {
@@ -115,11 +115,13 @@ ExitCode FailUnknownCommand(World& world, const std::string& word) {
   const Command& root = RootCommand();
   std::string hint;
   for (const Command& child : root.children) {
-    if (AreSimilar(word, child.name) || child.name.starts_with(word)) hint += fmt::format("\t{}\n", child.name);
+    if (AreSimilar(word, child.name) || child.name.starts_with(word))
+      hint += fmt::format("\t{}\n", child.name);
   }
   if (!hint.empty()) hint = "\n\nDid you mean this?\n" + hint;
-  world.console.err << fmt::format("Error: unknown command {} for {}{}\nRun '{} --help' for usage.\n", Quote(word),
-                                   Quote(root.name), hint, root.name);
+  world.console.err << fmt::format(
+      "Error: unknown command {} for {}{}\nRun '{} --help' for usage.\n", Quote(word),
+      Quote(root.name), hint, root.name);
   return ExitCode::kError;
 }
 

@@ -1,4 +1,5 @@
-// quoinctl: the command-line client. Gives the program its outside and turns the result into an exit code.
+// quoinctl: the command-line client. Gives the program its outside and turns the result into an
+// exit code.
 
 #include <cstdlib>
 #include <iostream>

@@ -26,8 +26,8 @@ class Progress {
     const env::Duration now = world_.env.clock().Now();
     if (!enabled_ || (shown_ && now - last_ < std::chrono::milliseconds(100))) return;
     const uint64_t total = received + remaining;
-    world_.console.err << fmt::format("\r\x1b[K{} of {} ({}%)", HumanBytes(received), HumanBytes(total),
-                                      total == 0 ? 100 : received * 100 / total)
+    world_.console.err << fmt::format("\r\x1b[K{} of {} ({}%)", HumanBytes(received),
+                                      HumanBytes(total), total == 0 ? 100 : received * 100 / total)
                        << std::flush;
     shown_ = true;
     last_ = now;
@@ -65,8 +65,9 @@ StatusOr<Saved> Fetch(Invocation& invocation, SnapshotFile& file) {
 StatusOr<Saved> Save(Invocation& invocation, const std::string& path) {
   const std::vector<std::string>& endpoints = invocation.endpoints();
   if (endpoints.size() != 1) {
-    return absl::InvalidArgumentError(fmt::format("snapshot must be requested to one selected node, not multiple [{}]",
-                                                  fmt::join(endpoints, " ")));
+    return absl::InvalidArgumentError(
+        fmt::format("snapshot must be requested to one selected node, not multiple [{}]",
+                    fmt::join(endpoints, " ")));
   }
   env::Clock& clock = invocation.world().env.clock();
   const env::Duration started = clock.Now();
@@ -89,8 +90,10 @@ std::string SaveErrorText(const Status& status) {
     case StatusCode::kUnknown:
     case StatusCode::kUnimplemented:
     case StatusCode::kDeadlineExceeded:
-    case StatusCode::kCancelled: return client::ErrorText(status);
-    default: return std::string(status.message());
+    case StatusCode::kCancelled:
+      return client::ErrorText(status);
+    default:
+      return std::string(status.message());
   }
 }
 

@@ -31,15 +31,20 @@ std::string Hex(std::string_view bytes) {
 
 class SnapshotFile::Sha256 {
  public:
-  Sha256() : context_(EVP_MD_CTX_new()) { CHECK_EQ(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr), 1); }
+  Sha256() : context_(EVP_MD_CTX_new()) {
+    CHECK_EQ(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr), 1);
+  }
   ~Sha256() { EVP_MD_CTX_free(context_); }
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
 
-  void Update(std::string_view bytes) { CHECK_EQ(EVP_DigestUpdate(context_, bytes.data(), bytes.size()), 1); }
+  void Update(std::string_view bytes) {
+    CHECK_EQ(EVP_DigestUpdate(context_, bytes.data(), bytes.size()), 1);
+  }
   std::string Finish() {
     std::string digest(kDigestBytes, '\0');
-    CHECK_EQ(EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), nullptr), 1);
+    CHECK_EQ(EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), nullptr),
+             1);
     return digest;
   }
 
@@ -48,15 +53,19 @@ class SnapshotFile::Sha256 {
 };
 
 SnapshotFile::SnapshotFile(env::FileSystem& files, std::string path)
-    : files_(files.blocking()), path_(std::move(path)), part_path_(path_ + ".part"), hash_(std::make_unique<Sha256>()) {}
+    : files_(files.blocking()),
+      path_(std::move(path)),
+      part_path_(path_ + ".part"),
+      hash_(std::make_unique<Sha256>()) {}
 
-StatusOr<std::unique_ptr<SnapshotFile>> SnapshotFile::Create(env::FileSystem& files, std::string path) {
+StatusOr<std::unique_ptr<SnapshotFile>> SnapshotFile::Create(env::FileSystem& files,
+                                                             std::string path) {
   std::unique_ptr<SnapshotFile> snapshot(new SnapshotFile(files, std::move(path)));
   StatusOr<std::unique_ptr<env::File>> file =
       snapshot->files_.Open(snapshot->part_path_, env::OpenMode::kCreateTrunc, 0600);
   if (!file.ok()) {
-    return Status(file.status().code(),
-                  fmt::format("could not open {} ({})", snapshot->part_path_, Message(file.status())));
+    return Status(file.status().code(), fmt::format("could not open {} ({})", snapshot->part_path_,
+                                                    Message(file.status())));
   }
   snapshot->file_ = *std::move(file);
   return snapshot;
@@ -65,7 +74,8 @@ StatusOr<std::unique_ptr<SnapshotFile>> SnapshotFile::Create(env::FileSystem& fi
 SnapshotFile::~SnapshotFile() {
   if (file_ == nullptr) return;
   file_.reset();
-  (void)files_.Remove(part_path_);  // half a snapshot is of no use, and nobody waits for this answer
+  (void)files_.Remove(
+      part_path_);  // half a snapshot is of no use, and nobody waits for this answer
 }
 
 Status SnapshotFile::Append(std::string_view bytes) {
@@ -86,14 +96,16 @@ Status SnapshotFile::CheckDigest() {
   }
   const std::string digest = hash_->Finish();
   if (digest == tail_) return OkStatus();
-  return absl::DataLossError(fmt::format("expected sha256 [{}], got [{}]", Hex(tail_), Hex(digest)));
+  return absl::DataLossError(
+      fmt::format("expected sha256 [{}], got [{}]", Hex(tail_), Hex(digest)));
 }
 
 Status SnapshotFile::Commit() {
   RETURN_IF_ERROR(CheckDigest());
   RETURN_IF_ERROR(file_->blocking().Sync());
   if (Status status = files_.Rename(part_path_, path_); !status.ok()) {
-    return Status(status.code(), fmt::format("could not rename {} to {} ({})", part_path_, path_, Message(status)));
+    return Status(status.code(), fmt::format("could not rename {} to {} ({})", part_path_, path_,
+                                             Message(status)));
   }
   file_.reset();
   return files_.SyncDirectory(DirectoryOf(path_));

@@ -1,9 +1,10 @@
 // SnapshotFile: a snapshot on its way from a server to a file that is either whole or absent.
 //
-//   snapshot := data digest        digest := SHA-256 of data, 32 bytes       length(data) is a multiple of 512
+//   snapshot := data digest        digest := SHA-256 of data, 32 bytes       length(data) is a
+//   multiple of 512
 //
-// The bytes go to "<path>.part". Commit() compares the digest, syncs, renames to <path> and syncs the directory; a
-// SnapshotFile that is destroyed before that removes the part file.
+// The bytes go to "<path>.part". Commit() compares the digest, syncs, renames to <path> and syncs
+// the directory; a SnapshotFile that is destroyed before that removes the part file.
 //
 // Thread: one at a time. Its calls wait for the disk.
 #pragma once

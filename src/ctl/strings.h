@@ -17,6 +17,8 @@ std::string_view Stripped(std::string_view text);
 std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to);
 
 // The library's string type is not the standard one.
-inline std::string_view Message(const Status& status) { return {status.message().data(), status.message().size()}; }
+inline std::string_view Message(const Status& status) {
+  return {status.message().data(), status.message().size()};
+}
 
 }  // namespace quoin::ctl

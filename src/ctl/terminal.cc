@@ -61,7 +61,8 @@ bool ErrorOutputIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 StatusOr<std::string> AskSecret(std::string_view prompt) {
   SilentTerminal terminal;
-  if (!terminal.ready()) return absl::UnavailableError("no terminal to ask for the password on; use --password");
+  if (!terminal.ready())
+    return absl::UnavailableError("no terminal to ask for the password on; use --password");
   terminal.Write(prompt);
   StatusOr<std::string> secret = terminal.ReadLine();
   terminal.Write("\n");

@@ -55,7 +55,7 @@ class TransactionReader {
       ASSIGN_OR_RETURN(TxnRequestLine line, ParseRequestLine(text));
       if (!line.warning.empty()) {
         invocation_.err() << line.warning << std::flush;
-        Pause(invocation_.world(), kDeletePause);
+        client::Pause(invocation_.world().loop, kDeletePause);
       }
       *requests.Add() = std::move(line.op);
       return OkStatus();

@@ -31,7 +31,8 @@ struct Comparison {
 };
 
 bool TakeSpaces(std::string_view& text) {
-  const std::string_view stripped = text.substr(std::min(text.find_first_not_of(" \t"), text.size()));
+  const std::string_view stripped =
+      text.substr(std::min(text.find_first_not_of(" \t"), text.size()));
   return std::exchange(text, stripped).size() != stripped.size();
 }
 
@@ -73,7 +74,8 @@ Status SetTarget(std::string_view target, const std::string& value, pb::Compare&
 }
 
 bool IsTarget(std::string_view text) {
-  for (std::string_view target : {"ver", "version", "c", "create", "m", "mod", "val", "value", "lease"}) {
+  for (std::string_view target :
+       {"ver", "version", "c", "create", "m", "mod", "val", "value", "lease"}) {
     if (text == target) return true;
   }
   return false;
@@ -101,14 +103,18 @@ std::optional<LineKind> ParseLineKind(std::string_view word) {
 
 std::span<const FlagSpec> FlagsOf(LineKind kind) {
   switch (kind) {
-    case LineKind::kGet: return kGetFlags;
-    case LineKind::kPut: return kPutFlags;
-    case LineKind::kDelete: break;
+    case LineKind::kGet:
+      return kGetFlags;
+    case LineKind::kPut:
+      return kPutFlags;
+    case LineKind::kDelete:
+      break;
   }
   return kDeleteFlags;
 }
 
-StatusOr<TxnRequestLine> MakeLine(LineKind kind, const Flags& flags, std::span<const std::string> arguments) {
+StatusOr<TxnRequestLine> MakeLine(LineKind kind, const Flags& flags,
+                                  std::span<const std::string> arguments) {
   TxnRequestLine line;
   switch (kind) {
     case LineKind::kGet: {
@@ -120,7 +126,8 @@ StatusOr<TxnRequestLine> MakeLine(LineKind kind, const Flags& flags, std::span<c
       break;
     }
     case LineKind::kDelete: {
-      ASSIGN_OR_RETURN(*line.op.mutable_request_delete_range(), MakeDeleteRequest(flags, arguments));
+      ASSIGN_OR_RETURN(*line.op.mutable_request_delete_range(),
+                       MakeDeleteRequest(flags, arguments));
       if (NeedsDeleteWarning(flags, arguments)) line.warning = DeleteWarning(arguments);
       break;
     }
@@ -138,14 +145,17 @@ StatusOr<pb::Compare> ParseCompare(std::string_view line) {
   const std::string_view target = line.substr(0, parenthesis);
   const StatusOr<Comparison> comparison = SplitComparison(line.substr(parenthesis + 1));
   if (!comparison.ok()) {
-    return absl::OutOfRangeError(fmt::format("malformed comparison: {} ({})", line, Message(comparison.status())));
+    return absl::OutOfRangeError(
+        fmt::format("malformed comparison: {} ({})", line, Message(comparison.status())));
   }
   if (!IsTarget(target)) {
-    return absl::OutOfRangeError(fmt::format("malformed comparison: {} (unknown target {})", line, target));
+    return absl::OutOfRangeError(
+        fmt::format("malformed comparison: {} (unknown target {})", line, target));
   }
   const std::optional<pb::Compare::CompareResult> result = ParseOperator(comparison->result);
   if (!result) {
-    return absl::OutOfRangeError(fmt::format("malformed comparison: {} (unknown operator {})", line, comparison->result));
+    return absl::OutOfRangeError(
+        fmt::format("malformed comparison: {} (unknown operator {})", line, comparison->result));
   }
   pb::Compare compare;
   compare.set_key(comparison->key);
@@ -161,7 +171,8 @@ StatusOr<std::vector<std::string>> SplitWords(std::string_view line) {
   while (!line.empty()) {
     const char first = line.front();
     const bool quoted = first == '"' || first == '\'';
-    const size_t length = quoted ? QuotedWordEnd(line) : std::min(line.find_first_of(" \t\n\f\r"), line.size());
+    const size_t length =
+        quoted ? QuotedWordEnd(line) : std::min(line.find_first_of(" \t\n\f\r"), line.size());
     if (length == 0) {  // a space, or a quote that nothing closes
       line.remove_prefix(1);
       continue;
@@ -183,7 +194,8 @@ StatusOr<std::vector<std::string>> SplitWords(std::string_view line) {
 
 StatusOr<TxnRequestLine> ParseRequestLine(std::string_view line) {
   ASSIGN_OR_RETURN(const std::vector<std::string> words, SplitWords(line));
-  if (words.size() < 2) return absl::OutOfRangeError(fmt::format("invalid txn compare request: {}", line));
+  if (words.size() < 2)
+    return absl::OutOfRangeError(fmt::format("invalid txn compare request: {}", line));
   const Status invalid = absl::OutOfRangeError(fmt::format("invalid txn request: {}", line));
   const std::optional<LineKind> kind = ParseLineKind(words[0]);
   if (!kind) return invalid;

@@ -1,4 +1,5 @@
-// The transaction language of `txn`: comparisons, then the requests of either branch, each part closed by a blank line.
+// The transaction language of `txn`: comparisons, then the requests of either branch, each part
+// closed by a blank line.
 //
 //   transaction := comparison* blank request* blank request* blank
 //   comparison  := target '(' quoted-key ') ' operator ' ' quoted-value
@@ -30,7 +31,8 @@ struct TxnRequestLine {
   std::string warning;  // to be shown before the line counts (see DeleteWarning); mostly empty
 };
 
-// An error of the line itself is OutOfRange; one of its flags or arguments has the code that kv_requests.h says.
+// An error of the line itself is OutOfRange; one of its flags or arguments has the code that
+// kv_requests.h says.
 StatusOr<TxnRequestLine> ParseRequestLine(std::string_view line);
 
 }  // namespace quoin::ctl

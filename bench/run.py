@@ -1,0 +1,315 @@
+#!/usr/bin/python3
+"""Measures quoin and etcd beside each other on this machine.
+
+    bench/run.py                                  # build/release/bin/quoin against tools/get-etcd's etcd
+    bench/run.py --quoin PATH --etcd PATH --rounds 3 --seconds 20
+    bench/run.py --only put,range                 # some workloads
+    bench/run.py --etcd none                      # quoin alone
+
+Servers take turns (A B A B …), each time with an empty data directory and every sync done. Before each turn the disk
+itself is timed. Server CPU per operation is utime + stime of the process over the counted time; memory is read from
+smaps_rollup after each workload, anonymous and file-backed apart. The table shows the median over the rounds and the
+spread; every single figure goes to build/bench/results.jsonl."""
+import argparse, hashlib, http.client, json, os, platform, re, shutil, signal, socket, statistics, subprocess, sys
+import tempfile, time
+
+SOURCE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), ".."))
+BUILD = os.environ.get("QUOIN_BUILD", os.path.join(SOURCE, "build", "release"))
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+ONE_KEY = b"bench-one-key"
+
+
+# ---- the disk and the process, as the kernel counts them ----
+
+def sync_probe(folder, count=100):
+    """Milliseconds of a 4 KiB write with fdatasync, as a log makes them: median and worst of `count`."""
+    took = []
+    path = os.path.join(folder, "probe")
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY)
+    try:
+        for i in range(count):
+            started = time.perf_counter()
+            os.pwrite(fd, b"x" * 4096, i * 4096)
+            os.fdatasync(fd)
+            took.append((time.perf_counter() - started) * 1e3)
+    finally:
+        os.close(fd)
+        os.unlink(path)
+    return {"p50_ms": round(statistics.median(took), 3), "max_ms": round(max(took), 3)}
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def memory_mib(pid):
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        kib = {line.split(":")[0]: int(line.split()[1]) for line in f if line.rstrip().endswith("kB")}
+    return {"anon_mib": round(kib["Anonymous"] / 1024, 1), "file_mib": round((kib["Rss"] - kib["Anonymous"]) / 1024, 1)}
+
+
+# ---- servers ----
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """One member with an empty data directory, stopped and removed at the end of a `with`."""
+
+    def __init__(self, name, binary, folder):
+        self.name, self.binary = name, binary
+        self.root = tempfile.mkdtemp(prefix="bench-%s-" % name, dir=folder)
+        self.port = free_port()
+
+    def __enter__(self):
+        client, peer = "http://127.0.0.1:%d" % self.port, "http://127.0.0.1:%d" % free_port()
+        arguments = ["--name", "m0", "--data-dir", os.path.join(self.root, "data"), "--listen-client-urls", client,
+                     "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls",
+                     peer, "--initial-cluster", "m0=" + peer, "--quota-backend-bytes", str(8 << 30), "--log-level",
+                     "error"]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
+        self.log = open(os.path.join(self.root, "log"), "w+b")
+        self.process = subprocess.Popen([self.binary] + arguments, stdout=self.log, stderr=self.log, env=env)
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def wait_ready(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if self.http("GET", "/health")[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        self.log.seek(0)
+        raise RuntimeError("%s does not get ready\n%s" % (self.name, self.log.read().decode(errors="replace")[-2000:]))
+
+    def http(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+# ---- workloads: each returns {"ops", "seconds", latencies…} of one counted run ----
+
+def loadgen(server, options, mode, seconds):
+    command = [options.loadgen, "--json", "--mode", mode, "--keys", str(options.keys), "--value", str(options.value),
+               "--connections", str(options.connections), "--streams", str(options.streams), "--warmup", "0",
+               "--duration", str(seconds), "127.0.0.1:%d" % server.port]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 300)
+    if done.returncode != 0:
+        raise RuntimeError("loadgen --mode %s against %s: %s%s" % (mode, server.name, done.stdout, done.stderr))
+    result = json.loads(done.stdout)
+    kinds = [result[k] for k in ("put", "range") if k in result]
+    worst = {q: max(k[q] for k in kinds) for q in ("p50_ms", "p99_ms", "p999_ms")}
+    return {"ops": result["ops"], "seconds": result["seconds"], "kinds": result, **worst}
+
+
+def grpc_body(fields):
+    """A gRPC message of (number, bytes) fields, each shorter than 16384 bytes."""
+    def varint(n):
+        return bytes([n]) if n < 128 else bytes([n & 127 | 128, n >> 7])
+    message = b"".join(bytes([number << 3 | 2]) + varint(len(text)) + text for number, text in fields)
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def h2load(server, options, method, body, seconds):
+    path = os.path.join(server.root, "body")
+    with open(path, "wb") as f:
+        f.write(body)
+    command = ["h2load", "-t1", "-c%d" % options.connections, "-m%d" % options.streams, "-D%d" % max(1, round(seconds)),
+               "-d", path, "-H", "content-type: application/grpc", "-H", "te: trailers",
+               "http://127.0.0.1:%d/etcdserverpb.KV/%s" % (server.port, method)]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=True).stdout
+    counts = re.search(r"requests: .* (\d+) succeeded, (\d+) failed", text)
+    mean = re.search(r"time for request: +\S+ +\S+ +([\d.]+)(us|ms|s) ", text)
+    took = re.search(r"finished in ([\d.]+)(ms|s)", text)
+    unit = {"us": 1e-3, "ms": 1, "s": 1e3}
+    return {"ops": int(counts.group(1)), "seconds": float(took.group(1)) * unit[took.group(2)] / 1e3,
+            "mean_ms": round(float(mean.group(1)) * unit[mean.group(2)], 3)}
+
+
+def h2load_put(server, options, seconds):
+    return h2load(server, options, "Put", grpc_body([(1, ONE_KEY), (2, b"v" * options.value)]), seconds)
+
+
+def h2load_range(server, options, seconds):
+    return h2load(server, options, "Range", grpc_body([(1, ONE_KEY)]), seconds)
+
+
+def check_one_key(server, puts):
+    """h2load sees HTTP's status alone, so the store is asked whether the puts have arrived."""
+    import base64
+    status, body = server.http("POST", "/v3/kv/range", json.dumps({"key": base64.b64encode(ONE_KEY).decode()}))
+    version = int(json.loads(body).get("kvs", [{}])[0].get("version", 0)) if status == 200 else 0
+    if version < puts:
+        raise RuntimeError("%s answered %d puts of one key, which is at version %d" % (server.name, puts, version))
+
+
+def fill(server, options, _seconds):
+    return loadgen(server, options, "fill", 0)
+
+
+WORKLOADS = {
+    "put-1": ("put, 1 key (h2load)", h2load_put),
+    "range-1": ("range, 1 key (h2load)", h2load_range),
+    "fill": ("put, each key once", fill),
+    "put": ("put", lambda server, options, seconds: loadgen(server, options, "put", seconds)),
+    "range": ("range, linearizable", lambda server, options, seconds: loadgen(server, options, "range", seconds)),
+    "mixed": ("half puts, half ranges", lambda server, options, seconds: loadgen(server, options, "mixed", seconds)),
+}
+
+
+def run_workload(server, options, name):
+    run = WORKLOADS[name][1]
+    if name != "fill":
+        run(server, options, options.warmup)
+    cpu = cpu_seconds(server.process.pid)
+    result = run(server, options, options.seconds)
+    cpu = cpu_seconds(server.process.pid) - cpu
+    result.update(memory_mib(server.process.pid), ops_per_s=round(result["ops"] / result["seconds"]),
+                  cpu_us_per_op=round(cpu * 1e6 / result["ops"], 2))
+    if name == "put-1":
+        check_one_key(server, result["ops"])
+    return result
+
+
+def run_leg(name, binary, options):
+    probe = sync_probe(options.folder)
+    leg = {"server": name, "sync_probe": probe, "load_average": os.getloadavg()[0], "workloads": {}}
+    with Server(name, binary, options.folder) as server:
+        for workload in options.workloads:
+            leg["workloads"][workload] = result = run_workload(server, options, workload)
+            print("  %-6s %-8s %8d op/s  %7.2f us CPU/op  anon %6.1f MiB" % (
+                name, workload, result["ops_per_s"], result["cpu_us_per_op"], result["anon_mib"]), flush=True)
+    return leg
+
+
+# ---- the report ----
+
+COLUMNS = [("ops_per_s", "op/s", "%.0f"), ("mean_ms", "mean ms", "%.2f"), ("p50_ms", "p50 ms", "%.2f"),
+           ("p99_ms", "p99 ms", "%.2f"), ("p999_ms", "p999 ms", "%.2f"), ("cpu_us_per_op", "CPU us/op", "%.2f"),
+           ("anon_mib", "anon MiB", "%.0f"), ("file_mib", "file MiB", "%.0f")]
+
+
+def median_row(legs, server, workload):
+    rows = [leg["workloads"][workload] for leg in legs if leg["server"] == server]
+    return {key: statistics.median(r[key] for r in rows) for key, _, _ in COLUMNS if rows and key in rows[0]}
+
+
+def spread(legs, server, workload):
+    rates = [leg["workloads"][workload]["ops_per_s"] for leg in legs if leg["server"] == server]
+    return "%.0f%%" % (100 * (max(rates) - min(rates)) / statistics.median(rates)) if len(rates) > 1 else "-"
+
+
+def print_table(legs, servers, workloads):
+    print("\n%-24s %-7s" % ("workload", "server") + "".join("%11s" % title for _, title, _ in COLUMNS) + "%8s" % "spread")
+    for workload in workloads:
+        rows = {server: median_row(legs, server, workload) for server in servers}
+        for server, row in rows.items():
+            cells = ["%11s" % (form % row[key] if key in row else "-") for key, _, form in COLUMNS]
+            print("%-24s %-7s%s%8s" % (WORKLOADS[workload][0], server, "".join(cells), spread(legs, server, workload)))
+        if len(servers) == 2:
+            a, b = rows.values()
+            cells = ["%11s" % ("%.2fx" % (a[key] / b[key]) if b.get(key) else "-") for key, _, _ in COLUMNS]
+            print("%-24s %-7s%s" % ("", "ratio", "".join(cells)))
+    probes = [leg["sync_probe"]["p50_ms"] for leg in legs]
+    print("\nfdatasync of 4 KiB before each turn: median %.2f ms (%.2f to %.2f)" % (
+        statistics.median(probes), min(probes), max(probes)))
+
+
+def describe_binary(path):
+    with open(path, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip().split("\n")[0]
+    return {"version": version, "sha256": digest[:16]}
+
+
+def find_etcd(path):
+    if path == "none":
+        return None
+    if path:
+        return path
+    tool = subprocess.run([os.path.join(SOURCE, "tools", "get-etcd"), os.path.join(SOURCE, "build", "etcd")],
+                          capture_output=True, text=True)
+    lines = [line for line in tool.stdout.split("\n") if line.endswith("/etcd")]
+    return lines[0] if tool.returncode == 0 and lines else None
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quoin", default=os.path.join(BUILD, "bin", "quoin"))
+    parser.add_argument("--etcd", help="etcd's binary, or none (default: what tools/get-etcd gets)")
+    parser.add_argument("--loadgen", default=os.path.join(BUILD, "bin", "loadgen"))
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--warmup", type=float, default=2)
+    parser.add_argument("--keys", type=int, default=100000)
+    parser.add_argument("--value", type=int, default=256)
+    parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--streams", type=int, default=10)
+    parser.add_argument("--only", help="workloads, comma separated: " + ",".join(WORKLOADS))
+    parser.add_argument("--output", default=os.path.join(SOURCE, "build", "bench"), help="folder for results and data")
+    options = parser.parse_args()
+    options.workloads = options.only.split(",") if options.only else list(WORKLOADS)
+    unknown = [w for w in options.workloads if w not in WORKLOADS]
+    if unknown:
+        parser.error("no such workload: " + ", ".join(unknown))
+    if not shutil.which("h2load"):
+        print("SKIPPED: workloads with one key, h2load (package nghttp2-client) is not installed")
+        options.workloads = [w for w in options.workloads if not w.endswith("-1")]
+    options.folder = os.path.join(options.output, "data")
+    os.makedirs(options.folder, exist_ok=True)
+    return options
+
+
+def main():
+    options = parse_options()
+    servers = {"quoin": options.quoin}
+    etcd = find_etcd(options.etcd)
+    if etcd:
+        servers["etcd"] = etcd
+    else:
+        print("SKIPPED: etcd, there is none to compare with")
+    legs = []
+    for number in range(options.rounds):
+        print("round %d of %d" % (number + 1, options.rounds), flush=True)
+        for name, binary in servers.items():
+            legs.append(run_leg(name, binary, options))
+    print_table(legs, list(servers), options.workloads)
+    record = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": platform.machine(),
+              "kernel": platform.release(), "cpus": os.cpu_count(),
+              "servers": {name: describe_binary(path) for name, path in servers.items()},
+              "options": {k: getattr(options, k) for k in ("seconds", "warmup", "keys", "value", "connections", "streams")},
+              "legs": legs}
+    with open(os.path.join(options.output, "results.jsonl"), "a") as f:
+        f.write(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (RuntimeError, subprocess.SubprocessError) as error:
+        sys.exit("bench: %s" % error)
