@@ -13,23 +13,28 @@
 // Keys are bytes in bytewise order, values bytes; buckets are named top-level trees (no nesting).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/functional/function_ref.h"
 #include "base/epoch.h"
 #include "base/status.h"
+#include "btree/free_pages.h"
+#include "btree/meta.h"
+#include "btree/page_cache.h"
 #include "env/blocking.h"
 #include "env/executor.h"
 
 namespace quoin::btree {
 
-using PageId = uint64_t;
+class Tree;
 
 struct Options {
   uint64_t cache_bytes = 256 << 20;  // clean pages kept; dirty ones come on top until checkpointed
@@ -55,50 +60,149 @@ enum class OnMiss : uint8_t {
 // Thread: one.
 class Cursor {
  public:
+  Cursor() = default;  // an empty bucket
+  Cursor(PageCache& cache, PageId root, PageId high_water, OnMiss on_miss)
+      : cache_(&cache), root_(root), high_water_(high_water), on_miss_(on_miss) {}
+
   // Each fails with DataLoss (file and offset in the text) when a page is malformed, or Unavailable (OnMiss::kReport).
   Status SeekFirst();
   Status SeekLast();
   Status Seek(std::string_view key);  // to the first key ≥ `key`
   Status Next();
   Status Prev();
-  bool Valid() const;
-  std::string_view key() const;
-  std::string_view value() const;
+  bool Valid() const { return valid_; }
+  std::string_view key() const { return Leaf().key(levels_[depth_ - 1].index); }
+  std::string_view value() const { return Leaf().value(levels_[depth_ - 1].index); }
+
+ private:
+  struct Level {
+    const Frame* frame;
+    uint32_t index;
+  };
+  PageView Leaf() const { return levels_[depth_ - 1].frame->view(); }
+  Status Push(PageId id);
+  // From the top level's chosen child down to a leaf's first or last element.
+  Status DescendFirst();
+  Status DescendLast();
+
+  PageCache* cache_ = nullptr;
+  PageId root_ = 0;
+  PageId high_water_ = 0;
+  OnMiss on_miss_ = OnMiss::kLoad;
+  bool valid_ = false;
+  int depth_ = 0;
+  Level levels_[kDepthMax];
+};
+
+// What Publish makes visible: immutable, reclaimed through epochs.
+struct PublishedRoot {
+  uint64_t version = 0;
+  PageId root = 0;
+  PageId high_water = 0;
+  std::vector<std::pair<std::string, PageId>> buckets;  // sorted by name
 };
 
 // A published root. Cheap value type; usable only while an EpochDomain::Guard that was entered BEFORE Tree::Current()
-// lives (short reads), or while a Tree::Pin lives.
+// lives, or while the Image it belongs to does.
 class Snapshot {
  public:
-  uint64_t version() const;  // grows with every Publish
+  Snapshot(PageCache& cache, const PublishedRoot& published) : cache_(&cache), published_(&published) {}
+  uint64_t version() const { return published_->version; }  // grows with every Publish
   StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key, OnMiss on_miss) const;
   Cursor NewCursor(std::string_view bucket, OnMiss on_miss) const;  // empty when the bucket is absent
   std::vector<std::string> Buckets() const;
+
+ private:
+  PageCache* cache_;
+  const PublishedRoot* published_;
 };
 
 // The one who changes the tree. Changes are visible to its own reads at once, to others after Publish().
 // Thread: the apply loop.
 class Writer {
  public:
+  explicit Writer(Tree& tree);
+  ~Writer();
   Status CreateBucket(std::string_view name);  // OK when it exists
   Status DeleteBucket(std::string_view name);
+  // REQUIRES: key not empty and ≤ 32768 bytes. `key` and `value` do not point into this tree's pages.
   Status Put(std::string_view bucket, std::string_view key, std::string_view value);
   Status Delete(std::string_view bucket, std::string_view key);  // OK when absent
   StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key);
   Cursor NewCursor(std::string_view bucket);
   // Makes everything since the last Publish visible to readers, atomically.
   void Publish();
+
+ private:
+  friend class Tree;
+  struct Bucket {
+    PageId root = 0;
+    bool changed = false;
+    Frame* tail = nullptr;  // its rightmost leaf, if this batch made it: appends go there straight
+  };
+  struct Step {
+    Frame* frame;
+    uint32_t index;
+  };
+  using Path = std::vector<Step>;
+
+  void EnterBatch();
+  Status OpenBuckets(PageId root);
+  Bucket* FindBucket(std::string_view name);
+  StatusOr<Frame*> Fetch(PageId id);
+  Frame* NewFrame(uint16_t flags, size_t bytes);
+  Frame* CopyOf(const Frame& frame);
+  // Walks to the leaf for `key`, making every page on the way this batch's own.
+  Status Descend(Bucket& bucket, std::string_view key, Path& path);
+  bool AppendToTail(Bucket& bucket, const Element& element);
+  Status PutInto(Bucket& bucket, const Element& element);
+  Status DeleteFrom(Bucket& bucket, std::string_view key);
+  // A key below everything: separators on the left edge follow it down. False: a page was split, descend again.
+  bool LowerSeparators(Bucket& bucket, Path& path, std::string_view key);
+  void InsertAt(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements);
+  void Split(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements);
+  // Lays elements out on as many new pages as they need.
+  std::vector<Frame*> BuildPages(uint16_t flags, const std::vector<Element>& elements, bool appending);
+  Status Rebalance(Bucket& bucket, Path& path);
+  StatusOr<bool> MergeWithSibling(Path& path, size_t level);
+  Status CollapseRoot(Bucket& bucket);
+  Status FreeSubtree(PageId id, int depth);
+
+  Tree& tree_;
+  EpochDomain::ReaderSlot slot_;
+  std::optional<EpochDomain::Guard> guard_;  // during a batch: loaders of other threads may evict
+  uint64_t batch_ = 1;
+  std::map<std::string, Bucket, std::less<>> buckets_;
+  Bucket directory_;  // the root tree: bucket name → root page
+  bool changed_ = false;
 };
 
 // A frozen root, written out page by page by the storage loop while the writer goes on.
-// Thread: made on the apply loop; Run* on the storage loop.
+// Thread: made on the apply loop; read on the storage loop.
 class Image {
  public:
-  virtual ~Image() = default;
-  uint64_t size_bytes() const;  // high-water × page size: the length of a raw copy
+  Image(Tree& tree, PublishedRoot published, Meta meta);
+  // High-water × page size: the length of a raw copy.
+  uint64_t size_bytes() const { return meta_.high_water * meta_.page_size; }
   // Raw copy for snapshots: bytes [offset, offset+n) of a bbolt file of size_bytes() that holds exactly this root
   // (metas made for it, freelist absent, unreachable pages zero). n and offset are multiples of the page size.
   StatusOr<std::string> ReadRaw(uint64_t offset, size_t n);
+
+ private:
+  friend class Tree;
+  friend class CheckpointRun;
+  Status FindReachable();
+
+  Tree& tree_;
+  const PublishedRoot published_;
+  const Meta meta_;
+  EpochDomain::ReaderSlot slot_;
+  // Checkpoints: what to write (ascending ids), and what becomes reusable once it is durable.
+  std::vector<Frame*> frames_;
+  std::vector<PageRun> held_;
+  // Raw copies: which pages belong to this root, and where pages with overflow begin; found at the first read.
+  std::vector<bool> reachable_;
+  std::map<PageId, uint64_t> long_pages_;
 };
 
 struct CheckReport {
@@ -111,14 +215,14 @@ class Tree {
  public:
   // Opens, or makes, the file. Takes no lock (the caller locks the data directory). Walks every reachable page once to
   // rebuild the free set; a hostile or damaged file is refused with file and offset, and nothing is changed on disk.
-  // A torn newer meta falls back to the older one.
+  // A torn newer meta falls back to the older one. read_only and no file: an empty tree in memory.
   static StatusOr<std::unique_ptr<Tree>> Open(env::BlockingFileSystem& files, std::string path, const Options& options);
   ~Tree();
 
-  EpochDomain& epochs();
+  EpochDomain& epochs() { return epochs_; }
   // The newest published root. Thread: any; see Snapshot for what keeps it alive.
-  Snapshot Current() const;
-  Writer& writer();
+  Snapshot Current() const { return Snapshot(*cache_, *published_.load(std::memory_order_acquire)); }
+  Writer& writer() { return *writer_; }
   Stats stats() const;  // thread: any
 
   // --- checkpoints: apply loop begins, storage loop runs, apply loop ends ---
@@ -128,23 +232,76 @@ class Tree {
   // on `storage`. An error means the process must end.
   void RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done);
   void EndCheckpoint(std::unique_ptr<Image> image);  // apply loop, after done(OK)
-  // Waits: for recovery, clean stop and tools.
+  // Waits: for recovery, clean stop and tools. REQUIRES: no checkpoint under way.
   Status CheckpointNow();
 
   // A frozen root for copying (Snapshot RPC, MsgSnap, Hash). At most one at a time next to a checkpoint; nullptr when
   // one exists. While it lives, no page it reaches is reused. Thread: apply makes and releases it, storage reads it.
   std::unique_ptr<Image> Freeze();
   void Thaw(std::unique_ptr<Image> image);
-  Snapshot SnapshotOf(const Image& image) const;
+  Snapshot SnapshotOf(const Image& image) const { return Snapshot(*cache_, image.published_); }
 
   // --- giving space back: apply loop, between batches ---
   // Moves up to `pages_max` pages from the end of the file to free places nearer its start; returns how many moved
-  // (0 = the file cannot shrink further). The file is truncated after two durable metas have the lower mark.
+  // (0 = nothing can move before the next checkpoint). The file is cut once both durable metas have the lower mark.
   StatusOr<size_t> RelocateSlice(size_t pages_max);
 
   // Structure check of the newest published root: every page reachable once or free, keys in order and within their
-  // parent's bounds, types and counts plausible. Thread: any executor that may wait.
+  // parent's bounds, types and counts plausible. Thread: the apply loop, or nobody else's change under way.
   CheckReport Check();
+
+ private:
+  friend class Writer;
+  friend class Image;
+  friend class CheckpointRun;
+  Tree(std::string path, const Options& options);
+
+  Status CreateFile(env::BlockingFileSystem& files);
+  Status ReadMetas();
+  Status WalkAndCollectFree();
+  Status ConvertInlineBuckets(const std::vector<std::pair<std::string, std::string>>& buckets);
+  PageId Allocate(uint64_t pages);
+  // The writer does not need this page any more: it becomes reusable when nobody can reach it.
+  void FreeFrame(Frame* frame);
+  void AddDirty(Frame* frame);
+  void DropDirty(Frame* frame);
+  void PublishRoot(std::unique_ptr<PublishedRoot> published);
+  void CollectFree();
+  void UpdateStats();
+  Meta NextMeta() const;
+  static uint64_t MetaPageOf(uint64_t txid) { return txid % 2; }
+
+  const std::string path_;
+  const Options options_;
+  uint32_t page_size_ = 0;
+  std::unique_ptr<env::File> file_;
+  EpochDomain epochs_;
+  std::unique_ptr<PageCache> cache_;
+  FreePages free_;
+  std::unique_ptr<Writer> writer_;
+  std::atomic<const PublishedRoot*> published_{nullptr};
+  std::deque<std::pair<uint64_t, const PublishedRoot*>> old_roots_;
+
+  // Writer's:
+  PageId high_water_ = 0;
+  uint64_t generation_ = 1;               // grows with every frozen image
+  std::vector<Frame*> dirty_;
+  uint64_t dirty_bytes_ = 0;
+  std::vector<PageRun> freed_in_batch_;   // made after the last image froze: only readers may reach them
+  std::vector<PageRun> held_;             // the durable meta or an image may reach them
+  uint64_t held_pages_ = 0;
+  std::vector<PageRun> held_for_frozen_;  // durable metas do not, the frozen copy may
+  bool checkpointing_ = false;
+  bool frozen_ = false;
+  uint64_t durable_version_ = 0;          // version of the root that the newest meta has
+
+  // Storage loop during a checkpoint, writer otherwise:
+  Meta durable_;
+  Meta durable_before_;
+  uint64_t durable_page_ = 0;  // which meta page holds durable_
+  uint64_t file_bytes_ = 0;
+
+  std::atomic<uint64_t> stat_file_bytes_{0}, stat_in_use_bytes_{0}, stat_dirty_bytes_{0};
 };
 
 // The check for a file that may be anything (tools, fuzzing): never crashes, loops or allocates beyond the file's size.

@@ -1,0 +1,155 @@
+#include "base/check.h"
+#include "btree/tree.h"
+
+namespace quoin::btree {
+namespace {
+
+Status Missing(PageId id) { return absl::UnavailableError("page " + std::to_string(id) + " is not in memory"); }
+
+}  // namespace
+
+Status Cursor::Push(PageId id) {
+  const Frame* frame = cache_->Find(id);
+  if (frame == nullptr) {
+    if (on_miss_ == OnMiss::kReport) return Missing(id);
+    ASSIGN_OR_RETURN(frame, cache_->Load(id, high_water_));
+  }
+  if (depth_ == kDepthMax) return cache_->Corrupt(id, "lies too deep: the tree has a cycle");
+  levels_[depth_++] = {frame, 0};
+  return OkStatus();
+}
+
+Status Cursor::DescendFirst() {
+  while (levels_[depth_ - 1].frame->view().is_branch()) {
+    RETURN_IF_ERROR(Push(levels_[depth_ - 1].frame->view().child(levels_[depth_ - 1].index)));
+  }
+  valid_ = Leaf().count() > 0;
+  // Only an empty root leaf has no element: others are removed when they empty.
+  return valid_ || depth_ == 1 ? OkStatus() : Next();
+}
+
+Status Cursor::DescendLast() {
+  while (true) {
+    Level& level = levels_[depth_ - 1];
+    const uint16_t count = level.frame->view().count();
+    level.index = count == 0 ? 0 : count - 1u;
+    if (level.frame->view().is_leaf()) break;
+    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
+  }
+  valid_ = Leaf().count() > 0;
+  return valid_ || depth_ == 1 ? OkStatus() : Prev();
+}
+
+Status Cursor::SeekFirst() {
+  valid_ = false;
+  depth_ = 0;
+  if (cache_ == nullptr) return OkStatus();
+  RETURN_IF_ERROR(Push(root_));
+  return DescendFirst();
+}
+
+Status Cursor::SeekLast() {
+  valid_ = false;
+  depth_ = 0;
+  if (cache_ == nullptr) return OkStatus();
+  RETURN_IF_ERROR(Push(root_));
+  return DescendLast();
+}
+
+Status Cursor::Seek(std::string_view wanted) {
+  valid_ = false;
+  depth_ = 0;
+  if (cache_ == nullptr) return OkStatus();
+  PageId id = root_;
+  while (true) {
+    RETURN_IF_ERROR(Push(id));
+    Level& level = levels_[depth_ - 1];
+    const PageView page = level.frame->view();
+    if (page.is_leaf()) {
+      level.index = static_cast<uint32_t>(page.LowerBound(wanted));
+      valid_ = level.index < page.count();
+      if (valid_) return OkStatus();
+      if (page.count() == 0) return depth_ == 1 ? OkStatus() : Next();
+      --level.index;  // before the end of this leaf: the next leaf's first is wanted
+      valid_ = true;
+      return Next();
+    }
+    level.index = static_cast<uint32_t>(page.ChildFor(wanted));
+    id = page.child(level.index);
+  }
+}
+
+Status Cursor::Next() {
+  Level& leaf = levels_[depth_ - 1];
+  if (leaf.index + 1 < leaf.frame->view().count()) {
+    ++leaf.index;
+    return OkStatus();
+  }
+  valid_ = false;
+  for (int up = depth_ - 2; up >= 0; --up) {
+    Level& level = levels_[up];
+    if (level.index + 1 >= level.frame->view().count()) continue;
+    ++level.index;
+    depth_ = up + 1;
+    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
+    return DescendFirst();
+  }
+  return OkStatus();
+}
+
+Status Cursor::Prev() {
+  Level& leaf = levels_[depth_ - 1];
+  if (leaf.index > 0 && leaf.frame->view().count() > 0) {
+    --leaf.index;
+    return OkStatus();
+  }
+  valid_ = false;
+  for (int up = depth_ - 2; up >= 0; --up) {
+    Level& level = levels_[up];
+    if (level.index == 0) continue;
+    --level.index;
+    depth_ = up + 1;
+    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
+    return DescendLast();
+  }
+  return OkStatus();
+}
+
+Cursor Snapshot::NewCursor(std::string_view bucket, OnMiss on_miss) const {
+  for (const auto& [name, root] : published_->buckets) {
+    if (name == bucket) return Cursor(*cache_, root, published_->high_water, on_miss);
+  }
+  return Cursor();
+}
+
+StatusOr<std::optional<std::string_view>> Snapshot::Get(std::string_view bucket, std::string_view key,
+                                                        OnMiss on_miss) const {
+  PageId id = 0;
+  for (const auto& [name, root] : published_->buckets) {
+    if (name == bucket) id = root;
+  }
+  if (id == 0) return std::optional<std::string_view>();
+  for (int depth = 0; depth < kDepthMax; ++depth) {
+    const Frame* frame = cache_->Find(id);
+    if (frame == nullptr) {
+      if (on_miss == OnMiss::kReport) return Missing(id);
+      ASSIGN_OR_RETURN(frame, cache_->Load(id, published_->high_water));
+    }
+    const PageView page = frame->view();
+    if (page.is_leaf()) {
+      const size_t at = page.LowerBound(key);
+      if (at == page.count() || page.key(at) != key) return std::optional<std::string_view>();
+      return std::optional<std::string_view>(page.value(at));
+    }
+    id = page.child(page.ChildFor(key));
+  }
+  return cache_->Corrupt(id, "lies too deep: the tree has a cycle");
+}
+
+std::vector<std::string> Snapshot::Buckets() const {
+  std::vector<std::string> names;
+  for (const auto& [name, root] : published_->buckets) names.push_back(name);
+  return names;
+}
+
+}  // namespace quoin::btree

@@ -1,0 +1,66 @@
+#include "btree/free_pages.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace quoin::btree {
+
+PageId FreePages::Take(uint64_t count) {
+  for (auto run = runs_.begin(); run != runs_.end(); ++run) {
+    if (run->second < count) continue;
+    const PageId first = run->first;
+    const uint64_t left = run->second - count;
+    auto next = runs_.erase(run);
+    if (left > 0) runs_.emplace_hint(next, first + count, left);
+    free_count_ -= count;
+    return first;
+  }
+  return 0;
+}
+
+void FreePages::Release(PageRun run) { waiting_.push_back({epochs_.Advance(), run}); }
+
+void FreePages::Insert(PageRun run) {
+  auto next = runs_.lower_bound(run.first);
+  if (next != runs_.end()) {
+    CHECK_LE(run.first + run.count, next->first) << "page " << run.first << " freed twice";
+    if (run.first + run.count == next->first) {
+      free_count_ -= next->second;
+      run.count += next->second;
+      next = runs_.erase(next);
+    }
+  }
+  if (next != runs_.begin()) {
+    auto previous = std::prev(next);
+    CHECK_LE(previous->first + previous->second, run.first) << "page " << run.first << " freed twice";
+    if (previous->first + previous->second == run.first) {
+      previous->second += run.count;
+      free_count_ += run.count;
+      return;
+    }
+  }
+  runs_.emplace_hint(next, run.first, run.count);
+  free_count_ += run.count;
+}
+
+PageId FreePages::Shrink(PageId high_water) {
+  if (runs_.empty()) return high_water;
+  auto last = std::prev(runs_.end());
+  if (last->first + last->second != high_water) return high_water;
+  const PageId mark = last->first;
+  free_count_ -= last->second;
+  runs_.erase(last);
+  return mark;
+}
+
+uint64_t FreePages::CountBelow(PageId limit) const {
+  uint64_t count = 0;
+  for (const auto& [first, n] : runs_) {
+    if (first >= limit) break;
+    count += std::min<uint64_t>(n, limit - first);
+  }
+  return count;
+}
+
+}  // namespace quoin::btree

@@ -1,0 +1,271 @@
+// Frozen roots: checkpoints that write them, copies that read them, and moving pages so that the file can shrink.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "btree/tree.h"
+#include "btree/walker.h"
+
+namespace quoin::btree {
+namespace {
+
+constexpr uint64_t kGrowBytes = 1 << 20;    // the file grows by this much at least
+constexpr size_t kSliceBytes = 1 << 20;     // one write of a checkpoint
+constexpr uint64_t kRelocationSlackPages = 64;
+constexpr uint64_t kPathPagesMax = 8;       // new pages that one move may take
+
+}  // namespace
+
+Image::Image(Tree& tree, PublishedRoot published, Meta meta)
+    : tree_(tree), published_(std::move(published)), meta_(meta), slot_(tree.epochs()) {}
+
+// One checkpoint on the storage loop: grow, slices of pages, sync, meta, sync, cut.
+class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
+ public:
+  CheckpointRun(Tree& tree, Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done)
+      : tree_(tree), image_(image), storage_(storage), pace_(pace), done_(std::move(done)) {}
+
+  void Start() {
+    const uint64_t needed = image_.size_bytes();
+    if (needed <= tree_.file_bytes_) return NextSlice();
+    const uint64_t size = std::max(needed, tree_.file_bytes_ + kGrowBytes);
+    tree_.file_->Resize(size, storage_, Then([size](CheckpointRun& run) {
+                          run.tree_.file_bytes_ = size;
+                          run.NextSlice();
+                        }));
+  }
+
+ private:
+  template <typename F>
+  env::DoneStatus Then(F next) {
+    return [self = shared_from_this(), next](Status status) {
+      if (!status.ok()) return self->done_(std::move(status));
+      next(*self);
+    };
+  }
+
+  // Adjacent pages travel in one write.
+  void NextSlice() {
+    if (at_ == image_.frames_.size()) return Sync();
+    const PageId first = image_.frames_[at_]->id;
+    PageId next = first;
+    size_t bytes = 0;
+    std::vector<std::string_view> pieces;
+    while (at_ < image_.frames_.size() && image_.frames_[at_]->id == next && bytes < kSliceBytes) {
+      const Frame* frame = image_.frames_[at_++];
+      pieces.emplace_back(frame->data, frame->bytes);
+      bytes += frame->bytes;
+      next += frame->bytes / tree_.page_size_;
+    }
+    written_since_pause_ += bytes;
+    tree_.file_->Write(first * tree_.page_size_, std::move(pieces), storage_,
+                       Then([](CheckpointRun& run) { run.Pause(); }));
+  }
+
+  void Pause() {
+    if (pace_.count() == 0 || written_since_pause_ < kSliceBytes) return NextSlice();
+    written_since_pause_ = 0;
+    storage_.RunAfter(pace_, [self = shared_from_this()] { self->NextSlice(); });
+  }
+
+  void Sync() {
+    tree_.file_->Sync(storage_, Then([](CheckpointRun& run) { run.WriteMeta(); }));
+  }
+
+  void WriteMeta() {
+    const uint64_t page = tree_.MetaPageOf(image_.meta_.txid);
+    meta_bytes_ = image_.meta_.Encode(page);
+    tree_.file_->Write(page * tree_.page_size_, {meta_bytes_}, storage_, Then([](CheckpointRun& run) {
+                         run.tree_.file_->Sync(run.storage_, run.Then([](CheckpointRun& r) { r.Durable(); }));
+                       }));
+  }
+
+  void Durable() {
+    tree_.durable_before_ = tree_.durable_;
+    tree_.durable_ = image_.meta_;
+    tree_.durable_page_ = Tree::MetaPageOf(image_.meta_.txid);
+    // Cut only what neither meta knows, and not for every page.
+    const uint64_t needed =
+        std::max(tree_.durable_.high_water, tree_.durable_before_.high_water) * tree_.page_size_;
+    if (needed + kGrowBytes >= tree_.file_bytes_) return done_(OkStatus());
+    tree_.file_->Resize(needed, storage_, Then([needed](CheckpointRun& run) {
+                          run.tree_.file_bytes_ = needed;
+                          run.done_(OkStatus());
+                        }));
+  }
+
+  Tree& tree_;
+  Image& image_;
+  env::Executor& storage_;
+  const env::Duration pace_;
+  env::DoneStatus done_;
+  size_t at_ = 0;
+  size_t written_since_pause_ = 0;
+  std::string meta_bytes_;
+};
+
+// The newest meta must stay whole while the next is written: the other page is taken.
+Meta Tree::NextMeta() const {
+  Meta meta;
+  meta.page_size = page_size_;
+  meta.txid = durable_.txid + 1;
+  // In a copied file the newest meta may stand on the page that its number would not give.
+  if (MetaPageOf(meta.txid) == durable_page_) ++meta.txid;
+  return meta;
+}
+
+std::unique_ptr<Image> Tree::BeginCheckpoint() {
+  CHECK(!writer_->changed_) << "a checkpoint between Publish and Publish";
+  const PublishedRoot& root = *published_.load(std::memory_order_relaxed);
+  if (checkpointing_ || options_.read_only || root.version == durable_version_) return nullptr;
+  CollectFree();
+  checkpointing_ = true;
+  ++generation_;
+  Meta meta = NextMeta();
+  meta.root = root.root;
+  meta.high_water = root.high_water;
+  auto image = std::make_unique<Image>(*this, root, meta);
+  image->frames_ = std::exchange(dirty_, {});
+  for (Frame* frame : image->frames_) frame->dirty_at = SIZE_MAX;
+  std::sort(image->frames_.begin(), image->frames_.end(), [](const Frame* a, const Frame* b) { return a->id < b->id; });
+  image->held_ = std::exchange(held_, {});
+  dirty_bytes_ = 0;
+  UpdateStats();
+  return image;
+}
+
+void Tree::RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done) {
+  std::make_shared<CheckpointRun>(*this, image, storage, pace, std::move(done))->Start();
+}
+
+void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
+  CHECK(checkpointing_);
+  checkpointing_ = false;
+  durable_version_ = image->published_.version;
+  for (Frame* frame : image->frames_) cache_->MarkClean(frame);
+  for (PageRun run : image->held_) {
+    held_pages_ -= run.count;
+    if (frozen_) held_for_frozen_.push_back(run);
+    else free_.Release(run);
+  }
+  CollectFree();
+  UpdateStats();
+}
+
+Status Tree::CheckpointNow() {
+  std::unique_ptr<Image> image = BeginCheckpoint();
+  if (image == nullptr) return OkStatus();
+  env::BlockingFile& file = file_->blocking();
+  if (image->size_bytes() > file_bytes_) {
+    RETURN_IF_ERROR(file.Resize(image->size_bytes()));
+    file_bytes_ = image->size_bytes();
+  }
+  for (const Frame* frame : image->frames_) {
+    RETURN_IF_ERROR(file.Write(frame->id * page_size_, std::string_view(frame->data, frame->bytes)));
+  }
+  RETURN_IF_ERROR(file.Sync());
+  const uint64_t page = MetaPageOf(image->meta_.txid);
+  RETURN_IF_ERROR(file.Write(page * page_size_, image->meta_.Encode(page)));
+  RETURN_IF_ERROR(file.Sync());
+  durable_before_ = durable_;
+  durable_ = image->meta_;
+  durable_page_ = page;
+  EndCheckpoint(std::move(image));
+  return OkStatus();
+}
+
+// --- frozen copies --------------------------------------------------------------------------------------------------
+
+std::unique_ptr<Image> Tree::Freeze() {
+  CHECK(!writer_->changed_) << "a freeze between Publish and Publish";
+  if (frozen_) return nullptr;
+  frozen_ = true;
+  ++generation_;
+  const PublishedRoot& root = *published_.load(std::memory_order_relaxed);
+  Meta meta = NextMeta();
+  meta.root = root.root;
+  meta.high_water = root.high_water;
+  return std::make_unique<Image>(*this, root, meta);
+}
+
+void Tree::Thaw(std::unique_ptr<Image> image) {
+  CHECK(frozen_);
+  image.reset();
+  frozen_ = false;
+  for (PageRun run : std::exchange(held_for_frozen_, {})) free_.Release(run);
+  CollectFree();
+  UpdateStats();
+}
+
+Status Image::FindReachable() {
+  Walker walker(*tree_.cache_, meta_.high_water, meta_.high_water);
+  auto note = [this](PageId id, uint64_t pages) {
+    if (pages > 1) long_pages_[id] = pages;
+  };
+  absl::FunctionRef<void(PageId, uint64_t)> visitor(note);
+  walker.set_on_page(&visitor);
+  RETURN_IF_ERROR(walker.WalkDirectory(meta_.root, [](auto, auto) { return OkStatus(); }));
+  for (const auto& [name, root] : published_.buckets) RETURN_IF_ERROR(walker.WalkBucket(root));
+  reachable_ = walker.reached();
+  return OkStatus();
+}
+
+StatusOr<std::string> Image::ReadRaw(uint64_t offset, size_t n) {
+  const uint32_t page_size = meta_.page_size;
+  CHECK(offset % page_size == 0 && n % page_size == 0 && offset + n <= size_bytes());
+  EpochDomain::Guard guard(slot_);
+  if (reachable_.empty()) RETURN_IF_ERROR(FindReachable());
+  std::string out(n, '\0');
+  for (size_t done = 0; done < n; done += page_size) {
+    const PageId id = (offset + done) / page_size;
+    char* to = out.data() + done;
+    if (id < 2) {  // both metas name this root; readers take the higher txid
+      Meta meta = meta_;
+      meta.txid -= id;
+      meta.Encode(id).copy(to, page_size);
+      continue;
+    }
+    if (!reachable_[id]) continue;
+    PageId head = id;
+    if (auto after = long_pages_.upper_bound(id); after != long_pages_.begin()) {
+      const auto& [first, pages] = *std::prev(after);
+      if (id < first + pages) head = first;
+    }
+    ASSIGN_OR_RETURN(Frame * frame, tree_.cache_->Load(head, meta_.high_water));
+    std::memcpy(to, frame->data + (id - head) * page_size, page_size);
+  }
+  return out;
+}
+
+// --- giving space back ----------------------------------------------------------------------------------------------
+
+StatusOr<size_t> Tree::RelocateSlice(size_t pages_max) {
+  // Pages beyond `target` could lie below it, with some slack: what moves leaves its old place free only after the
+  // next checkpoint, and each move copies a whole path.
+  const uint64_t in_use = stat_in_use_bytes_.load(std::memory_order_relaxed) / page_size_;
+  const PageId target = in_use + in_use / 10 + kRelocationSlackPages;
+  if (high_water_ <= target || free_.CountBelow(target) < kPathPagesMax) return 0;
+  size_t moved = 0;
+  for (auto& [name, bucket] : writer_->buckets_) {
+    std::vector<std::string> keys;  // a key in each page that should move
+    Walker walker(*cache_, high_water_, high_water_);
+    auto note = [&](PageId id, uint64_t) {
+      if (id < target || keys.size() + moved >= pages_max) return;
+      StatusOr<Frame*> frame = cache_->Load(id, high_water_);
+      if (frame.ok() && (*frame)->view().count() > 0) keys.emplace_back((*frame)->view().key(0));
+    };
+    absl::FunctionRef<void(PageId, uint64_t)> visitor(note);
+    walker.set_on_page(&visitor);
+    writer_->EnterBatch();
+    RETURN_IF_ERROR(walker.WalkBucket(bucket.root));
+    for (const std::string& key : keys) {
+      if (free_.CountBelow(target) < kPathPagesMax) return moved;
+      Writer::Path path;
+      RETURN_IF_ERROR(writer_->Descend(bucket, key, path));
+      ++moved;
+    }
+  }
+  return moved;
+}
+
+}  // namespace quoin::btree

@@ -1,0 +1,159 @@
+#include "btree/page_cache.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/check.h"
+
+namespace quoin::btree {
+namespace {
+
+constexpr uint64_t kOverflowBytesMax = uint64_t{1} << 31;
+constexpr size_t kRetiredBatch = 64;
+
+}  // namespace
+
+Frame::Frame(PageId page, size_t size)
+    : id(page), bytes(size), data(static_cast<char*>(std::malloc(size))), free_upper(static_cast<uint32_t>(size)) {
+  CHECK(data != nullptr) << "out of memory";
+}
+
+Frame::~Frame() { std::free(data); }
+
+PageCache::PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file, uint32_t page_size,
+                     uint64_t bytes_max)
+    : epochs_(epochs), path_(std::move(path)), file_(file), page_size_(page_size), bytes_max_(bytes_max),
+      chunks_(new std::atomic<Chunk*>[kChunksMax]()) {}
+
+PageCache::~PageCache() {
+  for (size_t c = 0; c < kChunksMax; ++c) {
+    Chunk* chunk = chunks_[c].load(std::memory_order_relaxed);
+    if (chunk == nullptr) continue;
+    for (size_t i = 0; i < kChunkPages; ++i) delete chunk[i].load(std::memory_order_relaxed);
+    delete[] chunk;
+  }
+  for (auto& [stamp, frame] : retired_) delete frame;
+}
+
+Status PageCache::Corrupt(PageId id, const std::string& what) const {
+  return absl::DataLossError(path_ + ": page " + std::to_string(id) + " (file offset " +
+                             std::to_string(id * page_size_) + ") " + what);
+}
+
+Frame* PageCache::Find(PageId id) const {
+  if (id / kChunkPages >= kChunksMax) return nullptr;
+  Chunk* chunk = chunks_[id / kChunkPages].load(std::memory_order_acquire);
+  if (chunk == nullptr) return nullptr;
+  Frame* frame = chunk[id % kChunkPages].load(std::memory_order_acquire);
+  if (frame != nullptr && !frame->recently_used.load(std::memory_order_relaxed)) {
+    frame->recently_used.store(true, std::memory_order_relaxed);
+  }
+  return frame;
+}
+
+std::atomic<Frame*>& PageCache::Slot(PageId id) {
+  CHECK_LT(id / kChunkPages, kChunksMax);
+  std::atomic<Chunk*>& chunk = chunks_[id / kChunkPages];
+  if (chunk.load(std::memory_order_acquire) == nullptr) {
+    std::lock_guard lock(mutex_);
+    if (chunk.load(std::memory_order_relaxed) == nullptr) {
+      chunk.store(new Chunk[kChunkPages](), std::memory_order_release);
+    }
+  }
+  return chunk.load(std::memory_order_acquire)[id % kChunkPages];
+}
+
+StatusOr<std::unique_ptr<Frame>> PageCache::ReadOwn(PageId id, PageId high_water) const {
+  if (id < 2 || id >= high_water || id / kChunkPages >= kChunksMax) return Corrupt(id, "is referred to but cannot exist");
+  if (file_ == nullptr) return Corrupt(id, "is referred to but was never made");
+  const uint64_t offset = id * page_size_;
+  char header[kPageHeaderBytes];
+  ASSIGN_OR_RETURN(size_t got, file_->Read(offset, header));
+  if (got < sizeof header) return Corrupt(id, "lies beyond the end of the file");
+  const uint64_t pages = uint64_t{PageView(header).overflow()} + 1;
+  if (id + pages > high_water || pages * page_size_ > kOverflowBytesMax) return Corrupt(id, "claims an impossible overflow");
+  ASSIGN_OR_RETURN(uint64_t file_bytes, file_->Size());
+  if (offset + pages * page_size_ > file_bytes) return Corrupt(id, "reaches beyond the end of the file");
+  auto frame = std::make_unique<Frame>(id, pages * page_size_);
+  ASSIGN_OR_RETURN(got, file_->Read(offset, std::span<char>(frame->data, frame->bytes)));
+  if (got < frame->bytes) return Corrupt(id, "reaches beyond the end of the file");
+  if (std::string problem = PageProblem(frame->data, frame->bytes, id); !problem.empty()) return Corrupt(id, problem);
+  frame->editor().Measure();
+  return frame;
+}
+
+StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
+  if (Frame* frame = Find(id)) return frame;
+  ASSIGN_OR_RETURN(std::unique_ptr<Frame> frame, ReadOwn(id, high_water));
+  std::atomic<Frame*>& slot = Slot(id);
+
+  std::lock_guard lock(mutex_);
+  if (Frame* other = slot.load(std::memory_order_acquire)) return other;  // somebody else was faster
+  Frame* loaded = frame.release();
+  loaded->evictable.store(true, std::memory_order_relaxed);
+  slot.store(loaded, std::memory_order_release);
+  bytes_.fetch_add(loaded->bytes, std::memory_order_relaxed);
+  clock_.push_back(id);
+  EvictOver(bytes_max_);
+  return loaded;
+}
+
+Frame* PageCache::Add(std::unique_ptr<Frame> frame) {
+  std::atomic<Frame*>& slot = Slot(frame->id);
+  CHECK(slot.load(std::memory_order_relaxed) == nullptr) << "page " << frame->id << " is in memory already";
+  bytes_.fetch_add(frame->bytes, std::memory_order_relaxed);
+  Frame* added = frame.release();
+  slot.store(added, std::memory_order_release);
+  return added;
+}
+
+void PageCache::MarkClean(Frame* frame) {
+  std::lock_guard lock(mutex_);
+  frame->evictable.store(true, std::memory_order_relaxed);
+  clock_.push_back(frame->id);
+  EvictOver(bytes_max_);
+}
+
+void PageCache::Remove(PageId id) {
+  std::atomic<Frame*>& slot = Slot(id);
+  std::lock_guard lock(mutex_);
+  Frame* frame = slot.exchange(nullptr, std::memory_order_acq_rel);
+  if (frame != nullptr) Retire(frame);
+  FreeRetired();
+}
+
+// REQUIRES: mutex_ held. A page id stands in the clock at most as often as it became clean; entries whose frame has
+// gone or is dirty again are dropped when the hand meets them.
+void PageCache::EvictOver(uint64_t bytes_max) {
+  size_t turns = clock_.size() * 2;
+  while (bytes() > bytes_max && turns-- > 0 && clock_.size() > 64) {
+    const PageId id = clock_.front();
+    clock_.pop_front();
+    Chunk* chunk = chunks_[id / kChunkPages].load(std::memory_order_relaxed);
+    Frame* frame = chunk[id % kChunkPages].load(std::memory_order_relaxed);
+    if (frame == nullptr || !frame->evictable.load(std::memory_order_relaxed)) continue;
+    if (frame->recently_used.exchange(false, std::memory_order_relaxed)) {
+      clock_.push_back(id);
+      continue;
+    }
+    chunk[id % kChunkPages].store(nullptr, std::memory_order_release);
+    Retire(frame);
+  }
+  FreeRetired();
+}
+
+void PageCache::Retire(Frame* frame) {
+  bytes_.fetch_sub(frame->bytes, std::memory_order_relaxed);
+  retired_.emplace_back(epochs_.Advance(), frame);
+}
+
+void PageCache::FreeRetired() {
+  if (retired_.size() < kRetiredBatch) return;  // asking every reader has a price
+  const uint64_t safe = epochs_.SafeEpoch();
+  while (!retired_.empty() && retired_.front().first < safe) {
+    delete retired_.front().second;
+    retired_.pop_front();
+  }
+}
+
+}  // namespace quoin::btree

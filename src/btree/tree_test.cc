@@ -1,0 +1,316 @@
+// The tree against a model: a std::map per bucket, through publishes, checkpoints, frozen copies and reopenings.
+
+#include "btree/tree.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <future>
+#include <map>
+#include <random>
+
+#include "base/prng.h"
+#include "env/posix/posix_env.h"
+
+namespace quoin::btree {
+namespace {
+
+using Model = std::map<std::string, std::map<std::string, std::string>>;
+
+class TreeTest : public testing::Test {
+ protected:
+  TreeTest() : fs_(env::NewPosixFileSystem()) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "quoin-btree-XXXXXX").string();
+    dir_ = mkdtemp(pattern.data());
+    path_ = dir_ + "/db";
+  }
+  ~TreeTest() override {
+    tree_.reset();
+    std::filesystem::remove_all(dir_);
+  }
+
+  void Open(Options options = {}) {
+    tree_.reset();
+    StatusOr<std::unique_ptr<Tree>> tree = Tree::Open(fs_->blocking(), path_, options);
+    ASSERT_TRUE(tree.ok()) << tree.status();
+    tree_ = *std::move(tree);
+  }
+
+  // Everything in the newest published root.
+  Model Contents() {
+    EpochDomain::ReaderSlot slot(tree_->epochs());
+    EpochDomain::Guard guard(slot);
+    return Read(tree_->Current());
+  }
+  static Model Read(const Snapshot& snapshot) {
+    Model model;
+    for (const std::string& name : snapshot.Buckets()) {
+      auto& bucket = model[name];
+      Cursor cursor = snapshot.NewCursor(name, OnMiss::kLoad);
+      EXPECT_TRUE(cursor.SeekFirst().ok());
+      while (cursor.Valid()) {
+        bucket.emplace(cursor.key(), cursor.value());
+        EXPECT_TRUE(cursor.Next().ok());
+      }
+    }
+    return model;
+  }
+
+  void ExpectSound(const std::string& when) {
+    CheckReport report = tree_->Check();
+    for (const std::string& problem : report.problems) ADD_FAILURE() << when << ": " << problem;
+  }
+
+  std::unique_ptr<env::FileSystem> fs_;
+  std::string dir_, path_;
+  std::unique_ptr<Tree> tree_;
+};
+
+std::string RandomBytes(Prng& random, size_t size) {
+  std::string out(size, '\0');
+  for (char& c : out) c = static_cast<char>(random.Next());
+  return out;
+}
+
+TEST_F(TreeTest, KeepsWhatItIsGiven) {
+  Open();
+  ASSERT_TRUE(tree_->writer().CreateBucket("b").ok());
+  ASSERT_TRUE(tree_->writer().Put("b", "k", "v").ok());
+  EXPECT_TRUE(Contents().empty());  // not published
+  tree_->writer().Publish();
+  EXPECT_EQ(Contents(), (Model{{"b", {{"k", "v"}}}}));
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  Open();
+  EXPECT_EQ(Contents(), (Model{{"b", {{"k", "v"}}}}));
+  ExpectSound("reopened");
+}
+
+TEST_F(TreeTest, AnUncheckpointedChangeIsNotInTheFile) {
+  Open();
+  ASSERT_TRUE(tree_->writer().CreateBucket("b").ok());
+  tree_->writer().Publish();
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  ASSERT_TRUE(tree_->writer().Put("b", "k", "v").ok());
+  tree_->writer().Publish();
+  Open();
+  EXPECT_EQ(Contents(), (Model{{"b", {}}}));
+}
+
+TEST_F(TreeTest, AppendsFillPages) {
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("key").ok());
+  constexpr int kRecords = 20000;
+  for (int i = 0; i < kRecords; ++i) {
+    char key[18];
+    std::snprintf(key, sizeof key, "%016d", i);
+    ASSERT_TRUE(writer.Put("key", key, std::string(100, 'x')).ok());
+    if (i % 16 == 0) writer.Publish();
+  }
+  writer.Publish();
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  // 132 bytes a record: 30 of them fit a page of 4096.
+  EXPECT_LT(tree_->stats().in_use_bytes, uint64_t{kRecords} * 132 * 115 / 100);
+  ExpectSound("after appends");
+}
+
+class TreeModelTest : public TreeTest, public testing::WithParamInterface<uint64_t> {};
+
+TEST_P(TreeModelTest, AgreesWithAMap) {
+  const uint64_t seed = GetParam();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  Prng random(seed);
+  Options options;
+  options.cache_bytes = random.Chance(0.5) ? 1 << 20 : 64 << 20;
+  Open(options);
+  Model live, published, durable;
+  std::unique_ptr<Image> frozen, checkpoint;
+  Model frozen_model, checkpoint_model;
+  const std::vector<std::string> buckets = {"a", "key", "zz", "lease"};
+  for (int step = 0; step < 6000; ++step) {
+    Writer& writer = tree_->writer();
+    const uint64_t kind = random.Below(1000);
+    const std::string& bucket = buckets[random.Below(buckets.size())];
+    if (kind < 600) {
+      if (!live.contains(bucket)) {
+        ASSERT_TRUE(writer.CreateBucket(bucket).ok());
+        live[bucket];
+      }
+      std::string key = random.Chance(0.5) ? "k" + std::to_string(random.Below(3000))
+                                           : RandomBytes(random, 1 + random.Below(random.Chance(0.05) ? 3000 : 40));
+      std::string value = RandomBytes(random, random.Chance(0.02) ? random.Below(200000) : random.Below(300));
+      ASSERT_TRUE(writer.Put(bucket, key, value).ok());
+      live[bucket][key] = value;
+    } else if (kind < 850) {
+      if (!live.contains(bucket) || live[bucket].empty()) continue;
+      auto at = live[bucket].lower_bound("k" + std::to_string(random.Below(3000)));
+      if (at == live[bucket].end()) at = live[bucket].begin();
+      const std::string key = at->first;
+      ASSERT_TRUE(writer.Delete(bucket, key).ok());
+      ASSERT_TRUE(writer.Delete(bucket, key).ok());  // absent now: fine
+      live[bucket].erase(key);
+    } else if (kind < 853) {
+      ASSERT_TRUE(writer.DeleteBucket(bucket).ok());
+      live.erase(bucket);
+    } else if (kind < 960) {
+      writer.Publish();
+      published = live;
+    } else if (kind < 970) {
+      writer.Publish();
+      published = live;
+      if (checkpoint != nullptr) continue;
+      ASSERT_TRUE(tree_->CheckpointNow().ok());
+      durable = published;
+    } else if (kind < 975) {
+      writer.Publish();
+      published = live;
+      if (frozen == nullptr) {
+        frozen = tree_->Freeze();
+        frozen_model = published;
+      } else {
+        EpochDomain::ReaderSlot slot(tree_->epochs());
+        {
+          EpochDomain::Guard guard(slot);
+          ASSERT_EQ(Read(tree_->SnapshotOf(*frozen)), frozen_model) << "step " << step;
+        }
+        std::string copy = *frozen->ReadRaw(0, frozen->size_bytes());
+        tree_->Thaw(std::move(frozen));
+        auto file = *fs_->blocking().Open(dir_ + "/copy", env::OpenMode::kCreateTrunc, 0600);
+        ASSERT_TRUE(file->blocking().Write(0, copy).ok());
+        auto other = Tree::Open(fs_->blocking(), dir_ + "/copy", {});
+        ASSERT_TRUE(other.ok()) << other.status();
+        EpochDomain::ReaderSlot other_slot((*other)->epochs());
+        EpochDomain::Guard guard(other_slot);
+        ASSERT_EQ(Read((*other)->Current()), frozen_model) << "step " << step;
+      }
+    } else if (kind < 985) {
+      writer.Publish();
+      published = live;
+      if (checkpoint == nullptr) {
+        checkpoint = tree_->BeginCheckpoint();
+        checkpoint_model = published;
+      } else {
+        auto env = env::NewPosixEnv();
+        auto storage = env->NewExecutor("storage");
+        std::promise<Status> done;
+        storage->Post([&] {
+          tree_->RunCheckpoint(*checkpoint, *storage, env::Duration(0), [&](Status s) { done.set_value(s); });
+        });
+        ASSERT_TRUE(done.get_future().get().ok());
+        storage.reset();
+        tree_->EndCheckpoint(std::move(checkpoint));
+        checkpoint = nullptr;
+        durable = checkpoint_model;
+      }
+    } else if (kind < 990) {
+      writer.Publish();
+      published = live;
+      ASSERT_TRUE(tree_->RelocateSlice(20).ok());
+      writer.Publish();
+    } else if (kind < 993 && frozen == nullptr && checkpoint == nullptr) {
+      Open(options);
+      live = published = durable;
+    } else if (kind < 996) {
+      writer.Publish();
+      published = live;
+      ExpectSound("step " + std::to_string(step));
+      ASSERT_EQ(Contents(), published) << "step " << step;
+    }
+    if (HasFailure()) return;
+  }
+  tree_->writer().Publish();
+  if (frozen != nullptr) tree_->Thaw(std::move(frozen));
+  if (checkpoint != nullptr) {
+    checkpoint.reset();
+  } else {
+    ASSERT_TRUE(tree_->CheckpointNow().ok());
+    Open(options);
+  }
+  ASSERT_EQ(Contents(), live);
+  ExpectSound("end");
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, TreeModelTest,
+                         testing::Values(1, 2, 3, 4, 5, 6, 7, 8, std::random_device{}()));
+
+TEST_F(TreeTest, CursorsGoBothWays) {
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("b").ok());
+  std::map<std::string, std::string> model;
+  Prng random(5);
+  for (int i = 0; i < 5000; ++i) {
+    std::string key = std::to_string(random.Below(1000000));
+    ASSERT_TRUE(writer.Put("b", key, key + "v").ok());
+    model[key] = key + "v";
+  }
+  Cursor cursor = writer.NewCursor("b");
+  ASSERT_TRUE(cursor.SeekLast().ok());
+  for (auto at = model.rbegin(); at != model.rend(); ++at) {
+    ASSERT_TRUE(cursor.Valid());
+    ASSERT_EQ(cursor.key(), at->first);
+    ASSERT_TRUE(cursor.Prev().ok());
+  }
+  EXPECT_FALSE(cursor.Valid());
+  for (int i = 0; i < 2000; ++i) {
+    std::string key = std::to_string(random.Below(1000000));
+    ASSERT_TRUE(cursor.Seek(key).ok());
+    auto at = model.lower_bound(key);
+    ASSERT_EQ(cursor.Valid(), at != model.end());
+    if (cursor.Valid()) {
+      EXPECT_EQ(cursor.key(), at->first);
+    }
+  }
+}
+
+TEST_F(TreeTest, OverwritingDoesNotGrowTheFileWithoutBound) {
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("b").ok());
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < 100; ++i) ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(200, 'a')).ok());
+    writer.Publish();
+    if (round % 5 == 0) {
+      ASSERT_TRUE(tree_->CheckpointNow().ok());
+    }
+  }
+  EXPECT_LT(tree_->stats().file_bytes, 1u << 20);
+}
+
+TEST_F(TreeTest, RelocationGivesTheFileBack) {
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("b").ok());
+  for (int i = 0; i < 6000; ++i) ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(300, 'a')).ok());
+  writer.Publish();
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  for (int i = 0; i < 6000; ++i) {
+    if (i % 20 == 0) continue;
+    ASSERT_TRUE(writer.Delete("b", "k" + std::to_string(i)).ok());
+  }
+  writer.Publish();
+  const uint64_t before = tree_->stats().file_bytes;
+  for (int idle = 0; idle < 4;) {
+    StatusOr<size_t> moved = tree_->RelocateSlice(64);
+    ASSERT_TRUE(moved.ok());
+    writer.Publish();
+    if (*moved > 0) {
+      idle = 0;
+      continue;
+    }
+    ASSERT_TRUE(tree_->CheckpointNow().ok());
+    ++idle;
+    ASSERT_TRUE(writer.Put("b", "touch", std::to_string(idle)).ok());
+    writer.Publish();
+  }
+  EXPECT_LT(tree_->stats().file_bytes, before / 4);
+  ExpectSound("after relocation");
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  Open();
+  EXPECT_EQ(Contents()["b"].size(), 301u);
+}
+
+}  // namespace
+}  // namespace quoin::btree
