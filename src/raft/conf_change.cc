@@ -32,6 +32,13 @@ Core::ConfChangeVerdict Core::JudgeConfChange(const Entry& entry) const {
 
 ConfState Core::ConfChangeApplied(Index index, const std::optional<ConfChangeV2>& change) {
   CHECK_LE(index, log_.applying()) << "a configuration change that was not handed out";
+  if (log_.HasPendingSnapshot()) {
+    // Handed out before the snapshot replaced the log. It still counts for the state machine that
+    // it is applied to, but our configuration is the snapshot's.
+    CHECK(members_until_installed_.has_value());
+    if (change.has_value()) (void)Apply(*members_until_installed_, *change, Defaults());
+    return ToConfState(members_until_installed_->configuration);
+  }
   if (change.has_value()) {
     Members members = members_;
     // A change that the configuration does not allow is void, on every member alike.

@@ -232,10 +232,12 @@ bool Core::WellFormed(const Message& message) const {
   if (message.term.value() > kNumberMax || message.index.value() > kNumberMax) return false;
   // A transfer names its target as the sender, and may come with a term or without.
   if (message.type == MessageType::kTransferLeader) return true;
-  if (message.from == self()) return false;
   const bool for_a_client =
       message.type == MessageType::kProp || message.type == MessageType::kReadIndex;
   if (for_a_client != (message.term.value() == 0)) return false;
+  // A request that we passed on may come back when we have become leader meanwhile; nothing else of
+  // ours does.
+  if (message.from == self() && !for_a_client) return false;
   switch (message.type) {
     case MessageType::kReadIndex:
     case MessageType::kReadIndexResp:

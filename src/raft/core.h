@@ -164,7 +164,9 @@ class Core {
   Role role_ = Role::kFollower;
   NodeId leader_;  // 0 = unknown
   Members members_;
-  Snapshot offered_snapshot_;  // what a member gets that needs compacted entries
+  std::optional<Members>
+      members_until_installed_;  // as applied so far, while a snapshot is installed
+  Snapshot offered_snapshot_;    // what a member gets that needs compacted entries
   Prng prng_;
   int election_elapsed_ticks_ = 0;
   int heartbeat_elapsed_ticks_ = 0;

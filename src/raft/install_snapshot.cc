@@ -46,6 +46,7 @@ bool Core::Restore(Snapshot snapshot) {
   for (NodeId id : members.configuration.learners) {
     members.progress[id] = NewProgress(Defaults(), /*learner=*/true);
   }
+  if (!members_until_installed_.has_value()) members_until_installed_ = members_;
   AdoptMembers(std::move(members));
   offered_snapshot_ = snapshot;
   snapshot_to_install_ = std::move(snapshot);

@@ -154,6 +154,7 @@ class Raft {
   void TransferLeadership(NodeId to);
   void ForgetLeader();
   void ReportUnreachable(NodeId id);
+  // REQUIRED once per MsgSnap, however it ended: nothing else is sent to that member before.
   void ReportSnapshot(NodeId id, bool ok);
 
   void Persisted(PersistId id);  // what that Ready and all before it carried is durable

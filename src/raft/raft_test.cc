@@ -1,4 +1,5 @@
-// The public face of Raft, driven as the server drives it: a single voter from bootstrap to restart.
+// The public face of Raft, driven as the server drives it: a single voter from bootstrap to
+// restart.
 #include "raft/raft.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +24,8 @@ Entry AddNodeEntry(uint64_t index, uint64_t node) {
   return {Term(1), Index(index), EntryType::kConfChange, SharedBytes(data)};
 }
 
-// A host with a disk that is durable when Persist() is called, and a state machine that is a list of strings.
+// A host with a disk that is durable when Persist() is called, and a state machine that is a list
+// of strings.
 class Host {
  public:
   explicit Host(RecoveredState recovered, Config config = OneMember())

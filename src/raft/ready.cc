@@ -74,11 +74,15 @@ void Core::RouteAfterPersist(Ready& ready) {
 }
 
 // Entries from `index` on are gone or about to be overwritten: writes under way say nothing about
-// what comes there now, even if it should be the same entry again.
+// what comes there now, even if it should be the same entry again; and acknowledgements of them
+// that have not left never will.
 void Core::ForgetDurabilityFrom(Index index) {
   for (Persisting& record : persisting_) {
     if (record.last >= index) record.last = index.value() == 0 ? Index(0) : index - 1;
   }
+  std::erase_if(after_persist_, [index](const Message& message) {
+    return message.type == MessageType::kAppResp && !message.reject && message.index >= index;
+  });
 }
 
 void Core::Persisted(PersistId id) {
@@ -87,7 +91,10 @@ void Core::Persisted(PersistId id) {
   while (!persisting_.empty() && persisting_.front().id <= id) {
     Persisting& record = persisting_.front();
     log_.StableTo(record.last);
-    if (record.snapshot.value() != 0) log_.SnapshotInstalled(record.snapshot);
+    if (record.snapshot.value() != 0) {
+      log_.SnapshotInstalled(record.snapshot);
+      members_until_installed_.reset();
+    }
     std::move(record.to_self.begin(), record.to_self.end(), std::back_inserter(to_self));
     persisting_.pop_front();
   }
