@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """run_tests.py BUILD_DIR [ctest options]: runs ctest and repeats what was left out before ctest's closing lines.
 
-A test inside a program that could not run says so in a line of its own (`[  SKIPPED ]`, `SKIPPED …`); ctest counts the
-program as passed and would hide it.
+A test inside a program that could not run says so in a line of its own (`[  SKIPPED ]`, `SKIPPED …`); ctest counts
+the program as passed and would hide it.
 """
 import os
 import re

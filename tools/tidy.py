@@ -18,7 +18,7 @@ FILE_LINES_MAX = 1000
 FILE_LINES_WANTED = 600
 FILE_BYTES_MAX = 1 << 20
 
-# ---- the tree ---------------------------------------------------------------------------------------------------------
+# ---- the tree ------------------------------------------------------------------------------------------------------
 
 
 class Tree:
@@ -94,7 +94,7 @@ def read_tree(root):
     return Tree(files)
 
 
-# ---- layers -----------------------------------------------------------------------------------------------------------
+# ---- layers --------------------------------------------------------------------------------------------------------
 
 THIRD_PARTY = [  # header prefix → the name that layers.txt uses
     ("absl/", "absl"), ("fmt/", "fmt"), ("google/protobuf/", "protobuf"), ("nghttp2/", "nghttp2"),
@@ -182,10 +182,10 @@ def judge_include(path, folder, uses, third, layers, bracket, name):
     return "%s may not include %s (layers.txt)" % (folder, target)
 
 
-# ---- bans -------------------------------------------------------------------------------------------------------------
+# ---- bans ----------------------------------------------------------------------------------------------------------
 
-SYSTEM_HEADERS = (r"<(unistd|fcntl|poll|netdb|dirent|pthread|signal|termios|time|dlfcn|ifaddrs)\.h>|<(sys|netinet|arpa|net|linux)/"
-                  r"[a-z0-9_/]+\.h>|<(csignal|ctime|filesystem)>")
+SYSTEM_HEADERS = (r"<(unistd|fcntl|poll|netdb|dirent|pthread|signal|termios|time|dlfcn|ifaddrs)\.h>|"
+                  r"<(sys|netinet|arpa|net|linux)/[a-z0-9_/]+\.h>|<(csignal|ctime|filesystem)>")
 BANS = [  # (pattern over code, replacement, does it hold in tests too?)
     (r"#include (%s)" % SYSTEM_HEADERS, "system calls live in env/posix; take an env::Env", False),
     (r"#include <fstream>|\bstd::[io]?fstream\b", "read and write through env::FileSystem", False),
@@ -223,7 +223,8 @@ def check_bans(tree):
 
 
 UNORDERED = re.compile(
-    r"\b(?:std::unordered_(?:multi)?(?:map|set)|absl::(?:flat|node)_hash_(?:map|set))<[^;{}()]*?>\s+(\w+)\s*(?:;|=|\{|GUARDED_BY)")
+    r"\b(?:std::unordered_(?:multi)?(?:map|set)|absl::(?:flat|node)_hash_(?:map|set))<[^;{}()]*?>\s+(\w+)\s*"
+    r"(?:;|=|\{|GUARDED_BY)")
 
 
 def check_unordered(tree):
@@ -236,14 +237,15 @@ def check_unordered(tree):
             names |= set(UNORDERED.findall(tree.code(header)))
         if not names:
             continue
-        walked = re.compile(r"for \([^;()]*:\s*(?:this->)?(%s)\s*\)|\b(%s)\.c?begin\(\)" % (("|".join(sorted(names)),) * 2))
+        any_name = "|".join(sorted(names))
+        walked = re.compile(r"for \([^;()]*:\s*(?:this->)?(%s)\s*\)|\b(%s)\.c?begin\(\)" % (any_name, any_name))
         for match in walked.finditer(code):
             name = match.group(1) or match.group(2)
             yield Finding(path, line_of(code, match.start()), "unordered",
-                          "%s is an unordered container and must not be iterated; use std::map or absl::btree_map" % name)
+                          "%s is unordered and must not be iterated; use std::map or absl::btree_map" % name)
 
 
-# ---- shape ------------------------------------------------------------------------------------------------------------
+# ---- shape ---------------------------------------------------------------------------------------------------------
 
 
 def check_lines(tree):
@@ -305,7 +307,8 @@ def check_functions(tree):
             count = last - first + 1
             if count > FUNCTION_LINES_MAX:
                 name = re.split(r"\(", re.sub(r"\s+", " ", head))[0].split(" ")[-1]
-                yield Finding(path, first, "function", "%s has %d lines, at most %d" % (name, count, FUNCTION_LINES_MAX))
+                text = "%s has %d lines, at most %d" % (name, count, FUNCTION_LINES_MAX)
+                yield Finding(path, first, "function", text)
 
 
 def check_headers(tree):
@@ -334,15 +337,15 @@ def check_headers(tree):
                     yield Finding(path, number, "thread", "say which thread may use it (`Thread:`), or `Value type`")
 
 
-# ---- words and files --------------------------------------------------------------------------------------------------
+# ---- words and files -----------------------------------------------------------------------------------------------
 
 TEXT_ENDINGS = (".cc", ".h", ".py", ".sh", ".md", ".txt", ".proto", ".cmake", ".json", ".js", ".yml", ".yaml", ".tla")
 # Spelled in pieces, so that this file passes its own check.
 WORDS = [
     (re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b"), "unfinished work is an issue, not a comment"),
     (re.compile(r"(?<![\w.])/(wo" r"rk|ro" r"ot|ho" r"me)/\w"), "a path of somebody's machine"),
-    (re.compile(r"deb\.debian\." r"org|registry\.npm" r"js|proxy\.golang\." r"org|py" r"pi\.org|pythonhosted\." r"org|crates\." r"io"),
-     "the host of a package registry"),
+    (re.compile(r"deb\.debian\." r"org|registry\.npm" r"js|proxy\.golang\." r"org|py" r"pi\.org|pythonhosted\." r"org|"
+                r"crates\." r"io"), "the host of a package registry"),
 ]
 
 
@@ -357,11 +360,13 @@ def check_words(tree):
 
 
 KNOWN = [re.compile("(?:%s)$" % p) for p in (
-    r"src/([a-z_0-9]+/)+[a-z_0-9]+\.(cc|h)", r"src/([a-z_0-9]+/)+(testdata|corpus)/[\w./-]+", r"proto/[a-z_0-9]+\.proto",
+    r"src/([a-z_0-9]+/)+[a-z_0-9]+\.(cc|h)", r"src/([a-z_0-9]+/)+(testdata|corpus)/[\w./-]+",
+    r"proto/[a-z_0-9]+\.proto",
     r"tests/([a-z_0-9]+/)*[\w-]+\.(py|sh|md|json|js|txt|yml)", r"tests/([a-z_0-9]+/)*testdata/[\w./-]+",
     r"tools/[\w-]+(\.py|\.txt|\.sh)?", r"tools/long/[\w-]+", r"cmake/[\w.]+\.cmake", r"fuzz/[\w./-]+",
     r"bench/[\w./-]+\.(py|json|md|cc|h|txt)|bench/[\w-]+", r"docs/([a-z_0-9]+/)*[\w.-]+\.(md|svg|png|json)",
-    r"changelog\.d/[\w.-]+\.md", r"\.ci/[\w-]+", r"\.github/[\w./-]+", r"[A-Z]+(\.md)?|Makefile|CMakeLists\.txt|CMakePresets\.json|layers\.txt",
+    r"changelog\.d/[\w.-]+\.md", r"\.ci/[\w-]+", r"\.github/[\w./-]+",
+    r"[A-Z]+(\.md)?|Makefile|CMakeLists\.txt|CMakePresets\.json|layers\.txt",
     r"\.(clang-format|clang-tidy|gitignore|gitattributes)")]
 
 
@@ -404,10 +409,26 @@ def check_map(tree):
         yield Finding("ARCHITECTURE.md", 1, "map", "src/%s is missing from the code map" % name)
 
 
-CHECKS = [check_layers, check_includes, check_bans, check_unordered, check_lines, check_files, check_functions, check_headers,
-          check_words, check_unknown, check_documents, check_map]
+def check_flags(tree):
+    """A flag that the table calls built is read by main: nothing is ignored in silence."""
+    table = tree.files.get("src/config/flag_table.cc", "")
+    main = "\n".join(tree.code(p) for p in tree.cpp() if p.startswith("src/main/"))
+    if not main:
+        return
+    for match in re.finditer(r'^    \{"([a-z0-9-]+)",.*?\},$', table, re.M | re.S):
+        member = re.search(r"\bIN\(([\w.]+)\)", match.group(0))
+        if member is None or re.search(r"\bk(NoEffect|Warned|Refused)\b", match.group(0)):
+            continue
+        name = member.group(1).split(".")[-1]
+        if not re.search(r"\b%s\b" % name, main):
+            yield Finding("src/config/flag_table.cc", line_of(table, match.start()), "flag",
+                          "--%s counts as built, but src/main never reads %s" % (match.group(1), name))
 
-# ---- exceptions, and running it ---------------------------------------------------------------------------------------
+
+CHECKS = [check_layers, check_includes, check_bans, check_unordered, check_lines, check_files, check_functions,
+          check_headers, check_words, check_unknown, check_documents, check_map, check_flags]
+
+# ---- exceptions, and running it ------------------------------------------------------------------------------------
 
 ALLOW = "tools/tidy_allow.txt"
 

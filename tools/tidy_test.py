@@ -83,8 +83,9 @@ class Bans(unittest.TestCase):
         return len(rules(tidy.check_bans, {path: line}))
 
     def test_each_way_out(self):
-        for line in ("#include <unistd.h>", "#include <sys/socket.h>", "#include <thread>", "std::mutex lock;", "x = rand();",
-                     "std::random_device d;", "auto t = std::chrono::system_clock::now();", "sleep_for(x);", "usleep(3);",
+        for line in ("#include <unistd.h>", "#include <sys/socket.h>", "#include <thread>", "std::mutex lock;",
+                     "x = rand();", "std::random_device d;", "auto t = std::chrono::system_clock::now();",
+                     "sleep_for(x);", "usleep(3);",
                      'std::getenv("X");', "std::cout << 1;", "std::exit(1);", "co_await x;", "thread_local int x;",
                      "t = time(nullptr);", "if (env.IsSimulated()) {}"):
             self.assertEqual(1, self.check(line), line)
@@ -124,7 +125,8 @@ class Shape(unittest.TestCase):
         def body(lines):
             return "void F(int x) {\n" + "  y();\n" * (lines - 2) + "}\n"
         self.assertEqual([], rules(tidy.check_functions, source("namespace a {\n" + body(70) + "}\n")))
-        self.assertEqual(["src/raft/a.cc:2 function"], rules(tidy.check_functions, source("namespace a {\n" + body(71) + "}\n")))
+        self.assertEqual(["src/raft/a.cc:2 function"],
+                         rules(tidy.check_functions, source("namespace a {\n" + body(71) + "}\n")))
         inside = "class C : public D {\n public:\n" + body(71) + "  int x_ = 0;\n};\n"
         self.assertEqual(["src/raft/a.cc:2 function"], rules(tidy.check_functions, source(inside)))
 
@@ -133,7 +135,8 @@ class Shape(unittest.TestCase):
         self.assertEqual(["src/raft/a.cc:4 function"], rules(tidy.check_functions, source(text)))
 
     def test_tables_are_not_functions(self):
-        self.assertEqual([], rules(tidy.check_functions, source("const int kTable[] = {\n" + "  F(1),\n" * 100 + "};\n")))
+        table = "const int kTable[] = {\n" + "  F(1),\n" * 100 + "};\n"
+        self.assertEqual([], rules(tidy.check_functions, source(table)))
 
     def test_braces_in_literals_do_not_count(self):
         text = 'void F() {\n  x = "{{{"; c = \'{\'; s = R"({{)";  // {\n}\nvoid G() {\n}\n'
@@ -161,7 +164,8 @@ class Headers(unittest.TestCase):
     def test_the_rest(self):
         self.assertEqual(["src/raft/a.h:1 header"] * 2, self.check("namespace quoin::raft {}\n"))
         self.assertEqual(["src/raft/a.h:1 namespace"], self.check("// x\n#pragma once\n"))
-        self.assertEqual(["src/raft/a.h:1 header"], self.check("// x\n#pragma once\nnamespace quoin {}\nusing namespace std;\n"))
+        self.assertEqual(["src/raft/a.h:1 header"],
+                         self.check("// x\n#pragma once\nnamespace quoin {}\nusing namespace std;\n"))
 
 
 class Words(unittest.TestCase):
@@ -199,6 +203,18 @@ class Files(unittest.TestCase):
         self.assertEqual([], rules(tidy.check_map, {"ARCHITECTURE.md": grouped}))
         self.assertEqual(1, len(rules(tidy.check_map, {"ARCHITECTURE.md": text.replace("### `src/raft`\n", "")})))
         self.assertEqual(1, len(rules(tidy.check_map, {"ARCHITECTURE.md": text.replace("src/raft", "src/draft")})) - 1)
+
+
+class Flags(unittest.TestCase):
+    def test_built_flags_are_read(self):
+        table = ('const FlagSpec kMember[] = {\n    {"name", kString, "default", IN(name), "Help, long."},\n'
+                 '    {"wal-dir", kString, "", IN(wal_dir),\n     "Help.", kWarned},\n'
+                 '    {"cors", kOrigins, "*", IN(x.cors), "Help."},\n'
+                 '    {"metrics", kString, "", AT(metrics), "Help."},\n};\n')
+        files = {"src/config/flag_table.cc": table, "src/main/a.cc": "f(config.name); // cors\n"}
+        self.assertEqual(["src/config/flag_table.cc:5 flag"], rules(tidy.check_flags, files))
+        files["src/main/a.cc"] += "g(config.x.cors);\n"
+        self.assertEqual([], rules(tidy.check_flags, files))
 
 
 class Exceptions(unittest.TestCase):
