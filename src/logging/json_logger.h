@@ -1,11 +1,11 @@
 // JsonLogger: writes log lines in etcd's form, as JSON objects or for the console.
 //
-//   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"server/node.cc:71","msg":"…","field":"value"}
+//   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"server/node.cc:71","msg":"…","field":1}
 //   2026-05-01T12:00:00.000000Z<tab>info<tab>server/node.cc:71<tab>…<tab>{"field":"value"}
 //
-// Each line is written whole by one call per output. A line below the level costs one comparison
-// and allocates nothing. The panic and fatal levels only mark a line (and add an empty
-// "stacktrace"); ending the process is the caller's.
+// Each line is written whole by one call per output. A line below the level costs one comparison and
+// the making of its fields; a caller on a hot path asks Enabled() first. The panic and fatal levels
+// only mark a line (and add an empty "stacktrace"); ending the process is the caller's.
 //
 // Thread: any.
 #pragma once
