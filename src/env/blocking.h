@@ -1,5 +1,7 @@
 // The waiting half of env/file.h: for recovery at start, for tools, and for page loads on executors that may wait.
 // In the simulator these take no virtual time.
+//
+// Thread: any; one file by one thread at a time.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,7 @@
 // Env: the whole outside world, as handed to a server. Production gets env/posix, tests and the simulator env/sim;
 // nobody asks which.
+//
+// Thread: any.
 #pragma once
 
 #include <memory>

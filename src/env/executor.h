@@ -1,4 +1,6 @@
 // Executor: one loop that runs tasks one after another. Objects belong to an executor instead of having locks.
+//
+// Thread: as each method says.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,6 @@
 // Network: byte streams to and from other processes. No socket type appears above this header.
+//
+// Thread: as each class says.
 #pragma once
 
 #include <cstdint>
