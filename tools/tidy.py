@@ -194,7 +194,7 @@ BANS = [  # (pattern over code, replacement, does it hold in tests too?)
     (r"#include <(mutex|shared_mutex|condition_variable)>|\bstd::(mutex|shared_mutex|condition_variable)\b",
      "structs cross threads, locks do not: post to the owner's env::Executor", False),
     (r"#include <random>|\bstd::(random_device|mt19937(_64)?|default_random_engine)\b|(?<![\w.>:])s?rand\(",
-     "Prng with a seed, or env::Env::Random", True),
+     "Prng with a seed, or env::Env::Random", False),
     (r"\b(system_clock|steady_clock|high_resolution_clock)::now\b|(?<![\w.>:])(gettimeofday|clock_gettime)\(|"
      r"(?<![\w.>:])time\((nullptr|NULL|0)\)", "env::Clock", True),
     (r"\bsleep_(for|until)\b|(?<![\w.>:])(u|nano)?sleep\(", "env::Executor::RunAfter", True),

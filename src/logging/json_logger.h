@@ -1,6 +1,6 @@
 // JsonLogger: writes log lines in etcd's form, as JSON objects or for the console.
 //
-//   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"server/node.cc:71","msg":"…","field":1}
+//   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"a/b.cc:7","msg":"…","n":1}
 //   2026-05-01T12:00:00.000000Z<tab>info<tab>server/node.cc:71<tab>…<tab>{"field":"value"}
 //
 // Each line is written whole by one call per output. A line below the level costs one comparison and
