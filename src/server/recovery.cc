@@ -128,8 +128,9 @@ class Recovery {
     ASSIGN_OR_RETURN(Bootstrap bootstrap, MakeBootstrap(config_));
     wal::Options options;
     options.fsync = config_.fsync;
-    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity, options, wal_loop_, log_));
-    RETURN_IF_ERROR(out_.wal->AppendNow({bootstrap.entries, bootstrap.hard_state, std::nullopt, true}));
+    const wal::Writer::Batch first{bootstrap.entries, bootstrap.hard_state, std::nullopt, true};
+    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity, first, options,
+                                                   wal_loop_, log_));
     out_.identity = bootstrap.identity;
     out_.raft.hard_state = bootstrap.hard_state;
     out_.raft.entries = std::move(bootstrap.entries);

@@ -46,6 +46,11 @@ struct Recovered {
   SnapshotRecord start;                   // where the entries begin: the newest with index ≤ hard_state.commit
   std::vector<raft::Entry> entries;       // after start.index, contiguous
   bool repaired = false;                  // a torn tail was cut off; what and where is in the log line
+  struct End {                            // where the next record goes
+    std::string path;
+    uint64_t offset = 0;
+    uint32_t crc = 0;
+  } end;
 };
 
 enum class ReadMode : uint8_t {
@@ -72,20 +77,22 @@ class Writer {
     bool must_sync = true;                              // false: only a commit moved
   };
   virtual ~Writer() = default;
-  // A new log: built in <dir>.tmp, renamed, directories synced. Restartable at each step.
+  // A new log that holds `first`: built in <dir>.tmp, synced, renamed, so that it is there whole or not at all.
   static StatusOr<std::unique_ptr<Writer>> Create(env::FileSystem& files, const std::string& dir, const Metadata& metadata,
-                                                  const Options& options, env::Executor& loop, Logger& log);
+                                                  const Batch& first, const Options& options, env::Executor& loop,
+                                                  Logger& log);
   // Continues after Recover(kRepair).
   static StatusOr<std::unique_ptr<Writer>> Open(env::FileSystem& files, const std::string& dir, const Recovered& recovered,
                                                 const Options& options, env::Executor& loop, Logger& log);
   // `done(OK)` once this batch and all before it are durable (written, when !must_sync). One write and one fdatasync
   // cover all batches that wait. An error is final: the process must end.
   virtual void Append(Batch batch, env::DoneStatus done) = 0;
-  // Segments wholly below `index` may go (a snapshot covers them); keeps `keep_max` of those at most.
+  // Segments wholly below `index` may go (a snapshot covers them): the oldest are removed while there are more than
+  // `keep_max` segments.
   virtual void ReleaseTo(Index index, size_t keep_max) = 0;
-  // Writes what waits, truncates nothing, removes the pre-allocated next segment; then done.
+  // Done when all that waits is written. Nothing may be appended afterwards.
   virtual void Close(env::DoneStatus done) = 0;
-  // Statistics for metrics: fsync count and durations are observed through this hook.
+  // Told how long each sync took.
   virtual void set_on_fsync(absl::AnyInvocable<void(env::Duration)> observer) = 0;
 };
 

@@ -1,0 +1,31 @@
+// Segment files: their names, and the small records that stand in them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "env/blocking.h"
+#include "wal/wal.h"
+
+namespace quoin::wal {
+
+// "%016x-%016x.wal": sequence number, index of the first entry that may be inside. Value type.
+struct SegmentName {
+  uint64_t sequence = 0;
+  Index first_index;
+  std::string text() const;
+};
+std::optional<SegmentName> ParseSegmentName(std::string_view name);
+// Those of `dir`, ascending.
+StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files, const std::string& dir);
+
+std::string EncodeMetadata(const Metadata& metadata);
+std::optional<Metadata> DecodeMetadata(std::string_view data);
+std::string EncodeSnapshotRecord(const SnapshotRecord& snapshot);
+std::optional<SnapshotRecord> DecodeSnapshotRecord(std::string_view data);
+
+}  // namespace quoin::wal
