@@ -20,6 +20,8 @@ bool NeverSent(const Status& status) {
   return std::string(status.message()).starts_with("connection error");
 }
 
+constexpr char kLoginFailure[] = "quoin.client/login-failure";
+
 bool TokenRefused(const Status& status) {
   return status == errors::InvalidAuthToken() || status == errors::AuthOldRevision() ||
          status == errors::UserEmpty();
@@ -27,12 +29,17 @@ bool TokenRefused(const Status& status) {
 
 }  // namespace
 
+bool IsLoginFailure(const Status& status) { return status.GetPayload(kLoginFailure).has_value(); }
+
 AsyncClient::AsyncClient(env::Env& env, env::Executor& loop, ClientOptions options)
+    : AsyncClient(loop, options, [&](const Endpoint& endpoint) {
+        return rpc::Channel::New(env, loop, endpoint.address, options.channel);
+      }) {}
+
+AsyncClient::AsyncClient(env::Executor& loop, ClientOptions options, ChannelFactory make_channel)
     : loop_(loop), options_(std::move(options)), token_(options_.token) {
   CHECK(!options_.endpoints.empty());
-  for (const Endpoint& endpoint : options_.endpoints) {
-    channels_.push_back(rpc::Channel::New(env, loop, endpoint.address, options_.channel));
-  }
+  for (const Endpoint& endpoint : options_.endpoints) channels_.push_back(make_channel(endpoint));
 }
 
 AsyncClient::~AsyncClient() {
@@ -71,6 +78,7 @@ void AsyncClient::Attempt(uint64_t id) {
   if (NeedsToken() && call.method.path != kAuthenticate.path) {
     return FetchToken(call.deadline, [this, id](Status status) {
       if (status.ok()) return Attempt(id);
+      status.SetPayload(kLoginFailure, absl::Cord());
       Finish(id, status);
     });
   }

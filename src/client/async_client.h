@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "client/endpoint.h"
 #include "client/methods.h"
 #include "env/env.h"
@@ -38,13 +39,20 @@ struct ClientOptions {
   env::Duration reach_timeout = std::chrono::seconds(5);
 };
 
+// Whether a call failed because its user could not log in.
+bool IsLoginFailure(const Status& status);
+
 class AsyncClient {
  public:
   using Done = absl::AnyInvocable<void(StatusOr<std::string>)>;
   using Timeout = std::optional<env::Duration>;
 
+  using ChannelFactory = absl::FunctionRef<std::unique_ptr<rpc::Channel>(const Endpoint&)>;
+
   // `env` and `loop` outlive the client.
   AsyncClient(env::Env& env, env::Executor& loop, ClientOptions options);
+  // Over other channels than rpc's: for tests. `make_channel` is used during construction only.
+  AsyncClient(env::Executor& loop, ClientOptions options, ChannelFactory make_channel);
   ~AsyncClient();
   AsyncClient(const AsyncClient&) = delete;
   AsyncClient& operator=(const AsyncClient&) = delete;

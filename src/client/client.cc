@@ -72,19 +72,21 @@ void Client::RunOnLoop(absl::FunctionRef<void()> task) {
   ran.wait();
 }
 
-std::future<StatusOr<std::string>> Client::StartBytes(const MethodInfo& method, std::string request,
-                                                      Timeout timeout) {
+std::future<Arrival> Client::StartBytes(const MethodInfo& method, std::string request,
+                                        Timeout timeout) {
   CHECK(!loop_.IsCurrent());
-  std::promise<StatusOr<std::string>> promise;
-  std::future<StatusOr<std::string>> answer = promise.get_future();
+  std::promise<Arrival> promise;
+  std::future<Arrival> arrival = promise.get_future();
   loop_.Post([this, method, request = std::move(request), timeout,
               promise = std::move(promise)]() mutable {
-    async_->Unary(method, std::move(request), timeout,
-                  [promise = std::move(promise)](StatusOr<std::string> result) mutable {
-                    promise.set_value(std::move(result));
-                  });
+    const env::Duration started = loop_.clock().Now();
+    async_->Unary(
+        method, std::move(request), timeout,
+        [this, started, promise = std::move(promise)](StatusOr<std::string> bytes) mutable {
+          promise.set_value({std::move(bytes), loop_.clock().Now() - started});
+        });
   });
-  return answer;
+  return arrival;
 }
 
 Status Client::ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,

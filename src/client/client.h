@@ -18,22 +18,36 @@
 
 namespace quoin::client {
 
+// An answer as it came, and how long it took from the call's start on the loop.
+struct Arrival {
+  StatusOr<std::string> bytes;
+  env::Duration took{};
+};
+
 // An answer that is on its way.
 template <typename Response>
 class Pending {
  public:
-  explicit Pending(std::future<StatusOr<std::string>> bytes) : bytes_(std::move(bytes)) {}
+  explicit Pending(std::future<Arrival> arrival) : arrival_(std::move(arrival)) {}
 
   // Waits. Call once.
   StatusOr<Response> Wait() {
-    ASSIGN_OR_RETURN(const std::string bytes, bytes_.get());
+    const Arrival arrival = arrival_.get();
+    took_ = arrival.took;
+    RETURN_IF_ERROR(arrival.bytes.status());
     Response response;
-    if (!response.ParseFromString(bytes)) return absl::InternalError("malformed response message");
+    if (!response.ParseFromString(*arrival.bytes)) {
+      return absl::InternalError("malformed response message");
+    }
     return response;
   }
 
+  // How long the call took, however long Wait() waited. REQUIRES: Wait() was called.
+  env::Duration took() const { return took_; }
+
  private:
-  std::future<StatusOr<std::string>> bytes_;
+  std::future<Arrival> arrival_;
+  env::Duration took_{};
 };
 
 // Waits on the loop's clock. Thread: any but the loop's.
@@ -83,8 +97,7 @@ class Client {
   }
 
  private:
-  std::future<StatusOr<std::string>> StartBytes(const MethodInfo& method, std::string request,
-                                                Timeout timeout);
+  std::future<Arrival> StartBytes(const MethodInfo& method, std::string request, Timeout timeout);
   Status ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,
                          absl::FunctionRef<Status(std::string_view)> take);
   // Runs `task` on the loop and waits until it has run.

@@ -94,7 +94,7 @@ class Invocation {
   // For a request that could not be made of the arguments (see kv_requests.h).
   ExitCode FailRequest(const Status& status);
   // For a call that failed: the client's log line goes before the error.
-  ExitCode FailCall(const Status& status, ExitCode code = ExitCode::kError);
+  ExitCode FailCall(const Status& status);
 
   // Takes what the environment says into the flags, checks them, makes the printer. What stands
   // below needs it; commands that never talk to a server do without. Returns kOk, or the exit code

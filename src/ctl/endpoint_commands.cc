@@ -14,15 +14,15 @@ namespace {
 
 namespace pb = etcdserverpb;
 
-// A health check under way: a linearizable read of any key, then a look at the alarms.
+// A health check of one endpoint: a linearizable read of any key, then a look at the alarms. Many
+// run side by side: each step is started for all endpoints before the first answer is waited for.
 class HealthCheck {
  public:
-  HealthCheck(Invocation& invocation, const std::string& endpoint)
-      : invocation_(invocation), started_(invocation.world().env.clock().Now()) {
-    health_.endpoint = endpoint;
+  HealthCheck(Invocation& invocation, const std::string& endpoint) : invocation_(invocation) {
+    result_.endpoint = endpoint;
     StatusOr<std::unique_ptr<client::Client>> client = invocation.ClientFor(endpoint);
     if (!client.ok()) {
-      health_.error = Message(client.status());
+      result_.error = Message(client.status());
       return;
     }
     client_ = *std::move(client);
@@ -31,44 +31,45 @@ class HealthCheck {
     read_.emplace(client_->Start(client::kRange, request, invocation.command_timeout()));
   }
 
-  EndpointHealth Finish() {
-    if (client_ == nullptr) return health_;
+  // Waits for the read and asks for the alarms.
+  void GoOn() {
+    if (!read_) return;
     const StatusOr<pb::RangeResponse> read = read_->Wait();
-    const env::Duration took = invocation_.world().env.clock().Now() - started_;
-    health_.took = FormatDuration(took);
+    result_.took = FormatDuration(read_->took());
     // A refusal went through consensus as well.
     if (!read.ok() && read.status() != errors::PermissionDenied()) {
-      invocation_.LogFailedCall(health_.endpoint, read.status());
-      health_.error = client::ErrorText(read.status());
-      return health_;
+      invocation_.LogFailedCall(result_.endpoint, read.status());
+      result_.error = client::ErrorText(read.status());
+      return;
     }
-    LookAtAlarms(invocation_.command_timeout() - took);
-    health_.healthy = health_.error.empty();
-    return health_;
+    const env::Duration rest = invocation_.command_timeout() - read_->took();
+    alarms_.emplace(client_->Start(client::kAlarmList, pb::AlarmRequest(), rest));
+  }
+
+  // Waits for the alarms.
+  EndpointHealth Finish() {
+    if (!alarms_) return result_;
+    const StatusOr<pb::AlarmResponse> response = alarms_->Wait();
+    if (!response.ok()) {
+      result_.error = "Unable to fetch the alarm list";
+    } else if (!response->alarms().empty()) {
+      result_.error = "Active Alarm(s): ";
+      for (const pb::AlarmMember& alarm : response->alarms()) {
+        const bool known = alarm.alarm() == pb::NOSPACE || alarm.alarm() == pb::CORRUPT;
+        result_.error += known ? pb::AlarmType_Name(alarm.alarm()) : "UNKNOWN";
+        result_.error += ' ';
+      }
+    }
+    result_.healthy = result_.error.empty();
+    return result_;
   }
 
  private:
-  void LookAtAlarms(env::Duration timeout) {
-    const StatusOr<pb::AlarmResponse> alarms =
-        client_->Call(client::kAlarmList, pb::AlarmRequest(), timeout);
-    if (!alarms.ok()) {
-      health_.error = "Unable to fetch the alarm list";
-      return;
-    }
-    if (alarms->alarms().empty()) return;
-    health_.error = "Active Alarm(s): ";
-    for (const pb::AlarmMember& alarm : alarms->alarms()) {
-      const bool known = alarm.alarm() == pb::NOSPACE || alarm.alarm() == pb::CORRUPT;
-      health_.error += known ? pb::AlarmType_Name(alarm.alarm()) : "UNKNOWN";
-      health_.error += ' ';
-    }
-  }
-
   Invocation& invocation_;
-  const env::Duration started_;
-  EndpointHealth health_;
+  EndpointHealth result_;
   std::unique_ptr<client::Client> client_;
   std::optional<client::Pending<pb::RangeResponse>> read_;
+  std::optional<client::Pending<pb::AlarmResponse>> alarms_;
 };
 
 // One call to one endpoint alone.
@@ -106,9 +107,10 @@ ExitCode RunEndpointHealth(Invocation& invocation) {
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   const auto endpoints = EndpointsOrCluster(invocation);
   if (!endpoints) return ExitCode::kError;
-  std::vector<std::unique_ptr<HealthCheck>> checks;  // all at once
+  std::vector<std::unique_ptr<HealthCheck>> checks;
   for (const std::string& endpoint : *endpoints)
     checks.push_back(std::make_unique<HealthCheck>(invocation, endpoint));
+  for (const auto& check : checks) check->GoOn();
   std::vector<EndpointHealth> results;
   bool all_healthy = true;
   for (const auto& check : checks) {

@@ -88,14 +88,10 @@ TEST(FlagsTest, SaysWhatUsersOfEtcdctlKnow) {
   EXPECT_EQ(
       Error({"--limit", "x"}),
       R"(invalid argument "x" for "--limit" flag: strconv.ParseInt: parsing "x": invalid syntax)");
-  EXPECT_EQ(
-      Error({"--hex=maybe"}),
-      R"(invalid argument "maybe" for "--hex" flag: )"
-      R"(strconv.ParseBool: parsing "maybe": invalid syntax)");
-  EXPECT_EQ(
-      Error({"--interactive="}),
-      R"(invalid argument "" for "-i, --interactive" flag: )"
-      R"(strconv.ParseBool: parsing "": invalid syntax)");
+  EXPECT_EQ(Error({"--hex=maybe"}), R"(invalid argument "maybe" for "--hex" flag: )"
+                                    R"(strconv.ParseBool: parsing "maybe": invalid syntax)");
+  EXPECT_EQ(Error({"--interactive="}), R"(invalid argument "" for "-i, --interactive" flag: )"
+                                       R"(strconv.ParseBool: parsing "": invalid syntax)");
   EXPECT_EQ(Error({"--timeout", "5"}),
             R"(invalid argument "5" for "--timeout" flag: time: missing unit in duration "5")");
 }

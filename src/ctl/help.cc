@@ -128,8 +128,7 @@ std::string HelpText(std::span<const Command* const> path) {
 std::string OptionsText() {
   const std::span<const FlagSpec> global = GlobalFlags();
   return fmt::format(
-      "These options are taken by every command, before or after its name. Each may come from "
-      "the\n",
+      "Every command takes these options, before or after its name. Each may come from the\n"
       "environment as ETCDCTL_ and its name in capitals with underscores.\n\n{}",
       FlagLines(std::span(&global, 1)));
 }

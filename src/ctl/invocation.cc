@@ -85,9 +85,10 @@ void Invocation::LogFailedCall(std::string_view endpoint, const Status& status) 
        {"error", client::RpcErrorText(status)}});
 }
 
-ExitCode Invocation::FailCall(const Status& status, ExitCode code) {
+ExitCode Invocation::FailCall(const Status& status) {
   LogFailedCall(fmt::format("{}", fmt::join(endpoints(), ",")), status);
-  return Fail(code, client::ErrorText(status));
+  const bool no_login = client::IsLoginFailure(status);
+  return Fail(no_login ? ExitCode::kBadConnection : ExitCode::kError, client::ErrorText(status));
 }
 
 ExitCode Invocation::Printed(const Status& status) {

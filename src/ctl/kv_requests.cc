@@ -102,7 +102,6 @@ Status FoldRevisionFilters(const Flags& flags, pb::RangeRequest& request) {
 
 }  // namespace
 
-
 std::string PrefixEnd(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();

@@ -22,9 +22,8 @@ Message FromText(const std::string& text) {
 constexpr char kHeader[] =
     "header { cluster_id: 14841639068965178418 member_id: 10276657743932975437 revision: 7 "
     "raft_term: 2 } ";
-constexpr char kKv[] =
-    R"({ key: "k<1>" create_revision: 2 mod_revision: 7 version: 3 )"
-    R"(value: "v\x00\n\xff" lease: 26 } )";
+constexpr char kKv[] = R"({ key: "k<1>" create_revision: 2 mod_revision: 7 version: 3 )"
+                       R"(value: "v\x00\n\xff" lease: 26 } )";
 
 // What `print` writes in one format, errors on stderr included and marked.
 template <typename Print>
@@ -110,15 +109,14 @@ TEST(PrinterTest, Txn) {
       "responses { response_delete_range { header { revision: 4 } deleted: 1 } } responses { }");
   const auto print = [&](Printer& printer) { return printer.Txn(response); };
   EXPECT_EQ(Printed("simple", {}, print), "SUCCESS\n\nOK\n\na\n1\n\n1\n\nunexpected response \n");
-  EXPECT_EQ(
-      Printed("json", {}, print),
-      R"({"header":{"revision":4},"succeeded":true,"responses":[)"
-      R"({"Response":{"response_put":{"header":{"revision":4}}}},)"
-      R"({"Response":{"response_range":{"header":{"revision":4},)"
-      R"("kvs":[{"key":"YQ==","value":"MQ=="}],"count":1}}},)"
-      R"({"Response":{"response_delete_range":{"header":{"revision":4},"deleted":1}}},)"
-      R"({"Response":null}]})"
-      "\n");
+  EXPECT_EQ(Printed("json", {}, print),
+            R"({"header":{"revision":4},"succeeded":true,"responses":[)"
+            R"({"Response":{"response_put":{"header":{"revision":4}}}},)"
+            R"({"Response":{"response_range":{"header":{"revision":4},)"
+            R"("kvs":[{"key":"YQ==","value":"MQ=="}],"count":1}}},)"
+            R"({"Response":{"response_delete_range":{"header":{"revision":4},"deleted":1}}},)"
+            R"({"Response":null}]})"
+            "\n");
   EXPECT_EQ(Printed("simple", {}, [](Printer& printer) { return printer.Txn(pb::TxnResponse()); }),
             "FAILURE\n");
 }
@@ -155,13 +153,12 @@ TEST(PrinterTest, MemberList) {
       "\"http://a:2\"\n"
       "\"ClientURL\" : \"http://a:3\"\n\"IsLearner\" : false\n\n"
       "\"ID\" : 171\n\"Name\" : \"\"\n\"PeerURL\" : \"http://b:1\"\n\"IsLearner\" : true\n\n");
-  EXPECT_EQ(
-      Printed("json", {}, print),
-      R"({"header":{"cluster_id":255,"member_id":16,"raft_term":2},)"
-      R"("members":[{"ID":16,"name":"m\u003c0\u003e",)"
-      R"("peerURLs":["http://a:1","http://a:2"],"clientURLs":["http://a:3"]},{"ID":171,)"
-      R"("peerURLs":["http://b:1"],"isLearner":true}]})"
-      "\n");
+  EXPECT_EQ(Printed("json", {}, print),
+            R"({"header":{"cluster_id":255,"member_id":16,"raft_term":2},)"
+            R"("members":[{"ID":16,"name":"m\u003c0\u003e",)"
+            R"("peerURLs":["http://a:1","http://a:2"],"clientURLs":["http://a:3"]},{"ID":171,)"
+            R"("peerURLs":["http://b:1"],"isLearner":true}]})"
+            "\n");
   EXPECT_EQ(Printed("json", {.hex = true}, print).substr(0, 80),
             R"({"header":{"cluster_id":"ff","member_id":"10","raft_term":2},"members":[{"ID":"1)");
   EXPECT_EQ(Printed("table", {}, print),
@@ -202,15 +199,14 @@ TEST(PrinterTest, Statuses) {
   EXPECT_EQ(Printed("simple", {}, print),
             "a:1, 10, 3.7.1, 3.7.0, 25 kB, 20 kB, 20%, 2.1 GB, true, false, 4, 9, 8, one, two, , "
             "false\n");
-  EXPECT_EQ(
-      Printed("json", {}, print),
-      R"([{"Endpoint":"a:1","Status":{"header":{"member_id":16,"revision":3,"raft_term":4},)"
-      R"("version":"3.7.1",)"
-      R"("dbSize":25000,"leader":16,"raftIndex":9,"raftTerm":4,"raftAppliedIndex":8,)"
-      R"("errors":["one","two"],)"
-      R"("dbSizeInUse":20000,"storageVersion":"3.7.0","dbSizeQuota":2147483648,)"
-      R"("downgradeInfo":{}}}])"
-      "\n");
+  EXPECT_EQ(Printed("json", {}, print),
+            R"([{"Endpoint":"a:1","Status":{"header":{"member_id":16,"revision":3,"raft_term":4},)"
+            R"("version":"3.7.1",)"
+            R"("dbSize":25000,"leader":16,"raftIndex":9,"raftTerm":4,"raftAppliedIndex":8,)"
+            R"("errors":["one","two"],)"
+            R"("dbSizeInUse":20000,"storageVersion":"3.7.0","dbSizeQuota":2147483648,)"
+            R"("downgradeInfo":{}}}])"
+            "\n");
   EXPECT_EQ(Printed("fields", {}, print),
             "\"ClusterID\" : 0\n\"MemberID\" : 16\n\"Revision\" : 3\n\"RaftTerm\" : 4\n\"Version\" "
             ": \"3.7.1\"\n"
@@ -234,11 +230,10 @@ TEST(PrinterTest, Hashes) {
                   "header { } hash: 4084388426 compact_revision: 2 hash_revision: 5")}};
   const auto print = [&](Printer& printer) { return printer.Hashes(endpoints); };
   EXPECT_EQ(Printed("simple", {}, print), "a:1, 4084388426, 5\n");
-  EXPECT_EQ(
-      Printed("json", {}, print),
-      R"([{"Endpoint":"a:1","HashKV":{"header":{},"hash":4084388426,)"
-      R"("compact_revision":2,"hash_revision":5}}])"
-      "\n");
+  EXPECT_EQ(Printed("json", {}, print),
+            R"([{"Endpoint":"a:1","HashKV":{"header":{},"hash":4084388426,)"
+            R"("compact_revision":2,"hash_revision":5}}])"
+            "\n");
   EXPECT_EQ(Printed("table", {}, print),
             "┌──────────┬────────────┬───────────────┐\n"
             "│ ENDPOINT │    HASH    │ HASH REVISION │\n"
