@@ -1,23 +1,30 @@
 // mvcc: keys with revisions over the tree. internals: shared contract with etcd in docs/formats/db.md and
 // docs/design (revisions, generations, compaction, hash).
 //
-// There are Store, WriteTxn (apply loop), View (what a reader or a transaction sees), RangeQuery, Compactor.
+// There are Store, WriteTxn (apply loop), View (what a reader or a transaction sees), RangeQuery.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "base/epoch.h"
+#include "base/shared_bytes.h"
 #include "base/status.h"
-#include "base/strong_int.h"
 #include "btree/tree.h"
+#include "mvcc/key_index.h"
 
 namespace quoin::mvcc {
+
+class Store;
 
 // A place in history: one main revision per mutating transaction, sub-revisions within it.
 struct Revision {
@@ -34,7 +41,9 @@ struct KeyValue {
   int64_t mod_revision = 0;
   int64_t version = 0;
   int64_t lease = 0;
-  std::string_view record;  // empty when only the index was read (keys_only)
+  std::string_view record;  // empty when only the index was read
+  Revision at;              // where the record stands in bucket `key`
+  uint32_t record_bytes = 0;
 };
 
 enum class SortOrder : uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };
@@ -62,19 +71,39 @@ struct RangeResult {
 };
 
 // What one moment of the store looks like. Value type.
-// Thread: the one that made it, within its epoch guards.
+// Thread: the one that made it, within its epoch guard.
 class View {
  public:
-  int64_t revision() const;          // the store's current revision
-  int64_t compact_revision() const;  // −1 = never compacted
+  int64_t revision() const { return revision_; }          // the store's current revision
+  int64_t compact_revision() const { return compact_revision_; }  // −1 = never compacted
   // Every option of etcd's Range, in etcd's order of filter, sort, limit. Errors: OutOfRange with etcd's two texts
   // (compacted, future), Unavailable when a page is missing and on_miss is kReport, DataLoss.
   StatusOr<RangeResult> Range(const RangeQuery& query) const;
-  // Live keys of an interval in key order, index only (no values read); stops when `visit` returns false.
+  // Live keys of an interval in key order, from the index alone (value and record are empty, lease is 0); stops when
+  // `visit` returns false.
   void VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
                  absl::FunctionRef<bool(const KeyValue&)> visit) const;
-  // The stored record at a revision; nullopt when there is none.
-  StatusOr<std::optional<std::string_view>> Record(Revision at) const;
+  // Reads the record that `kv.at` names and fills in value, lease and record.
+  Status Fill(KeyValue& kv) const;
+  // The revision that a query means, or why it cannot be read.
+  StatusOr<int64_t> ResolveRevision(int64_t revision) const;
+  // For a caller that has read at `revision`: a compaction may have passed it meanwhile.
+  Status StillReadable(int64_t revision) const;
+
+ private:
+  friend class Store;
+  friend class WriteTxn;
+  View(const Store& store, int64_t revision, int64_t compact_revision, std::optional<btree::Snapshot> snapshot,
+       btree::OnMiss on_miss)
+      : store_(&store), revision_(revision), compact_revision_(compact_revision), snapshot_(snapshot),
+        on_miss_(on_miss) {}
+  Status Filter(const RangeQuery& query, std::vector<KeyValue>& kvs) const;
+
+  const Store* store_;
+  int64_t revision_;
+  int64_t compact_revision_;
+  std::optional<btree::Snapshot> snapshot_;  // absent: the writer's own view
+  btree::OnMiss on_miss_;
 };
 
 // A change of the store, as watchers want it.
@@ -83,13 +112,13 @@ struct Event {
   Type type;
   Revision at;
   SharedBytes record;  // wire form of mvccpb.KeyValue; for a delete: key and mod_revision
-  std::string_view key() const;  // points into record
 };
 
 // One mutating transaction: all its changes share revision main = previous + 1. Begin, change, End.
 // Thread: the apply loop; at most one alive.
 class WriteTxn {
  public:
+  WriteTxn(WriteTxn&& other) noexcept;
   ~WriteTxn();
   // REQUIRES for all: non-empty key. Errors are disk errors (DataLoss) only.
   // Stores a new version of `key`. create_revision and version follow from the index.
@@ -98,10 +127,17 @@ class WriteTxn {
   StatusOr<int64_t> DeleteRange(std::string_view key, std::string_view range_end);
   // Sees the transaction's own changes; its revision() is the previous one before the first change, then the new one.
   View view() const;
-  // Lease attached to `key` now (0 = none or absent): callers detach it from the lessor.
   // Ends the transaction; returns its main revision if anything changed, else the unchanged current revision.
   int64_t End();
-  bool changed() const;
+  bool changed() const { return sub_ > 0; }
+
+ private:
+  friend class Store;
+  explicit WriteTxn(Store& store) : store_(&store) {}
+  Status Delete(std::string_view key);
+
+  Store* store_;
+  int64_t sub_ = 0;  // the next sub-revision
 };
 
 struct HashResult {
@@ -113,39 +149,88 @@ struct HashResult {
 
 class Store {
  public:
-  // Scans bucket `key`, rebuilds the index (generations, versions, tombstones), takes up an interrupted compaction
-  // (see PendingCompaction). `on_live_lease(key, lease)` is called for each live key that has a lease.
+  // Scans bucket `key`, rebuilds the index (generations, versions, tombstones), takes up an interrupted compaction.
+  // `on_live_lease(key, lease)` is called for each live key that has a lease.
   static StatusOr<std::unique_ptr<Store>> Open(btree::Tree& tree,
                                                absl::FunctionRef<void(std::string_view key, int64_t lease)> on_live_lease);
-  ~Store();
 
-  // --- readers: any thread that has a ReaderSlot ---
-  // One guard covers the index and the tree; see ReadGuard.
-  EpochDomain& epochs();
+  // --- readers: any thread, within a guard of the tree's EpochDomain that was entered before ---
   View Current(btree::OnMiss on_miss) const;
+  int64_t current_revision() const { return published_revision_.load(std::memory_order_acquire); }
+  int64_t compact_revision() const { return compact_revision_.load(std::memory_order_acquire); }
 
   // --- the apply loop ---
   WriteTxn Begin();
-  int64_t current_revision() const;
-  int64_t compact_revision() const;
-  // Collects events of every End() since the last call, for watchers.
-  std::vector<Event> TakeEvents();
-  // Makes what was applied visible to readers: Tree::Publish, then the index root and revision.
+  // Events of every End() since the last call, for watchers; collected only when asked for.
+  void set_collect_events(bool collect) { collect_events_ = collect; }
+  std::vector<Event> TakeEvents() { return std::exchange(events_, {}); }
+  // Makes what was applied visible to readers: Tree::Publish, then the revision.
   void Publish();
 
   // Compaction, step 1 at apply: checks `revision` (OutOfRange, etcd's texts) and records scheduledCompactRev.
   Status ScheduleCompaction(int64_t revision);
-  // Step 2, between batches: scans and deletes at most `revisions_max` records of the pending compaction, then cuts
-  // the index; true when it finished (finishedCompactRev written, hash kept) or none is pending.
+  // Step 2, between batches: looks at at most `revisions_max` records of the pending compaction and deletes the
+  // superseded ones, in tree and index; true when none is pending any more (finishedCompactRev written, hash kept).
   StatusOr<bool> CompactionSlice(size_t revisions_max);
-  bool compaction_pending() const;
+  bool compaction_pending() const { return !pending_.empty(); }
 
-  // HashKV exactly as etcd computes it (hash of the last ten compactions remembered). revision 0 = current.
-  StatusOr<HashResult> HashByRevision(int64_t revision, btree::OnMiss on_miss) const;
+  // --- any thread that may wait for the disk; enters guards of `slot` itself, in slices ---
+  // HashKV exactly as etcd computes it (hashes of the last ten compactions are remembered). revision 0 = current.
+  StatusOr<HashResult> HashByRevision(int64_t revision, EpochDomain::ReaderSlot& slot) const;
+
+ private:
+  friend class View;
+  friend class WriteTxn;
+  // A compaction under way: where it is, and the hash of what it has seen.
+  struct PendingCompaction {
+    int64_t revision = 0;
+    int64_t previous = 0;        // compact revision before it
+    bool hash_is_whole = true;   // false when it was taken up after a restart
+    bool skips_unkept = true;    // etcd's rule needs at least one kept record
+    std::string next_key;        // of bucket `key`
+    uint32_t crc = 0;
+  };
+  explicit Store(btree::Tree& tree) : tree_(tree), writer_(tree.writer()), index_(tree.epochs()) {}
+  Status Restore(absl::FunctionRef<void(std::string_view key, int64_t lease)> on_live_lease);
+  Status RestoreRecord(std::string_view key, std::string_view value);
+  Status RestoreCompaction();
+  bool AnyKept(int64_t revision) const;
+  Status CompactRecord(PendingCompaction& compaction, Revision at, bool tombstone, std::string_view key,
+                       std::string_view value, std::vector<std::string>& doomed);
+  Status FinishCompaction(PendingCompaction& compaction);
+  std::optional<HashResult> StoredHash(int64_t revision) const;
+
+  btree::Tree& tree_;
+  btree::Writer& writer_;
+  KeyIndex index_;
+  int64_t revision_ = 1;  // the apply loop's, ahead of the published one during a batch
+  std::atomic<int64_t> published_revision_{1};
+  std::atomic<int64_t> compact_revision_{-1};
+  std::deque<PendingCompaction> pending_;
+  bool collect_events_ = false;
+  std::vector<Event> events_;
+  std::string scratch_;
+
+  mutable std::mutex hashes_mutex_;  // the compaction's thread writes, hashing threads read; held for a copy only
+  std::deque<HashResult> hashes_;    // of the last compactions, oldest first
 };
 
-// CRC-32C over every bucket of a snapshot in name order, without meta/{consistent_index, term, storageVersion} when
-// `skip_volatile` (Maintenance.Hash), with everything otherwise (snapshot status).
-StatusOr<uint32_t> HashWholeTree(const btree::Snapshot& snapshot, bool skip_volatile);
+// CRC-32C over every bucket of the current root in name order, without meta/{consistent_index, term, storageVersion}
+// when `skip_volatile` (Maintenance.Hash), with everything otherwise (snapshot status). Thread: may wait for the disk.
+StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image, EpochDomain::ReaderSlot& slot,
+                                 bool skip_volatile);
+
+// Bucket `key`: 8 bytes main, '_', 8 bytes sub; tombstones have a 't' behind.
+std::string RevisionKey(Revision at, bool tombstone);
+struct ParsedRevisionKey {
+  Revision at;
+  bool tombstone = false;
+};
+std::optional<ParsedRevisionKey> ParseRevisionKey(std::string_view key);
+
+// mvccpb.KeyValue as Go writes it: ascending fields, zeros left out.
+void EncodeRecord(const KeyValue& kv, std::string& out);
+// Fills key, value, revisions, version, lease; false when malformed.
+bool DecodeRecord(std::string_view record, KeyValue& kv);
 
 }  // namespace quoin::mvcc

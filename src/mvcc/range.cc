@@ -1,0 +1,135 @@
+// Reading: which revision, which keys, in which order, how many.
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/errors.h"
+#include "mvcc/store.h"
+
+namespace quoin::mvcc {
+namespace {
+
+KeyValue FromIndex(const KeyEntry& entry, const KeyVersion& version) {
+  KeyValue kv;
+  kv.key = entry.key();
+  kv.create_revision = version.create_revision;
+  kv.mod_revision = version.main;
+  kv.version = version.version;
+  kv.at = {version.main, version.sub};
+  kv.record_bytes = version.record_bytes;
+  return kv;
+}
+
+bool HasFilters(const RangeQuery& query) {
+  return query.min_mod_revision != 0 || query.max_mod_revision != 0 || query.min_create_revision != 0 ||
+         query.max_create_revision != 0;
+}
+
+// Key order cut at limit+1 is the answer's own order: no need to see the rest.
+bool MayStopEarly(const RangeQuery& query) {
+  if (HasFilters(query)) return false;
+  return query.order == SortOrder::kNone || (query.order == SortOrder::kAscend && query.target == SortTarget::kKey);
+}
+
+bool Below(const KeyValue& a, const KeyValue& b, SortTarget target) {
+  switch (target) {
+    case SortTarget::kKey: return a.key < b.key;
+    case SortTarget::kVersion: return a.version < b.version;
+    case SortTarget::kCreate: return a.create_revision < b.create_revision;
+    case SortTarget::kMod: return a.mod_revision < b.mod_revision;
+    case SortTarget::kValue: return a.value < b.value;
+  }
+  return false;
+}
+
+}  // namespace
+
+StatusOr<int64_t> View::ResolveRevision(int64_t revision) const {
+  if (revision <= 0) return revision_;
+  if (revision > revision_) return errors::FutureRevision();
+  if (revision < compact_revision_) return errors::Compacted();
+  return revision;
+}
+
+Status View::StillReadable(int64_t revision) const {
+  return revision < store_->compact_revision() ? errors::Compacted() : OkStatus();
+}
+
+void View::VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
+                     absl::FunctionRef<bool(const KeyValue&)> visit) const {
+  store_->index_.Visit(key, range_end, [&](const KeyEntry& entry) {
+    const KeyVersion* version = entry.At(at_revision);
+    if (version == nullptr || version->is_tombstone() || entry.key().empty()) return true;
+    return visit(FromIndex(entry, *version));
+  });
+}
+
+Status View::Fill(KeyValue& kv) const {
+  char key[17];
+  for (int i = 0; i < 8; ++i) {
+    key[i] = static_cast<char>(static_cast<uint64_t>(kv.at.main) >> (56 - 8 * i));
+    key[9 + i] = static_cast<char>(static_cast<uint64_t>(kv.at.sub) >> (56 - 8 * i));
+  }
+  key[8] = '_';
+  const std::string_view at(key, sizeof key);
+  ASSIGN_OR_RETURN(std::optional<std::string_view> record,
+                   snapshot_ ? snapshot_->Get("key", at, on_miss_) : store_->writer_.Get("key", at));
+  if (!record) {
+    RETURN_IF_ERROR(StillReadable(kv.at.main));
+    return absl::DataLossError("bucket key: revision " + std::to_string(kv.at.main) + " of a live key is missing");
+  }
+  kv.record = *record;
+  if (!DecodeRecord(*record, kv)) {
+    return absl::DataLossError("bucket key: the record at revision " + std::to_string(kv.at.main) + " is malformed");
+  }
+  return OkStatus();
+}
+
+Status View::Filter(const RangeQuery& query, std::vector<KeyValue>& kvs) const {
+  if (!HasFilters(query)) return OkStatus();
+  std::erase_if(kvs, [&](const KeyValue& kv) {
+    return (query.max_mod_revision != 0 && kv.mod_revision > query.max_mod_revision) ||
+           (query.min_mod_revision != 0 && kv.mod_revision < query.min_mod_revision) ||
+           (query.max_create_revision != 0 && kv.create_revision > query.max_create_revision) ||
+           (query.min_create_revision != 0 && kv.create_revision < query.min_create_revision);
+  });
+  return OkStatus();
+}
+
+StatusOr<RangeResult> View::Range(const RangeQuery& query) const {
+  ASSIGN_OR_RETURN(int64_t revision, ResolveRevision(query.revision));
+  const size_t limit = query.limit > 0 ? static_cast<size_t>(query.limit) : SIZE_MAX;
+  const size_t wanted = MayStopEarly(query) && limit != SIZE_MAX ? limit + 1 : SIZE_MAX;
+  RangeResult result;
+  VisitKeys(query.key, query.range_end, revision, [&](const KeyValue& kv) {
+    ++result.count;
+    if (!query.count_only && result.kvs.size() < wanted) result.kvs.push_back(kv);
+    return query.want_count || result.kvs.size() < wanted;
+  });
+  RETURN_IF_ERROR(StillReadable(revision));
+  if (query.count_only) return result;
+
+  RETURN_IF_ERROR(Filter(query, result.kvs));
+  // Values that the order needs are read before sorting, others only for what remains.
+  const bool by_value = query.target == SortTarget::kValue;
+  if (by_value) {
+    for (KeyValue& kv : result.kvs) RETURN_IF_ERROR(Fill(kv));
+  }
+  const bool sorted = query.target == SortTarget::kKey && query.order != SortOrder::kDescend;
+  if (!sorted) {
+    const bool descending = query.order == SortOrder::kDescend;
+    std::stable_sort(result.kvs.begin(), result.kvs.end(), [&](const KeyValue& a, const KeyValue& b) {
+      return descending ? Below(b, a, query.target) : Below(a, b, query.target);
+    });
+  }
+  if (result.kvs.size() > limit) {
+    result.kvs.resize(limit);
+    result.more = true;
+  }
+  if (!query.keys_only && !by_value) {
+    for (KeyValue& kv : result.kvs) RETURN_IF_ERROR(Fill(kv));
+  }
+  return result;
+}
+
+}  // namespace quoin::mvcc
