@@ -25,7 +25,7 @@ constexpr FlagSpec kHashFlags[] = {
 };
 constexpr FlagSpec kMemberListFlags[] = {
     {"consistency", FlagType::kString, "l",
-     "linearizable (l) or serializable (s): from one member alone, maybe stale"},
+     "linearizable (l), or serializable (s) and perhaps stale"},
 };
 
 constexpr Command kEndpointCommands[] = {

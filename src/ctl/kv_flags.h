@@ -7,7 +7,7 @@ namespace quoin::ctl {
 
 inline constexpr FlagSpec kGetFlags[] = {
     {"consistency", FlagType::kString, "l",
-     "linearizable read (l), or serializable (s): from one member alone, maybe stale"},
+     "linearizable (l), or serializable (s) and perhaps stale"},
     {"order", FlagType::kString, "", "order of the results: ASCEND or DESCEND"},
     {"sort-by", FlagType::kString, "", "what to sort by: CREATE, KEY, MODIFY, VALUE or VERSION"},
     {"limit", FlagType::kInt, "0", "at most so many results; 0 = all"},

@@ -19,7 +19,6 @@
 
 namespace quoin::ctl {
 
-
 StatusOr<etcdserverpb::RangeRequest> MakeRangeRequest(const Flags& flags,
                                                       std::span<const std::string> arguments);
 
