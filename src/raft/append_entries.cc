@@ -83,7 +83,7 @@ StepResult Core::OnAppendEntries(Message& request) {
   }
   const Index last_new = request.index + request.entries.size();
   const std::optional<Index> first_new = log_.FirstNew(request.index, request.entries);
-  if (first_new.has_value() && !AppendFromLeader(request, *first_new)) return StepResult::kRefused;
+  if (first_new.has_value()) AppendFromLeader(request, *first_new);
   // "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)":
   // figure 2.
   log_.CommitTo(std::min(request.commit, last_new));
@@ -93,10 +93,8 @@ StepResult Core::OnAppendEntries(Message& request) {
 
 // "If an existing entry conflicts with a new one (same index but different terms), delete the
 // existing entry and all that follow it. Append any new entries not already in the log": figure 2.
-bool Core::AppendFromLeader(Message& request, Index first_new) {
-  // A leader that contradicts what is committed here means that some member lost data: keep ours,
-  // answer nothing.
-  if (first_new <= log_.committed()) return false;
+void Core::AppendFromLeader(Message& request, Index first_new) {
+  CHECK_GT(first_new, log_.committed());
   if (first_new <= log_.last_index()) {
     log_.TruncateFrom(first_new);
     ForgetDurabilityFrom(first_new);
@@ -104,7 +102,6 @@ bool Core::AppendFromLeader(Message& request, Index first_new) {
   for (size_t i = first_new - (request.index + 1); i < request.entries.size(); ++i) {
     log_.Append(std::move(request.entries[i]));
   }
-  return true;
 }
 
 // ---- the leader hears ----

@@ -78,6 +78,12 @@ Core::Core(const Config& config, RecoveredState recovered, uint64_t seed)
                                   *log_.TermAt(recovered.applied)};
   }
   reported_hard_state_ = recovered.hard_state;
+  // A write that was torn may have left entries of a term without the state that says so; no vote
+  // of it was told.
+  if (log_.last().index > log_.start().index && log_.last().term > term_) {
+    term_ = log_.last().term;
+    vote_ = NodeId(0);
+  }
   BecomeFollower(term_, NodeId(0));
   reported_soft_state_ = CurrentSoftState();
 }

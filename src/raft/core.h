@@ -105,7 +105,7 @@ class Core {
   bool MaybeSendAppend(NodeId to, Progress& progress, EmptyAppend empty);
   bool AcceptLeader(const Message& message);
   StepResult OnAppendEntries(Message& request);
-  bool AppendFromLeader(Message& request, Index first_new);
+  void AppendFromLeader(Message& request, Index first_new);
   StepResult OnAppendResponse(const Message& response);
   void OnAppendRefused(const Message& response, Progress& progress);
   void OnAppendAccepted(const Message& response, Progress& progress);

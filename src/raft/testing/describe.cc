@@ -37,7 +37,10 @@ constexpr std::array<std::string_view, 24> kMessageNames = {"MsgHup",
 
 std::string List(const std::vector<NodeId>& ids) {
   std::string text;
-  for (NodeId id : ids) text += (text.empty() ? "" : " ") + std::to_string(id.value());
+  for (NodeId id : ids) {
+    if (!text.empty()) text += ' ';
+    text += std::to_string(id.value());
+  }
   return text;
 }
 
@@ -254,8 +257,8 @@ std::string DescribeReached(const NodeSet& voters,
   for (NodeId id : voters) {
     const std::optional<uint64_t> value = reached(id);
     const size_t bar = bars[id];
-    text += value.has_value() ? std::string(bar, 'x') + ">" + std::string(voters.size() - bar, ' ')
-                              : "?" + std::string(voters.size(), ' ');
+    text += value.has_value() ? std::string(bar, 'x').append(1, '>') : std::string(1, '?');
+    text.append(value.has_value() ? voters.size() - bar : voters.size(), ' ');
     char line[64];
     std::snprintf(line, sizeof(line), " %5llu    (id=%llu)\n",
                   static_cast<unsigned long long>(value.value_or(0)),

@@ -1,6 +1,7 @@
 #include "raft/testing/simulation.h"
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "base/check.h"
@@ -310,7 +311,8 @@ void Simulation::ProposeOne() {
   if (member == nullptr) return;
   std::vector<SharedBytes> requests;
   for (uint64_t i = prng_.Below(4) + 1; i > 0; --i) {
-    std::string data = "p" + std::to_string(++counter_);
+    std::string data("p");
+    data += std::to_string(++counter_);
     data.resize(data.size() + prng_.Below(60), '.');
     requests.emplace_back(data);
   }
@@ -321,7 +323,8 @@ void Simulation::ProposeOne() {
 void Simulation::ReadOne() {
   SimMember* member = prng_.Chance(0.5) ? Leader() : AnyRunning();
   if (member == nullptr) return;
-  const std::string context = "r" + std::to_string(++counter_);
+  std::string context("r");
+  context += std::to_string(++counter_);
   oracle_.ReadAsked(context);
   Note(static_cast<uint64_t>(member->raft().ReadIndex(context)));
   Touch(*member);
@@ -541,21 +544,18 @@ void Simulation::CheckLiveness() {
 }
 
 std::string Simulation::DescribeMembers() const {
-  std::string text;
+  std::ostringstream text;
   for (const auto& [id, member] : members_) {
     if (!member->running()) continue;
     const RaftStatus status = member->raft().Status();
-    text += "\n  " + std::to_string(id.value()) + ": " + Describe(status.role) + " term " +
-            std::to_string(status.term.value()) + " leader " +
-            std::to_string(status.leader.value()) + " applied " +
-            std::to_string(status.applied.value()) + " commit " +
-            std::to_string(status.commit.value()) + " last " +
-            std::to_string(status.last_index.value()) + ", " + Describe(status.conf_state);
+    text << "\n  " << id << ": " << Describe(status.role) << " term " << status.term << " leader "
+         << status.leader << " applied " << status.applied << " commit " << status.commit
+         << " last " << status.last_index << ", " << Describe(status.conf_state);
     if (status.role == Role::kLeader) {
-      text += "\n" + Indent(Indent(Describe(CoreAccess::members(member->raft()).progress)));
+      text << "\n" << Indent(Indent(Describe(CoreAccess::members(member->raft()).progress)));
     }
   }
-  return text;
+  return text.str();
 }
 
 SimulationResult Simulation::Run() {
