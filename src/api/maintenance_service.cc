@@ -1,6 +1,6 @@
 #include "api/maintenance_service.h"
 
-#include "base/errors.h"
+#include "api/frozen_image.h"
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
 
@@ -112,9 +112,10 @@ class HashCall final : public RemoteCall {
       Reply(std::move(out));
     });
     server::Node& node = context_.node();
-    node.storage_loop().Post([&node, done = std::move(done)]() mutable {
-      EpochDomain::Guard guard(node.storage_slot());
-      done(mvcc::HashWholeTree(node.tree().Current(), /*skip_volatile=*/true));
+    WithFrozenImage(node, [&node, done = std::move(done)](std::shared_ptr<FrozenImage> frozen) mutable {
+      node.storage_loop().Post([&node, frozen = std::move(frozen), done = std::move(done)]() mutable {
+        done(mvcc::HashWholeTree(node.tree(), *frozen->image, node.storage_slot(), /*skip_volatile=*/true));
+      });
     });
   }
 };
@@ -141,8 +142,7 @@ class HashKvCall final : public RemoteCall {
     });
     server::Node& node = context_.node();
     node.storage_loop().Post([&node, revision = request.revision(), done = std::move(done)]() mutable {
-      EpochDomain::Guard guard(node.storage_slot());
-      done(node.store().HashByRevision(revision, btree::OnMiss::kLoad));
+      done(node.store().HashByRevision(revision, node.storage_slot()));
     });
   }
 };

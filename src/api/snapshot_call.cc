@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include "api/frozen_image.h"
 #include "api/maintenance_service.h"
 #include "base/check.h"
 #include "base/limits.h"
@@ -30,18 +31,6 @@ class Digest {
   EVP_MD_CTX* context_;
 };
 
-// The frozen image; whoever drops the last reference, on whatever loop, gives it back to the apply loop.
-struct FrozenImage {
-  FrozenImage(server::Node& n, std::unique_ptr<btree::Image> i) : node(n), image(std::move(i)) {}
-  ~FrozenImage() {
-    node.apply_executor().Post([&node = node, image = std::move(image)]() mutable {
-      node.apply_loop().Thaw(std::move(image));
-    });
-  }
-  server::Node& node;
-  std::unique_ptr<btree::Image> image;
-};
-
 class SnapshotCall final : public rpc::CallHandler {
  public:
   SnapshotCall(const Context& context, rpc::ServerCall& call)
@@ -51,12 +40,9 @@ class SnapshotCall final : public rpc::CallHandler {
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
     if (!admitted.ok()) return call_.Finish(admitted);
-    node_.apply_executor().Post([&node = node_, this, loop = &frontend_.loop(), alive = Alive()] {
-      node.apply_loop().Freeze([&node, this, loop, alive](std::unique_ptr<btree::Image> image) {
-        auto frozen = std::make_shared<FrozenImage>(node, std::move(image));
-        loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
-          if (alive.lock() != nullptr) Begin(std::move(frozen));
-        });
+    WithFrozenImage(node_, [this, loop = &frontend_.loop(), alive = Alive()](std::shared_ptr<FrozenImage> frozen) {
+      loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
+        if (alive.lock() != nullptr) Begin(std::move(frozen));
       });
     });
   }
