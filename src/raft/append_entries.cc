@@ -22,8 +22,7 @@ bool Core::MaybeSendAppend(NodeId to, Progress& progress, EmptyAppend empty) {
   if (progress.Paused()) return false;
   const Index previous = progress.next - 1;
   const std::optional<Term> previous_term = log_.TermAt(previous);
-  // "The leader must send snapshots to followers that lag behind": §7, when it "has already
-  // discarded the next entry".
+  // The next entry is gone: only a snapshot can help (§7).
   if (!previous_term.has_value()) return MaybeSendSnapshot(to, progress);
 
   // With a full window an empty append still tells the commit index and draws an answer.
@@ -159,7 +158,7 @@ void Core::OnAppendAccepted(const Message& response, Progress& progress) {
   if (response.from == self()) return;
   while (MaybeSendAppend(response.from, progress, EmptyAppend::kOmit)) {
   }
-  // "… the leader sends [its] log entries until the target's log matches": §3.10. Now it does.
+  // A transfer waits until the target's log matches ours (§3.10); now it does.
   if (response.from == transferee_ && progress.match == log_.last_index()) {
     SendTimeoutNow(response.from);
   }

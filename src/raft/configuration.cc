@@ -114,8 +114,7 @@ Progress NewProgress(const ProgressDefaults& defaults, bool learner) {
   progress.next = std::max(defaults.last_index, Index(1));
   progress.learner = learner;
   progress.inflights = Inflights(defaults.inflight_messages_max, defaults.inflight_bytes_max);
-  // A newcomer counts as heard from, or the next quorum check could depose the leader because of
-  // it.
+  // A newcomer counts as heard from, or the next quorum check could depose the leader for it.
   progress.recently_active = true;
   return progress;
 }

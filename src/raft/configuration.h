@@ -1,5 +1,5 @@
-// Configuration: who belongs to the cluster and in what part (§4), and the changes from one to the
-// next.
+// Configuration: who belongs to the cluster and in what part (§4), and the ways from one to
+// another.
 //
 // Value types.
 #pragma once

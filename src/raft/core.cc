@@ -109,8 +109,7 @@ void Core::Reset(Term term) {
   leader_ = NodeId(0);
   election_elapsed_ticks_ = 0;
   heartbeat_elapsed_ticks_ = 0;
-  // "Election timeouts are chosen randomly from a fixed interval" (§5.2), so that few elections
-  // collide.
+  // "Election timeouts are chosen randomly from a fixed interval": §5.2. So few elections collide.
   election_timeout_ticks_ =
       config_.election_ticks +
       static_cast<int>(prng_.Below(static_cast<uint64_t>(config_.election_ticks)));
@@ -313,8 +312,7 @@ StepResult Core::SettleTerm(const Message& message, bool& done) {
   if ((config_.check_quorum || config_.pre_vote) &&
       (type == MessageType::kHeartbeat || type == MessageType::kApp)) {
     // A deposed leader that nobody answers would stay deposed in its own term; show it ours.
-    // Without this, a member whose term ran ahead could not come back, since its vote requests are
-    // ignored.
+    // Without this, a member whose term ran ahead could not come back: its requests are ignored.
     Send({.type = MessageType::kAppResp, .to = message.from});
   } else if (type == MessageType::kPreVote) {
     Send({.type = MessageType::kPreVoteResp, .to = message.from, .term = term_, .reject = true});

@@ -1,5 +1,4 @@
-// Core: what stands behind Raft. Internal to this folder and its tests; see raft.h for the
-// contract.
+// Core: what stands behind Raft. Internal to this folder and its tests; raft.h has the contract.
 //
 // One file per subject: election.cc, append_entries.cc, heartbeat.cc, install_snapshot.cc,
 // read_index.cc, transfer.cc, conf_change.cc, propose.cc, ready.cc; core.cc has construction, time,
@@ -66,7 +65,6 @@ class Core {
   struct Persisting {
     PersistId id;
     Index last;      // the log up to here is durable with it; lowered when that part is overwritten
-                     // meanwhile
     Index snapshot;  // 0 = none
     std::vector<Message> to_self;
   };
@@ -164,9 +162,9 @@ class Core {
   Role role_ = Role::kFollower;
   NodeId leader_;  // 0 = unknown
   Members members_;
-  std::optional<Members>
-      members_until_installed_;  // as applied so far, while a snapshot is installed
-  Snapshot offered_snapshot_;    // what a member gets that needs compacted entries
+  // What the state machine has applied, as long as the snapshot that members_ comes from waits.
+  std::optional<Members> members_until_installed_;
+  Snapshot offered_snapshot_;  // what a member gets that needs compacted entries
   Prng prng_;
   int election_elapsed_ticks_ = 0;
   int heartbeat_elapsed_ticks_ = 0;
@@ -177,12 +175,10 @@ class Core {
 
   // Leaders only; fresh after Reset.
   NodeId transferee_;         // 0 = no transfer under way
-  Index pending_conf_index_;  // no change is proposed while an earlier one may be unapplied, at
-                              // most here
+  Index pending_conf_index_;  // an unapplied change may be up to here; no other is proposed then
   size_t uncommitted_bytes_ = 0;
   ReadQueue reads_;
-  bool read_round_due_ =
-      false;  // heartbeats that carry the newest read's number leave with the next Ready
+  bool read_round_due_ = false;  // heartbeats with the newest read's number leave with next Ready
   std::vector<PendingRead> postponed_reads_;  // until an entry of this term is committed
 
   // Output.

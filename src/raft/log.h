@@ -1,13 +1,13 @@
 // Log: the entries of one member since its last compaction, and how far they are durable, committed
 // and applied.
 //
-//   start < first … applied ≤ applying ≤ committed ≤ last        start: what the snapshot in front
-//   of the log covers
+//   start < first … applied ≤ applying ≤ committed ≤ last
 //           first … stable ≤ handed_out ≤ last
 //
-// `handed_out` entries are on their way to the disk, `stable` ones are durable, `applying` ones are
-// on their way to the state machine. Without apply_unstable also applying ≤ stable: nothing is
-// applied that a crash could take back here.
+// `start` is the last entry that is gone, covered by a snapshot. `handed_out` entries are on their
+// way to the disk, `stable` ones are durable, `applying` ones are on their way to the state
+// machine. Without apply_unstable also applying ≤ stable: nothing is applied that a crash could
+// take back here.
 //
 // Value type; owned by Core. Entries share their bytes, so a copied range costs reference counts.
 #pragma once

@@ -1,5 +1,4 @@
-// Quorums: what a majority, or two majorities at once while the configuration is joint (§4.3), has
-// decided.
+// Quorums: what a majority has decided, or, while the configuration is joint, two of them (§4.3).
 //
 // Value types; no state beyond the ids.
 #pragma once
@@ -95,8 +94,7 @@ uint64_t MajorityQuorum::Agreed(Reached&& reached) const {
   }
   size_t filled = 0;
   for (NodeId id : voters) values[filled++] = reached(id).value_or(0);
-  // The value that count/2 + 1 voters have at least: position count - (count/2 + 1) in ascending
-  // order.
+  // What count/2 + 1 voters have at least: position count - (count/2 + 1) in ascending order.
   uint64_t* pivot = values + (count - (count / 2 + 1));
   std::nth_element(values, pivot, values + count);
   return *pivot;

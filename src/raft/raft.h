@@ -5,8 +5,7 @@
 // an enum.
 //
 // Thread:     one owner (the raft loop); not safe for concurrent use.
-// Reference:  Ongaro, "Consensus: Bridging Theory and Practice" (the thesis); § marks in the
-// sources.
+// Reference:  Ongaro, "Consensus: Bridging Theory and Practice" (the thesis); its § in the sources.
 #pragma once
 
 #include <cstdint>
@@ -39,8 +38,8 @@ struct Config {
   bool disable_proposal_forwarding = false;
   bool disable_conf_change_validation = false;
   ReadOnlyMode read_only = ReadOnlyMode::kSafe;
-  bool apply_unstable =
-      false;  // hand out committed entries that are not yet durable here; off in the server
+  // Hand out committed entries that are not yet durable here. Off in the server.
+  bool apply_unstable = false;
 };
 
 // What the WAL and the data file gave back. hard_state.commit may be behind `applied` (it is
@@ -94,8 +93,7 @@ struct Ready {
   std::optional<SoftState> soft_state;  // when changed
   std::optional<HardState> hard_state;  // when changed
   bool must_sync = false;  // false: only the commit index moved; the write needs no sync of its own
-  std::vector<Entry>
-      entries;  // to append (an index already in the log replaces it and all after it)
+  std::vector<Entry> entries;  // to append; an index already in the log replaces it and the rest
   // To install: Persisted(persist_id) then says that it is durable and is the state machine's
   // content, and implies Applied(its index). Nothing is handed out to apply before that.
   std::optional<Snapshot> snapshot;

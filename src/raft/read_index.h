@@ -47,8 +47,7 @@ class ReadQueue {
   std::map<NodeId, uint64_t> acknowledged_;
 };
 
-// A heartbeat's context: the count as 8 bytes, little endian. Whatever is shorter was not made by
-// us.
+// A heartbeat's context: the count as 8 bytes, little endian. What is shorter was not made by us.
 std::string EncodeReadContext(uint64_t count);
 std::optional<uint64_t> DecodeReadContext(std::string_view context);
 

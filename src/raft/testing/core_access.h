@@ -1,4 +1,6 @@
 // CoreAccess: the one door by which tests look into a Raft and turn what no server may turn.
+//
+// Thread: the owner of that Raft.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 // The scripts about quorums (`committed`, `vote`) and about configuration changes (`simple`,
 // `enter-joint`, `leave-joint`), which drive those parts without a cluster.
+//
+// Thread: one.
 #pragma once
 
 #include <string>
