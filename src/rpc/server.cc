@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+constexpr env::Duration kGoodbye = std::chrono::milliseconds(20);
+
 class LoopHosts;
 
 // One accepted connection: finds out which protocol it speaks, then hands bytes on.
@@ -63,7 +65,13 @@ class Host final : public env::Connection::Handler, public SessionOwner {
   // True when nothing is left to wait for.
   void Drain() {
     if (session_ == nullptr) return End();
-    session_->StartDrain();
+    if (!session_->StartDrain()) return;
+    // Nothing is under way: one moment for the GOAWAY to leave, and no waiting for the peer to close.
+    idle_timer_ = loop_.RunAfter(kGoodbye, [this] {
+      idle_timer_ = {};
+      session_->OnLost();
+      End();
+    });
   }
   // Leaves the set of hosts, which destroys this object later in the turn.
   void End();
