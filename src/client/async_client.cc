@@ -15,9 +15,13 @@ namespace {
 constexpr env::Duration kRoundPause = std::chrono::milliseconds(25);
 constexpr env::Duration kRoundPauseMax = std::chrono::milliseconds(500);
 
-// The connection did not come up: no server has seen the request.
+// rpc says so in these words when no server can have acted on the request: the connection did not
+// come up, had been closed for new calls, or the server turned the stream away unseen.
 bool NeverSent(const Status& status) {
-  return std::string(status.message()).starts_with("connection error");
+  const std::string message(status.message());
+  return message.starts_with("connection error") ||
+         message == "the connection takes no further calls" ||
+         message == "the server refused the stream";
 }
 
 constexpr char kLoginFailure[] = "quoin.client/login-failure";
