@@ -247,9 +247,15 @@ void Http2Session::GoAway(uint32_t error, std::string_view why) {
   ScheduleFlush();
 }
 
-// Pings more frequent than the operator allows: two are forgiven.
+// Pings more frequent than the operator allows: two are forgiven, and any while answers flow (clients measure with them).
 void Http2Session::NotePing() {
   const env::Duration now = loop_.clock().Now();
+  if (std::exchange(answered_since_ping_, false)) {
+    ping_strikes_ = 0;
+    any_ping_ = true;
+    last_ping_ = now;
+    return;
+  }
   const bool idle = calls_.empty() && !context_.options.keepalive_permit_without_stream;
   const env::Duration least = idle ? kIdlePingMin : context_.options.keepalive_min_time;
   if (any_ping_ && now - last_ping_ < least && ++ping_strikes_ > kPingStrikesMax) {
@@ -401,6 +407,7 @@ void Http2Call::AppendMessage(SharedBytes part) { QueueBytes(std::string(part.vi
 
 void Http2Call::QueueBytes(std::string bytes) {
   if (finished_ || bytes.empty()) return;
+  session_.answered_since_ping_ = true;
   out_bytes_ += bytes.size();
   if (out_bytes_ > session_.context_.options.call_unsent_bytes_max) was_full_ = true;
   out_.push_back(std::move(bytes));
@@ -417,6 +424,7 @@ void Http2Call::Respond(int http_status, const Status& status) {
   const std::string code = std::to_string(http_status);
   const std::string& type = http_status == 200 && IsGrpcContentType(content_type_) ? content_type_ : "application/grpc";
   headers_sent_ = true;
+  session_.answered_since_ping_ = true;
   if (http_status == 200 && status.ok()) {
     const nghttp2_nv headers[] = {Header(":status", code, true), Header("content-type", type, true)};
     nghttp2_data_provider provider{};

@@ -116,6 +116,7 @@ class Http2Session final : public Session {
   int ping_strikes_ = 0;
   env::Duration last_ping_{0};
   bool any_ping_ = false;
+  bool answered_since_ping_ = false;
   env::TimerId keepalive_timer_;
   bool ping_outstanding_ = false;
   bool heard_ = false;  // since the keepalive timer was set

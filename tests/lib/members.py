@@ -50,7 +50,8 @@ class Member:
     def __init__(self, binary, flags=(), data_dir=None, name="m0", start=True):
         self.binary, self.flags, self.name = binary, list(flags), name
         self.root = tempfile.mkdtemp(prefix="quoin-test-")
-        atexit.register(shutil.rmtree, self.root, ignore_errors=True)
+        if not os.environ.get("QUOIN_KEEP"):
+            atexit.register(shutil.rmtree, self.root, ignore_errors=True)
         self.data_dir = data_dir or os.path.join(self.root, "data")
         self.client_port, self.peer_port = free_port(), free_port()
         self.log = os.path.join(self.root, "log")
