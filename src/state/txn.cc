@@ -152,13 +152,22 @@ class TxnExecutor {
   }
 
  private:
-  // Everything that can fail, against the state before: a failing transaction changes nothing.
+  // Everything that can fail, against the state before: a failing transaction changes nothing. All puts first, then all
+  // ranges, as etcd does: which error a client gets depends on it.
   Status Check(const TxnRequest& request, const TxnPath& path) {
+    RETURN_IF_ERROR(ForEachOp(request, path, [this](const RequestOp& op) {
+      return op.has_request_put() ? CheckPutAgainstState(op.request_put()) : OkStatus();
+    }));
+    return ForEachOp(request, path, [this](const RequestOp& op) {
+      return op.has_request_range() ? CheckRangeRevision(txn_.view(), op.request_range()) : OkStatus();
+    });
+  }
+
+  template <typename Visit>
+  Status ForEachOp(const TxnRequest& request, const TxnPath& path, const Visit& visit) {
     size_t child = 0;
     for (const RequestOp& op : Chosen(request, path.succeeded)) {
-      if (op.has_request_txn()) RETURN_IF_ERROR(Check(op.request_txn(), path.children[child++]));
-      if (op.has_request_range()) RETURN_IF_ERROR(CheckRangeRevision(txn_.view(), op.request_range()));
-      if (op.has_request_put()) RETURN_IF_ERROR(CheckPutAgainstState(op.request_put()));
+      RETURN_IF_ERROR(op.has_request_txn() ? ForEachOp(op.request_txn(), path.children[child++], visit) : visit(op));
     }
     return OkStatus();
   }
