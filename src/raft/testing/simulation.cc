@@ -506,8 +506,11 @@ bool Simulation::OutsidersKnowConfiguration() const {
     index = member->state().applied;
     newest = &member->state().conf_state;
   }
-  return std::none_of(newest->voters.begin(), newest->voters.end(),
-                      [&](NodeId id) { return members_.at(id)->state().conf_state == *newest; });
+  const auto knows = [&](NodeId id) { return members_.at(id)->state().conf_state == *newest; };
+  const bool outsider = std::any_of(members_.begin(), members_.end(), [&](const auto& one) {
+    return !NodeSet(newest->voters).Contains(one.first) && knows(one.first);
+  });
+  return outsider && !std::all_of(newest->voters.begin(), newest->voters.end(), knows);
 }
 
 void Simulation::CheckLiveness() {
@@ -546,7 +549,11 @@ void Simulation::CheckLiveness() {
 std::string Simulation::DescribeMembers() const {
   std::ostringstream text;
   for (const auto& [id, member] : members_) {
-    if (!member->running()) continue;
+    if (!member->running()) {
+      text << "\n  " << id << ": ended, applied " << member->state().applied << ", "
+           << Describe(member->state().conf_state);
+      continue;
+    }
     const RaftStatus status = member->raft().Status();
     text << "\n  " << id << ": " << Describe(status.role) << " term " << status.term << " leader "
          << status.leader << " applied " << status.applied << " commit " << status.commit
