@@ -91,8 +91,13 @@ class Server:
             except OSError:
                 pass
             time.sleep(0.02)
+        raise RuntimeError("%s does not get ready\n%s" % (self.name, self.last_words()))
+
+    def last_words(self):
+        """Whether it lives, and the end of its log."""
         self.log.seek(0)
-        raise RuntimeError("%s does not get ready\n%s" % (self.name, self.log.read().decode(errors="replace")[-2000:]))
+        end = self.log.read().decode(errors="replace")[-2000:]
+        return ("still running" if self.process.poll() is None else "ended with %d" % self.process.returncode) + "\n" + end
 
     def http(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -159,11 +164,11 @@ def h2load_range(server, options, seconds):
     return h2load(server, options, "Range", grpc_body([(1, ONE_KEY)]), seconds)
 
 
-def check_one_key(server, puts):
+def check_one_key(server, options, puts):
     """h2load sees HTTP's status alone, so the store is asked whether the puts have arrived."""
-    import base64
-    status, body = server.http("POST", "/v3/kv/range", json.dumps({"key": base64.b64encode(ONE_KEY).decode()}))
-    version = int(json.loads(body).get("kvs", [{}])[0].get("version", 0)) if status == 200 else 0
+    done = subprocess.run([options.quoinctl, "--endpoints", "127.0.0.1:%d" % server.port, "-w", "json", "get", ONE_KEY],
+                          capture_output=True, text=True, timeout=60, check=True)
+    version = json.loads(done.stdout).get("kvs", [{}])[0].get("version", 0)
     if version < puts:
         raise RuntimeError("%s answered %d puts of one key, which is at version %d" % (server.name, puts, version))
 
@@ -192,7 +197,7 @@ def run_workload(server, options, name):
     result.update(memory_mib(server.process.pid), ops_per_s=round(result["ops"] / result["seconds"]),
                   cpu_us_per_op=round(cpu * 1e6 / result["ops"], 2))
     if name == "put-1":
-        check_one_key(server, result["ops"])
+        check_one_key(server, options, result["ops"])
     return result
 
 
@@ -201,7 +206,10 @@ def run_leg(name, binary, options):
     leg = {"server": name, "sync_probe": probe, "load_average": os.getloadavg()[0], "workloads": {}}
     with Server(name, binary, options.folder) as server:
         for workload in options.workloads:
-            leg["workloads"][workload] = result = run_workload(server, options, workload)
+            try:
+                leg["workloads"][workload] = result = run_workload(server, options, workload)
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                raise RuntimeError("%s\n%s: %s" % (error, name, server.last_words())) from error
             print("  %-6s %-8s %8d op/s  %7.2f us CPU/op  anon %6.1f MiB" % (
                 name, workload, result["ops_per_s"], result["cpu_us_per_op"], result["anon_mib"]), flush=True)
     return leg
@@ -263,6 +271,7 @@ def parse_options():
     parser.add_argument("--quoin", default=os.path.join(BUILD, "bin", "quoin"))
     parser.add_argument("--etcd", help="etcd's binary, or none (default: what tools/get-etcd gets)")
     parser.add_argument("--loadgen", default=os.path.join(BUILD, "bin", "loadgen"))
+    parser.add_argument("--quoinctl", default=os.path.join(BUILD, "bin", "quoinctl"))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warmup", type=float, default=2)
