@@ -11,7 +11,11 @@ bool IsUtf8(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80 ? 1 : (lead >> 5) == 6 ? 2 : (lead >> 4) == 14 ? 3 : (lead >> 3) == 30 ? 4 : 0;
+    const size_t length = lead < 0x80         ? 1
+                          : (lead >> 5) == 6  ? 2
+                          : (lead >> 4) == 14 ? 3
+                          : (lead >> 3) == 30 ? 4
+                                              : 0;
     if (length == 0 || i + length > text.size()) return false;
     for (size_t k = 1; k < length; ++k) {
       if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
@@ -49,7 +53,8 @@ void AppendHeader(const server::NodeInfo& info, int64_t revision, std::string& o
 Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, bool learner_may) {
   const server::NodeInfo& info = frontend.info();
   if (!info.capable.load(std::memory_order_acquire)) return errors::NotCapable();
-  if (info.is_learner.load(std::memory_order_relaxed) && !learner_may) return errors::NotSupportedForLearner();
+  if (info.is_learner.load(std::memory_order_relaxed) && !learner_may)
+    return errors::NotSupportedForLearner();
   if (auto version = call.metadata("client-api-version"); version && !IsUtf8(*version)) {
     return errors::InvalidClientApiVersion();
   }
@@ -60,7 +65,8 @@ Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, 
 }
 
 Status UnmarshalError() {
-  return absl::InternalError("grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
+  return absl::InternalError(
+      "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data");
 }
 
 void UnaryCall::OnMessage(std::string_view message) {

@@ -21,7 +21,9 @@ class Context {
  public:
   using ReadStats = std::function<ProcessStats()>;  // any thread
   Context(server::Node& node, std::vector<env::Executor*> io_loops, ReadStats read_process_stats)
-      : node_(node), io_loops_(std::move(io_loops)), read_process_stats_(std::move(read_process_stats)) {}
+      : node_(node),
+        io_loops_(std::move(io_loops)),
+        read_process_stats_(std::move(read_process_stats)) {}
 
   server::Node& node() const { return node_; }
   ProcessStats ReadProcessStats() const { return read_process_stats_(); }
@@ -37,15 +39,15 @@ class Context {
 // ResponseHeader as field 1. `revision` 0 = left out (Cluster.* answers).
 void AppendHeader(const server::NodeInfo& info, int64_t revision, std::string& out);
 
-// What stands before every call (parity: capability, learner, metadata), in etcd's order. `learner_may` tells whether
-// a learner answers this kind of request.
+// What stands before every call (parity: capability, learner, metadata), in etcd's order.
+// `learner_may` tells whether a learner answers this kind of request.
 Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, bool learner_may);
 
 // grpc-go's answer to bytes that do not parse.
 Status UnmarshalError();
 
-// A unary call that may wait on the frontend. Subclasses get the message and end with Reply or Fail.
-// Thread: the call's I/O loop. After Reply, Fail or OnCancel the object may be gone.
+// A unary call that may wait on the frontend. Subclasses get the message and end with Reply or
+// Fail. Thread: the call's I/O loop. After Reply, Fail or OnCancel the object may be gone.
 class UnaryCall : public rpc::CallHandler {
  public:
   UnaryCall(const Context& context, rpc::ServerCall& call)

@@ -26,9 +26,10 @@ struct FrozenImage {
 template <typename Use>
 void WithFrozenImage(server::Node& node, Use use) {
   node.apply_executor().Post([&node, use = std::move(use)]() mutable {
-    node.apply_loop().Freeze([&node, use = std::move(use)](std::unique_ptr<btree::Image> image) mutable {
-      use(std::make_shared<FrozenImage>(node, std::move(image)));
-    });
+    node.apply_loop().Freeze(
+        [&node, use = std::move(use)](std::unique_ptr<btree::Image> image) mutable {
+          use(std::make_shared<FrozenImage>(node, std::move(image)));
+        });
   });
 }
 

@@ -62,13 +62,15 @@ class HealthWatchCall final : public rpc::CallHandler {
 
 }  // namespace
 
-std::unique_ptr<rpc::CallHandler> NewHealthCheckCall(const Context& context, rpc::ServerCall& call) {
+std::unique_ptr<rpc::CallHandler> NewHealthCheckCall(const Context& context,
+                                                     rpc::ServerCall& call) {
   return std::make_unique<HealthCheckCall>(context, call);
 }
 std::unique_ptr<rpc::CallHandler> NewHealthListCall(const Context& context, rpc::ServerCall& call) {
   return std::make_unique<HealthListCall>(context, call);
 }
-std::unique_ptr<rpc::CallHandler> NewHealthWatchCall(const Context& context, rpc::ServerCall& call) {
+std::unique_ptr<rpc::CallHandler> NewHealthWatchCall(const Context& context,
+                                                     rpc::ServerCall& call) {
   return std::make_unique<HealthWatchCall>(context, call);
 }
 

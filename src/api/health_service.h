@@ -1,4 +1,5 @@
-// grpc.health.v1.Health: Check, List, Watch. The one service that is known is "" (the server as a whole).
+// grpc.health.v1.Health: Check, List, Watch. The one service that is known is "" (the server as a
+// whole).
 #pragma once
 
 #include <memory>

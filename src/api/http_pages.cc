@@ -25,7 +25,8 @@ HttpResponse Text(int status, std::string body) {
 
 HttpResponse NotFound() { return Text(404, "404 page not found\n"); }
 
-// Path and query apart; `parameters` holds name=value pairs as they stand ("verbose" has an empty value).
+// Path and query apart; `parameters` holds name=value pairs as they stand ("verbose" has an empty
+// value).
 struct Target {
   explicit Target(std::string_view target) {
     const size_t mark = target.find('?');
@@ -35,13 +36,15 @@ struct Target {
       const size_t end = std::min(query.find('&'), query.size());
       std::string_view pair = query.substr(0, end);
       const size_t equals = pair.find('=');
-      parameters.emplace_back(pair.substr(0, equals),
-                              equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1));
+      parameters.emplace_back(pair.substr(0, equals), equals == std::string_view::npos
+                                                          ? std::string_view()
+                                                          : pair.substr(equals + 1));
       query.remove_prefix(std::min(end + 1, query.size()));
     }
   }
   bool Has(std::string_view name) const {
-    return std::any_of(parameters.begin(), parameters.end(), [&](const auto& p) { return p.first == name; });
+    return std::any_of(parameters.begin(), parameters.end(),
+                       [&](const auto& p) { return p.first == name; });
   }
   bool Has(std::string_view name, std::string_view value) const {
     return std::any_of(parameters.begin(), parameters.end(),
@@ -52,7 +55,8 @@ struct Target {
 };
 
 bool HasAlarm(const server::ClusterInfo& cluster, AlarmType type) {
-  return std::any_of(cluster.alarms.begin(), cluster.alarms.end(), [&](const auto& a) { return a.second == type; });
+  return std::any_of(cluster.alarms.begin(), cluster.alarms.end(),
+                     [&](const auto& a) { return a.second == type; });
 }
 
 // One read of the smallest kind: proves that index and pages answer.
@@ -72,10 +76,11 @@ struct CheckRow {
   std::string_view name;
   bool live;  // part of /livez too
 };
-constexpr std::array<CheckRow, 4> kChecks = {{{Check::kDataCorruption, "data_corruption", false},
-                                              {Check::kSerializableRead, "serializable_read", true},
-                                              {Check::kLinearizableRead, "linearizable_read", false},
-                                              {Check::kNonLearner, "non_learner", false}}};
+constexpr std::array<CheckRow, 4> kChecks = {
+    {{Check::kDataCorruption, "data_corruption", false},
+     {Check::kSerializableRead, "serializable_read", true},
+     {Check::kLinearizableRead, "linearizable_read", false},
+     {Check::kNonLearner, "non_learner", false}}};
 
 class HttpPages final : public rpc::HttpHandler {
  public:
@@ -119,12 +124,13 @@ class HttpPages final : public rpc::HttpHandler {
     const server::NodeInfo& info = frontend.info();
     HttpResponse response;
     response.headers = {{"Content-Type", "application/json; charset=utf-8"}};
-    response.body = "{\n\"file_descriptor_limit\": " + std::to_string(context_.ReadProcessStats().files_max) +
-                    ",\n\"raft.status\": {\"id\":\"" + cluster::HexId(info.member_id) +
-                    "\",\"term\":" + std::to_string(info.term.load()) +
-                    ",\"commit\":" + std::to_string(info.commit_index.load()) + ",\"lead\":\"" +
-                    cluster::HexId(info.leader.load()) + "\",\"applied\":" +
-                    std::to_string(info.applied_index.load()) + "}\n}\n";
+    response.body =
+        "{\n\"file_descriptor_limit\": " + std::to_string(context_.ReadProcessStats().files_max) +
+        ",\n\"raft.status\": {\"id\":\"" + cluster::HexId(info.member_id) +
+        "\",\"term\":" + std::to_string(info.term.load()) +
+        ",\"commit\":" + std::to_string(info.commit_index.load()) + ",\"lead\":\"" +
+        cluster::HexId(info.leader.load()) +
+        "\",\"applied\":" + std::to_string(info.applied_index.load()) + "}\n}\n";
     return response;
   }
 
@@ -132,10 +138,11 @@ class HttpPages final : public rpc::HttpHandler {
     const server::ClusterInfo& cluster = *frontend.cluster();
     HttpResponse response;
     response.headers = {{"Content-Type", "application/json"}};
-    response.body = std::string("{\"etcdserver\":\"") + server::kServerVersion + "\",\"etcdcluster\":\"" +
+    response.body = std::string("{\"etcdserver\":\"") + server::kServerVersion +
+                    "\",\"etcdcluster\":\"" +
                     (cluster.cluster_version.empty() ? "not_decided" : cluster.cluster_version) +
-                    "\",\"storage\":\"" + (cluster.storage_version.empty() ? "unknown" : cluster.storage_version) +
-                    "\"}";
+                    "\",\"storage\":\"" +
+                    (cluster.storage_version.empty() ? "unknown" : cluster.storage_version) + "\"}";
     return response;
   }
 
@@ -158,7 +165,8 @@ class HttpPages final : public rpc::HttpHandler {
     if (!target.Has("exclude", "CORRUPT") && HasAlarm(cluster, AlarmType::kCorrupt)) {
       return reply(HealthAnswer("ALARM CORRUPT"));
     }
-    if (!serializable && frontend.info().leader.load() == 0) return reply(HealthAnswer("RAFT NO LEADER"));
+    if (!serializable && frontend.info().leader.load() == 0)
+      return reply(HealthAnswer("RAFT NO LEADER"));
     auto finish = [&frontend, reply = std::move(reply)](Status status) mutable {
       if (status.ok()) status = SerializableRead(frontend);
       reply(HealthAnswer(status.ok() ? "" : "RANGE ERROR:" + std::string(status.message())));
@@ -173,8 +181,8 @@ class HttpPages final : public rpc::HttpHandler {
     for (std::string_view root : {"/livez", "/readyz"}) {
       if (path == root) return true;
       for (const CheckRow& row : kChecks) {
-        if ((root == "/readyz" || row.live) && path.starts_with(root) && path.substr(root.size(), 1) == "/" &&
-            path.substr(root.size() + 1) == row.name) {
+        if ((root == "/readyz" || row.live) && path.starts_with(root) &&
+            path.substr(root.size(), 1) == "/" && path.substr(root.size() + 1) == row.name) {
           return true;
         }
       }
@@ -189,15 +197,18 @@ class HttpPages final : public rpc::HttpHandler {
     std::vector<CheckRow> checks;
     for (const CheckRow& row : kChecks) {
       if (live && !row.live) continue;
-      if (root ? target.Has("exclude", row.name) : target.path.substr(slash + 1) != row.name) continue;
+      if (root ? target.Has("exclude", row.name) : target.path.substr(slash + 1) != row.name)
+        continue;
       checks.push_back(row);
     }
     const bool verbose = target.Has("verbose");
-    auto finish = [this, &frontend, checks, verbose, live, reply = std::move(reply)](Status readable) mutable {
+    auto finish = [this, &frontend, checks, verbose, live,
+                   reply = std::move(reply)](Status readable) mutable {
       reply(ProbeAnswer(frontend, checks, verbose, live, readable));
     };
-    const bool needs_round =
-        std::any_of(checks.begin(), checks.end(), [](const CheckRow& r) { return r.check == Check::kLinearizableRead; });
+    const bool needs_round = std::any_of(checks.begin(), checks.end(), [](const CheckRow& r) {
+      return r.check == Check::kLinearizableRead;
+    });
     if (!needs_round || frontend.ReadableNow()) return finish(OkStatus());
     frontend.WaitReadable(std::move(finish));
   }
@@ -205,28 +216,31 @@ class HttpPages final : public rpc::HttpHandler {
   static Status RunCheck(Check check, server::Frontend& frontend, const Status& readable) {
     switch (check) {
       case Check::kDataCorruption:
-        return HasAlarm(*frontend.cluster(), AlarmType::kCorrupt) ? absl::DataLossError("alarm activated: CORRUPT")
-                                                                  : OkStatus();
+        return HasAlarm(*frontend.cluster(), AlarmType::kCorrupt)
+                   ? absl::DataLossError("alarm activated: CORRUPT")
+                   : OkStatus();
       case Check::kSerializableRead:
         return SerializableRead(frontend);
       case Check::kLinearizableRead:
         return readable.ok() ? SerializableRead(frontend) : readable;
       case Check::kNonLearner:
-        return frontend.info().is_learner.load() ? absl::FailedPreconditionError("not supported for learner")
-                                                 : OkStatus();
+        return frontend.info().is_learner.load()
+                   ? absl::FailedPreconditionError("not supported for learner")
+                   : OkStatus();
     }
     return OkStatus();
   }
 
-  HttpResponse ProbeAnswer(server::Frontend& frontend, const std::vector<CheckRow>& checks, bool verbose, bool live,
-                           const Status& readable) const {
+  HttpResponse ProbeAnswer(server::Frontend& frontend, const std::vector<CheckRow>& checks,
+                           bool verbose, bool live, const Status& readable) const {
     std::string lines;
     bool ok = true;
     for (const CheckRow& row : checks) {
       Status status = RunCheck(row.check, frontend, readable);
       ok = ok && status.ok();
       lines += status.ok() ? "[+]" + std::string(row.name) + " ok\n"
-                           : "[-]" + std::string(row.name) + " failed: " + std::string(status.message()) + "\n";
+                           : "[-]" + std::string(row.name) +
+                                 " failed: " + std::string(status.message()) + "\n";
     }
     if (ok) return Text(200, (verbose ? lines : "") + "ok\n");
     log_.Error("Health check error", {{"path", live ? "/livez" : "/readyz"}, {"reason", lines}});

@@ -1,4 +1,5 @@
-// The plain HTTP pages of the client port: /version, /health, /livez, /readyz, /metrics, /debug/vars.
+// The plain HTTP pages of the client port: /version, /health, /livez, /readyz, /metrics,
+// /debug/vars.
 //
 // Thread: any I/O loop.
 #pragma once

@@ -17,9 +17,12 @@ class WriteCall : public UnaryCall {
   using UnaryCall::UnaryCall;
 
  protected:
-  // True when `cost` bytes still fit; otherwise the call is answered (after the alarm has been proposed).
+  // True when `cost` bytes still fit; otherwise the call is answered (after the alarm has been
+  // proposed).
   bool AdmitSpace(int64_t cost) {
-    server::Frontend::OnApplied refused = [this](const state::ApplyResult& result) { Fail(result.status); };
+    server::Frontend::OnApplied refused = [this](const state::ApplyResult& result) {
+      Fail(result.status);
+    };
     return frontend_.AdmitSpace(cost, refused);
   }
 };
@@ -33,7 +36,8 @@ class PutCall final : public WriteCall {
     std::optional<state::PutCommand> put = state::ParsePut(message);
     if (!put) return Fail(UnmarshalError());
     if (!AdmitSpace(state::PutCost(put->key.size(), put->value.size()))) return;
-    Status status = state::CheckPut(put->key, put->value, put->lease, put->ignore_value, put->ignore_lease);
+    Status status =
+        state::CheckPut(put->key, put->value, put->lease, put->ignore_value, put->ignore_lease);
     if (!status.ok()) return Fail(status);
     ProposeAndReply(state::Operation::kPut, message);
   }
@@ -97,7 +101,8 @@ class TxnCall final : public WriteCall {
                               loop = &frontend_.loop()] {
       EpochDomain::Guard guard(node.storage_slot());
       mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-      loop->Post([this, alive, body = state::RunReadOnlyTxn(view, request), revision = view.revision()]() mutable {
+      loop->Post([this, alive, body = state::RunReadOnlyTxn(view, request),
+                  revision = view.revision()]() mutable {
         if (alive.lock() != nullptr) Answer(std::move(body), revision);
       });
     });
@@ -112,7 +117,8 @@ class TxnCall final : public WriteCall {
   }
 
   etcdserverpb::TxnRequest request_;
-  std::shared_ptr<bool> alive_;  // ends with the call; what storage sends back afterwards is dropped
+  std::shared_ptr<bool>
+      alive_;  // ends with the call; what storage sends back afterwards is dropped
 };
 
 }  // namespace
@@ -120,7 +126,8 @@ class TxnCall final : public WriteCall {
 std::unique_ptr<rpc::CallHandler> NewPutCall(const Context& context, rpc::ServerCall& call) {
   return std::make_unique<PutCall>(context, call);
 }
-std::unique_ptr<rpc::CallHandler> NewDeleteRangeCall(const Context& context, rpc::ServerCall& call) {
+std::unique_ptr<rpc::CallHandler> NewDeleteRangeCall(const Context& context,
+                                                     rpc::ServerCall& call) {
   return std::make_unique<DeleteRangeCall>(context, call);
 }
 std::unique_ptr<rpc::CallHandler> NewTxnCall(const Context& context, rpc::ServerCall& call) {

@@ -11,18 +11,26 @@ constexpr size_t kPartBytes = 256 * 1024;
 }  // namespace
 
 bool LargeRange::IsStreamable(const mvcc::RangeQuery& query) {
-  const bool key_order = query.target == mvcc::SortTarget::kKey && query.order != mvcc::SortOrder::kDescend;
-  return key_order && !query.count_only && query.min_mod_revision == 0 && query.max_mod_revision == 0 &&
-         query.min_create_revision == 0 && query.max_create_revision == 0;
+  const bool key_order =
+      query.target == mvcc::SortTarget::kKey && query.order != mvcc::SortOrder::kDescend;
+  return key_order && !query.count_only && query.min_mod_revision == 0 &&
+         query.max_mod_revision == 0 && query.min_create_revision == 0 &&
+         query.max_create_revision == 0;
 }
 
 LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query)
-    : node_(node), loop_(loop), key_(query.key), range_end_(query.range_end), keys_only_(query.keys_only),
-      limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX), revision_(query.revision),
+    : node_(node),
+      loop_(loop),
+      key_(query.key),
+      range_end_(query.range_end),
+      keys_only_(query.keys_only),
+      limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
+      revision_(query.revision),
       next_key_(query.key) {}
 
 void LargeRange::Measure(OnSize on_size) {
-  node_.storage_loop().Post([self = shared_from_this(), on_size = std::move(on_size)] { self->MeasureSlice(on_size); });
+  node_.storage_loop().Post(
+      [self = shared_from_this(), on_size = std::move(on_size)] { self->MeasureSlice(on_size); });
 }
 
 void LargeRange::MeasureSlice(OnSize on_size) {
@@ -57,7 +65,8 @@ void LargeRange::MeasureSlice(OnSize on_size) {
   });
   if (Status status = view.StillReadable(revision_); !status.ok()) return answer(status);
   if (more_keys) {
-    node_.storage_loop().Post([self = shared_from_this(), on_size] { self->MeasureSlice(on_size); });
+    node_.storage_loop().Post(
+        [self = shared_from_this(), on_size] { self->MeasureSlice(on_size); });
     return;
   }
   size_.more = static_cast<uint64_t>(size_.count) > size_.keys;
@@ -100,7 +109,8 @@ StatusOr<std::string> LargeRange::ReadSlice(bool& last) {
   RETURN_IF_ERROR(status);
   RETURN_IF_ERROR(view.StillReadable(revision_));
   last = !stopped;
-  if (last && sent_ != size_.keys) return absl::InternalError("the range changed under a pinned revision");
+  if (last && sent_ != size_.keys)
+    return absl::InternalError("the range changed under a pinned revision");
   return out;
 }
 

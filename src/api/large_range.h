@@ -1,8 +1,9 @@
-// LargeRange: an answer too big to hold or too long to look up on an I/O loop, made in slices on the storage loop at
-// one pinned revision and sent at the client's pace.
+// LargeRange: an answer too big to hold or too long to look up on an I/O loop, made in slices on
+// the storage loop at one pinned revision and sent at the client's pace.
 //
-// First a pass over the index alone tells how many keys and bytes there are (a unary answer's length stands before its
-// bytes); then records are read slice by slice. No page and no node is held between two slices.
+// First a pass over the index alone tells how many keys and bytes there are (a unary answer's
+// length stands before its bytes); then records are read slice by slice. No page and no node is
+// held between two slices.
 //
 // Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
 #pragma once
@@ -34,7 +35,8 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   // The next elements of RangeResponse.kvs; `last`: there are no more.
   using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
-  // Only for queries whose order is key order and that filter nothing (IsStreamable). Callbacks stop after Cancel.
+  // Only for queries whose order is key order and that filter nothing (IsStreamable). Callbacks
+  // stop after Cancel.
   LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query);
   static bool IsStreamable(const mvcc::RangeQuery& query);
 

@@ -24,8 +24,8 @@ class AlarmCall final : public UnaryCall {
 };
 
 std::string AlarmText(const state::StateMachine::Alarm& alarm) {
-  return "memberID:" + std::to_string(alarm.first) +
-         " alarm:" + etcdserverpb::AlarmType_Name(static_cast<etcdserverpb::AlarmType>(alarm.second));
+  return "memberID:" + std::to_string(alarm.first) + " alarm:" +
+         etcdserverpb::AlarmType_Name(static_cast<etcdserverpb::AlarmType>(alarm.second));
 }
 
 class StatusCall final : public UnaryCall {
@@ -49,7 +49,8 @@ class StatusCall final : public UnaryCall {
     if (info.leader.load() == 0) response.add_errors("etcdserver: no leader");
     for (const auto& alarm : cluster.alarms) response.add_errors(AlarmText(alarm));
     response.set_islearner(info.is_learner.load());
-    response.set_storageversion(cluster.storage_version.empty() ? "3.5.0" : cluster.storage_version);
+    response.set_storageversion(cluster.storage_version.empty() ? "3.5.0"
+                                                                : cluster.storage_version);
     response.set_dbsizequota(frontend_.config().quota_bytes);
     response.mutable_downgradeinfo()->set_enabled(cluster.downgrade.enabled);
     response.mutable_downgradeinfo()->set_targetversion(cluster.downgrade.target_version);
@@ -60,7 +61,8 @@ class StatusCall final : public UnaryCall {
   }
 };
 
-// A call whose work runs on another loop and whose answer comes back to this one, unless the call is gone by then.
+// A call whose work runs on another loop and whose answer comes back to this one, unless the call
+// is gone by then.
 class RemoteCall : public UnaryCall {
  public:
   using UnaryCall::UnaryCall;
@@ -112,11 +114,14 @@ class HashCall final : public RemoteCall {
       Reply(std::move(out));
     });
     server::Node& node = context_.node();
-    WithFrozenImage(node, [&node, done = std::move(done)](std::shared_ptr<FrozenImage> frozen) mutable {
-      node.storage_loop().Post([&node, frozen = std::move(frozen), done = std::move(done)]() mutable {
-        done(mvcc::HashWholeTree(node.tree(), *frozen->image, node.storage_slot(), /*skip_volatile=*/true));
-      });
-    });
+    WithFrozenImage(node,
+                    [&node, done = std::move(done)](std::shared_ptr<FrozenImage> frozen) mutable {
+                      node.storage_loop().Post(
+                          [&node, frozen = std::move(frozen), done = std::move(done)]() mutable {
+                            done(mvcc::HashWholeTree(node.tree(), *frozen->image,
+                                                     node.storage_slot(), /*skip_volatile=*/true));
+                          });
+                    });
   }
 };
 
@@ -141,9 +146,10 @@ class HashKvCall final : public RemoteCall {
       Reply(std::move(out));
     });
     server::Node& node = context_.node();
-    node.storage_loop().Post([&node, revision = request.revision(), done = std::move(done)]() mutable {
-      done(node.store().HashByRevision(revision, node.storage_slot()));
-    });
+    node.storage_loop().Post(
+        [&node, revision = request.revision(), done = std::move(done)]() mutable {
+          done(node.store().HashByRevision(revision, node.storage_slot()));
+        });
   }
 };
 

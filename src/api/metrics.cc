@@ -10,7 +10,9 @@ namespace {
 // Appends families in the text format; the type line stands once above each.
 class Renderer {
  public:
-  void Gauge(std::string_view name, double value, std::string_view labels = "") { Family(name, "gauge", value, labels); }
+  void Gauge(std::string_view name, double value, std::string_view labels = "") {
+    Family(name, "gauge", value, labels);
+  }
   void Counter(std::string_view name, double value) { Family(name, "counter", value, ""); }
   void Histogram(std::string_view name, const DurationHistogram& histogram) {
     out_ += fmt::format("# TYPE {} histogram\n", name);
@@ -40,7 +42,8 @@ void RenderServer(server::Frontend& frontend, Renderer& out) {
   out.Gauge("etcd_server_is_leader", info.is_leader.load());
   out.Gauge("etcd_server_is_learner", info.is_learner.load());
   out.Gauge("etcd_server_id", 1, fmt::format("{{server_id=\"{:x}\"}}", info.member_id));
-  out.Gauge("etcd_server_version", 1, fmt::format("{{server_version=\"{}\"}}", server::kServerVersion));
+  out.Gauge("etcd_server_version", 1,
+            fmt::format("{{server_version=\"{}\"}}", server::kServerVersion));
   if (frontend.cluster() != nullptr && !frontend.cluster()->cluster_version.empty()) {
     const std::string& version = frontend.cluster()->cluster_version;
     out.Gauge("etcd_cluster_version", 1,
@@ -61,8 +64,10 @@ void RenderStore(server::Frontend& frontend, Renderer& out) {
   const btree::Stats stats = frontend.tree().stats();
   out.Gauge("etcd_mvcc_db_total_size_in_bytes", Number(stats.file_bytes));
   out.Gauge("etcd_mvcc_db_total_size_in_use_in_bytes", Number(stats.in_use_bytes));
-  out.Gauge("etcd_debugging_mvcc_current_revision", static_cast<double>(frontend.store().current_revision()));
-  out.Gauge("etcd_debugging_mvcc_compact_revision", static_cast<double>(frontend.store().compact_revision()));
+  out.Gauge("etcd_debugging_mvcc_current_revision",
+            static_cast<double>(frontend.store().current_revision()));
+  out.Gauge("etcd_debugging_mvcc_compact_revision",
+            static_cast<double>(frontend.store().compact_revision()));
   out.Histogram("etcd_disk_wal_fsync_duration_seconds", frontend.info().wal_fsync);
   out.Histogram("etcd_disk_backend_commit_duration_seconds", frontend.info().backend_commit);
   out.Gauge("quoin_page_cache_bytes", Number(stats.cache_bytes));

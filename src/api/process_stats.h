@@ -1,4 +1,5 @@
-// What the operating system says about this process. Read by main (the only room that may ask) through a function.
+// What the operating system says about this process. Read by main (the only room that may ask)
+// through a function.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// KV.Range and KV.RangeStream: small answers at once on the I/O loop, big ones in slices (LargeRange).
+// KV.Range and KV.RangeStream: small answers at once on the I/O loop, big ones in slices
+// (LargeRange).
 
 #include "api/kv_service.h"
 #include "api/large_range.h"
@@ -92,17 +93,19 @@ class RangeBase : public UnaryCall {
     mvcc::RangeQuery copy = query;
     copy.key = owned->first;
     copy.range_end = owned->second;
-    node.storage_loop().Post([this, &node, owned, copy, alive = std::weak_ptr<bool>(alive_), loop = &frontend_.loop()] {
-      EpochDomain::Guard guard(node.storage_slot());
-      const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-      StatusOr<mvcc::RangeResult> found = view.Range(copy);
-      std::string body;
-      if (found.ok()) state::AppendRangeBody(*found, copy.keys_only, body);
-      loop->Post([this, alive, status = found.status(), body = std::move(body), revision = view.revision()] {
-        if (alive.lock() == nullptr) return;
-        status.ok() ? Answer(body, revision) : Fail(status);
-      });
-    });
+    node.storage_loop().Post(
+        [this, &node, owned, copy, alive = std::weak_ptr<bool>(alive_), loop = &frontend_.loop()] {
+          EpochDomain::Guard guard(node.storage_slot());
+          const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
+          StatusOr<mvcc::RangeResult> found = view.Range(copy);
+          std::string body;
+          if (found.ok()) state::AppendRangeBody(*found, copy.keys_only, body);
+          loop->Post([this, alive, status = found.status(), body = std::move(body),
+                      revision = view.revision()] {
+            if (alive.lock() == nullptr) return;
+            status.ok() ? Answer(body, revision) : Fail(status);
+          });
+        });
   }
 
   void StartLarge(const mvcc::RangeQuery& query) {
@@ -173,11 +176,12 @@ class RangeStreamCall final : public RangeBase {
 
  protected:
   Status CheckKind(const mvcc::RangeQuery& query) const override {
-    const bool key_order = query.order == mvcc::SortOrder::kNone ||
-                           (query.order == mvcc::SortOrder::kAscend && query.target == mvcc::SortTarget::kKey);
+    const bool key_order =
+        query.order == mvcc::SortOrder::kNone ||
+        (query.order == mvcc::SortOrder::kAscend && query.target == mvcc::SortTarget::kKey);
     if (!key_order) return errors::StreamCustomSort();
-    if (query.min_mod_revision != 0 || query.max_mod_revision != 0 || query.min_create_revision != 0 ||
-        query.max_create_revision != 0) {
+    if (query.min_mod_revision != 0 || query.max_mod_revision != 0 ||
+        query.min_create_revision != 0 || query.max_create_revision != 0) {
       return errors::StreamRevisionFilters();
     }
     return OkStatus();
@@ -210,7 +214,8 @@ class RangeStreamCall final : public RangeBase {
 std::unique_ptr<rpc::CallHandler> NewRangeCall(const Context& context, rpc::ServerCall& call) {
   return std::make_unique<RangeCall>(context, call);
 }
-std::unique_ptr<rpc::CallHandler> NewRangeStreamCall(const Context& context, rpc::ServerCall& call) {
+std::unique_ptr<rpc::CallHandler> NewRangeStreamCall(const Context& context,
+                                                     rpc::ServerCall& call) {
   return std::make_unique<RangeStreamCall>(context, call);
 }
 

@@ -45,9 +45,10 @@ class Dispatcher final : public rpc::GrpcDispatcher {
  public:
   explicit Dispatcher(const Context& context) {
     for (const Row& row : kMethods) {
-      methods_.emplace(row.path, rpc::Method{row.kind, [&context, start = row.start](rpc::ServerCall& call) {
-                                               return start(context, call);
-                                             }});
+      methods_.emplace(row.path,
+                       rpc::Method{row.kind, [&context, start = row.start](rpc::ServerCall& call) {
+                                     return start(context, call);
+                                   }});
       std::string_view path(row.path);
       services_.emplace(path.substr(1, path.rfind('/') - 1));
     }
@@ -59,7 +60,8 @@ class Dispatcher final : public rpc::GrpcDispatcher {
   bool HasService(std::string_view service) const override { return services_.contains(service); }
 
  private:
-  absl::flat_hash_map<std::string, rpc::Method, StringHash, StringEqual> methods_;  // looked up only
+  absl::flat_hash_map<std::string, rpc::Method, StringHash, StringEqual>
+      methods_;  // looked up only
   absl::flat_hash_set<std::string, StringHash, StringEqual> services_;
 };
 

@@ -8,7 +8,8 @@
 
 namespace quoin::api {
 
-// `context` outlives the dispatcher. Thread: Find runs on every I/O loop; the table does not change.
+// `context` outlives the dispatcher. Thread: Find runs on every I/O loop; the table does not
+// change.
 std::unique_ptr<rpc::GrpcDispatcher> NewDispatcher(const Context& context);
 
 }  // namespace quoin::api

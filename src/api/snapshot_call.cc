@@ -16,9 +16,13 @@ constexpr size_t kReadBytes = 8 * limits::kSnapshotChunkBytes;  // one trip to s
 // SHA-256 of what has been sent so far.
 class Digest {
  public:
-  Digest() : context_(EVP_MD_CTX_new()) { CHECK_EQ(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr), 1); }
+  Digest() : context_(EVP_MD_CTX_new()) {
+    CHECK_EQ(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr), 1);
+  }
   ~Digest() { EVP_MD_CTX_free(context_); }
-  void Update(std::string_view data) { CHECK_EQ(EVP_DigestUpdate(context_, data.data(), data.size()), 1); }
+  void Update(std::string_view data) {
+    CHECK_EQ(EVP_DigestUpdate(context_, data.data(), data.size()), 1);
+  }
   std::string Final() {
     std::string out(32, '\0');
     unsigned int size = 0;
@@ -34,13 +38,16 @@ class Digest {
 class SnapshotCall final : public rpc::CallHandler {
  public:
   SnapshotCall(const Context& context, rpc::ServerCall& call)
-      : node_(context.node()), frontend_(context.FrontendOf(call.executor())), call_(call),
+      : node_(context.node()),
+        frontend_(context.FrontendOf(call.executor())),
+        call_(call),
         alive_(std::make_shared<bool>(true)) {}
 
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
     if (!admitted.ok()) return call_.Finish(admitted);
-    WithFrozenImage(node_, [this, loop = &frontend_.loop(), alive = Alive()](std::shared_ptr<FrozenImage> frozen) {
+    WithFrozenImage(node_, [this, loop = &frontend_.loop(),
+                            alive = Alive()](std::shared_ptr<FrozenImage> frozen) {
       loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
         if (alive.lock() != nullptr) Begin(std::move(frozen));
       });
@@ -58,17 +65,19 @@ class SnapshotCall final : public rpc::CallHandler {
   }
 
   void ReadNext() {
-    if (frozen_ == nullptr || reading_ || call_.unsent_bytes() > limits::kCallUnsentBytesMax) return;
+    if (frozen_ == nullptr || reading_ || call_.unsent_bytes() > limits::kCallUnsentBytesMax)
+      return;
     const uint64_t size = frozen_->image->size_bytes();
     if (offset_ == size) return End();
     reading_ = true;
     const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size - offset_));
-    node_.storage_loop().Post([this, frozen = frozen_, offset = offset_, n, loop = &frontend_.loop(), alive = Alive()] {
-      StatusOr<std::string> bytes = frozen->image->ReadRaw(offset, n);
-      loop->Post([this, alive, frozen, bytes = std::move(bytes)]() mutable {
-        if (alive.lock() != nullptr) SendBytes(std::move(bytes));
-      });
-    });
+    node_.storage_loop().Post(
+        [this, frozen = frozen_, offset = offset_, n, loop = &frontend_.loop(), alive = Alive()] {
+          StatusOr<std::string> bytes = frozen->image->ReadRaw(offset, n);
+          loop->Post([this, alive, frozen, bytes = std::move(bytes)]() mutable {
+            if (alive.lock() != nullptr) SendBytes(std::move(bytes));
+          });
+        });
   }
 
   void SendBytes(StatusOr<std::string> bytes) {

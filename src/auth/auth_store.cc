@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "base/errors.h"
 #include "absl/strings/escaping.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "proto/raft_internal.pb.h"
 
 namespace quoin::auth {
@@ -17,7 +17,6 @@ constexpr std::string_view kEnabled = "authEnabled";
 constexpr std::string_view kRevision = "authRevision";
 constexpr std::string_view kRoot = "root";
 
-
 template <typename Message>
 Message Parse(std::string_view payload) {
   Message message;
@@ -28,7 +27,8 @@ Message Parse(std::string_view payload) {
 }
 
 template <typename Row>
-Status LoadRows(const btree::Snapshot& snapshot, std::string_view bucket, std::map<std::string, Row>& rows) {
+Status LoadRows(const btree::Snapshot& snapshot, std::string_view bucket,
+                std::map<std::string, Row>& rows) {
   btree::Cursor cursor = snapshot.NewCursor(bucket, btree::OnMiss::kLoad);
   RETURN_IF_ERROR(cursor.SeekFirst());
   while (cursor.Valid()) {
@@ -48,8 +48,9 @@ bool SameRange(const authpb::Permission& a, std::string_view key, std::string_vi
 
 template <typename Repeated>
 void SortPermissions(Repeated& permissions) {
-  std::stable_sort(permissions.begin(), permissions.end(),
-                   [](const authpb::Permission& a, const authpb::Permission& b) { return a.key() < b.key(); });
+  std::stable_sort(
+      permissions.begin(), permissions.end(),
+      [](const authpb::Permission& a, const authpb::Permission& b) { return a.key() < b.key(); });
 }
 
 }  // namespace
@@ -60,7 +61,8 @@ StatusOr<AuthStore> AuthStore::Load(const btree::Snapshot& snapshot) {
   out.enabled_ = enabled && *enabled == std::string_view("\1", 1);
   ASSIGN_OR_RETURN(auto revision, snapshot.Get(kAuth, kRevision, btree::OnMiss::kLoad));
   if (revision) {
-    if (revision->size() != 8) return absl::DataLossError("bucket auth: authRevision is not 8 bytes long");
+    if (revision->size() != 8)
+      return absl::DataLossError("bucket auth: authRevision is not 8 bytes long");
     for (unsigned char byte : *revision) out.revision_ = out.revision_ << 8 | byte;
   }
   RETURN_IF_ERROR(LoadRows(snapshot, kUsers, out.users_));
@@ -82,7 +84,8 @@ StatusOr<std::string> AuthStore::Apply(uint32_t operation, std::string_view payl
   return body;
 }
 
-Status AuthStore::Dispatch(uint32_t operation, std::string_view payload, Index index, std::string& body) {
+Status AuthStore::Dispatch(uint32_t operation, std::string_view payload, Index index,
+                           std::string& body) {
   using etcdserverpb::InternalRaftRequest;
   switch (operation) {
     case InternalRaftRequest::kAuthEnableFieldNumber:
@@ -225,7 +228,8 @@ Status AuthStore::UserGrantRole(std::string_view payload) {
 
 Status AuthStore::UserRevokeRole(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserRevokeRoleRequest>(payload);
-  if (enabled_ && request.name() == kRoot && request.role() == kRoot) return errors::InvalidAuthManagement();
+  if (enabled_ && request.name() == kRoot && request.role() == kRoot)
+    return errors::InvalidAuthManagement();
   auto user = users_.find(request.name());
   if (user == users_.end()) return errors::UserNotFound();
   auto& roles = *user->second.mutable_roles();
@@ -287,15 +291,18 @@ Status AuthStore::RoleGrantPermission(std::string_view payload) {
   if (!request.has_perm()) return errors::PermissionNotGiven();
   const authpb::Permission& wanted = request.perm();
   const bool open_ended = wanted.range_end() == std::string_view("\0", 1);
-  if (wanted.key().empty() || (!wanted.range_end().empty() && !open_ended && wanted.range_end() <= wanted.key())) {
+  if (wanted.key().empty() ||
+      (!wanted.range_end().empty() && !open_ended && wanted.range_end() <= wanted.key())) {
     return errors::InvalidAuthManagement();
   }
   auto role = roles_.find(request.name());
   if (role == roles_.end()) return errors::RoleNotFound();
   auto& permissions = *role->second.mutable_keypermission();
-  // etcd looks at the first entry with that key only; with several range ends a duplicate can be appended.
-  auto first = std::lower_bound(permissions.begin(), permissions.end(), wanted.key(),
-                                [](const authpb::Permission& p, const std::string& key) { return p.key() < key; });
+  // etcd looks at the first entry with that key only; with several range ends a duplicate can be
+  // appended.
+  auto first = std::lower_bound(
+      permissions.begin(), permissions.end(), wanted.key(),
+      [](const authpb::Permission& p, const std::string& key) { return p.key() < key; });
   if (first != permissions.end() && SameRange(*first, wanted.key(), wanted.range_end())) {
     first->set_permtype(wanted.permtype());
   } else {
@@ -311,9 +318,10 @@ Status AuthStore::RoleRevokePermission(std::string_view payload) {
   auto role = roles_.find(request.role());
   if (role == roles_.end()) return errors::RoleNotFound();
   auto& permissions = *role->second.mutable_keypermission();
-  auto found = std::find_if(permissions.begin(), permissions.end(), [&](const authpb::Permission& p) {
-    return SameRange(p, request.key(), request.range_end());
-  });
+  auto found =
+      std::find_if(permissions.begin(), permissions.end(), [&](const authpb::Permission& p) {
+        return SameRange(p, request.key(), request.range_end());
+      });
   if (found == permissions.end()) {
     return errors::PermissionNotGranted();
   }
@@ -322,16 +330,23 @@ Status AuthStore::RoleRevokePermission(std::string_view payload) {
   return BumpRevision();
 }
 
-Status AuthStore::SaveEnabled() { return writer_->Put(kAuth, kEnabled, std::string(1, enabled_ ? '\1' : '\0')); }
+Status AuthStore::SaveEnabled() {
+  return writer_->Put(kAuth, kEnabled, std::string(1, enabled_ ? '\1' : '\0'));
+}
 
-Status AuthStore::SaveUser(const authpb::User& user) { return writer_->Put(kUsers, user.name(), user.SerializeAsString()); }
+Status AuthStore::SaveUser(const authpb::User& user) {
+  return writer_->Put(kUsers, user.name(), user.SerializeAsString());
+}
 
-Status AuthStore::SaveRole(const authpb::Role& role) { return writer_->Put(kRoles, role.name(), role.SerializeAsString()); }
+Status AuthStore::SaveRole(const authpb::Role& role) {
+  return writer_->Put(kRoles, role.name(), role.SerializeAsString());
+}
 
 Status AuthStore::BumpRevision() {
   ++revision_;
   std::string bytes;
-  for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(revision_ >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    bytes.push_back(static_cast<char>(revision_ >> shift));
   return writer_->Put(kAuth, kRevision, bytes);
 }
 

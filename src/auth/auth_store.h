@@ -1,4 +1,5 @@
-// AuthStore: users, roles and whether auth is on, as the log orders them: buckets `auth`, `authUsers`, `authRoles`.
+// AuthStore: users, roles and whether auth is on, as the log orders them: buckets `auth`,
+// `authUsers`, `authRoles`.
 //
 // This is the replicated part. Who may do what (tokens, permission checks) is decided above it.
 #pragma once
@@ -21,13 +22,17 @@ class AuthStore {
   static StatusOr<AuthStore> Load(const btree::Snapshot& snapshot);
 
   bool enabled() const { return enabled_; }
-  uint64_t revision() const { return revision_; }  // grows with every successful change; 1 on a new store
+  uint64_t revision() const {
+    return revision_;
+  }  // grows with every successful change; 1 on a new store
   const std::map<std::string, authpb::User>& users() const { return users_; }
   const std::map<std::string, authpb::Role>& roles() const { return roles_; }
 
-  // Applies one operation of the auth family (`operation` = its field number in InternalRaftRequest). Returns the
-  // response's parts after the header, or etcd's error. `index` is the log index (part of simple tokens).
-  StatusOr<std::string> Apply(uint32_t operation, std::string_view payload, Index index, btree::Writer& writer);
+  // Applies one operation of the auth family (`operation` = its field number in
+  // InternalRaftRequest). Returns the response's parts after the header, or etcd's error. `index`
+  // is the log index (part of simple tokens).
+  StatusOr<std::string> Apply(uint32_t operation, std::string_view payload, Index index,
+                              btree::Writer& writer);
 
   // A new store's first rows. Called once when bucket `auth` is empty.
   Status Initialize(btree::Writer& writer);

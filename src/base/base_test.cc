@@ -35,9 +35,12 @@ TEST(Wire, RoundTripsFields) {
 }
 
 TEST(Wire, RefusesMalformedInput) {
-  for (std::string_view bad : {std::string_view("\x0a\x05" "ab", 4), std::string_view("\x08", 1),
-                               std::string_view("\x00\x01", 2), std::string_view("\x0b", 1),
-                               std::string_view("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11)}) {
+  for (std::string_view bad :
+       {std::string_view("\x0a\x05"
+                         "ab",
+                         4),
+        std::string_view("\x08", 1), std::string_view("\x00\x01", 2), std::string_view("\x0b", 1),
+        std::string_view("\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 11)}) {
     wire::Reader reader(bad);
     for (wire::Field f; reader.Next(f);) {
     }

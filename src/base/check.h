@@ -11,8 +11,8 @@ namespace quoin {
 // Writes one line to stderr (`file:line: message`) and aborts. Never returns.
 [[noreturn]] void CheckFailed(const char* file, int line, const std::string& message);
 
-// Ends the process because a disk did not do what it was asked (conventions, rule 9): says what happened, exits 1
-// without running any further code of the server.
+// Ends the process because a disk did not do what it was asked (conventions, rule 9): says what
+// happened, exits 1 without running any further code of the server.
 [[noreturn]] void DieOnDiskError(const std::string& message);
 
 namespace check_internal {
@@ -46,10 +46,11 @@ struct Voidify {
 }  // namespace check_internal
 }  // namespace quoin
 
-#define CHECK(condition)                   \
-  __builtin_expect(!!(condition), 1) ? (void)0 \
-                                     : ::quoin::check_internal::Voidify() & \
-                                           ::quoin::check_internal::Failure(__FILE__, __LINE__, #condition)
+#define CHECK(condition)                     \
+  __builtin_expect(!!(condition), 1)         \
+      ? (void)0                              \
+      : ::quoin::check_internal::Voidify() & \
+            ::quoin::check_internal::Failure(__FILE__, __LINE__, #condition)
 #define QUOIN_CHECK_OP(a, op, b) CHECK((a)op(b)) << (a) << " vs " << (b)
 #define CHECK_EQ(a, b) QUOIN_CHECK_OP(a, ==, b)
 #define CHECK_NE(a, b) QUOIN_CHECK_OP(a, !=, b)

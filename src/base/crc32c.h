@@ -8,7 +8,8 @@
 
 namespace quoin {
 
-// The CRC of what `crc` covered followed by `data`; start with 0. Crc32c(Crc32c(0, a), b) == Crc32c(0, a + b).
+// The CRC of what `crc` covered followed by `data`; start with 0. Crc32c(Crc32c(0, a), b) ==
+// Crc32c(0, a + b).
 uint32_t Crc32c(uint32_t crc, std::string_view data);
 
 }  // namespace quoin

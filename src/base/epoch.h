@@ -1,14 +1,17 @@
-// EpochDomain: lets readers walk shared immutable nodes without locks while one writer replaces them.
+// EpochDomain: lets readers walk shared immutable nodes without locks while one writer replaces
+// them.
 //
-// A reader enters (one store), follows pointers, leaves (one store). The writer unlinks a node, stamps it with the
-// epoch returned by Advance(), and may reuse it once that stamp is < SafeEpoch().
+// A reader enters (one store), follows pointers, leaves (one store). The writer unlinks a node,
+// stamps it with the epoch returned by Advance(), and may reuse it once that stamp is <
+// SafeEpoch().
 //
-// Thread: Guard — any thread, wait-free, one ReaderSlot per thread (or executor) and no nesting on one slot;
+// Thread: Guard — any thread, wait-free, one ReaderSlot per thread (or executor) and no nesting on
+// one slot;
 //         Advance, SafeEpoch — the one writer.
 #pragma once
 
-#include <atomic>
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "base/check.h"
@@ -34,7 +37,8 @@ class EpochDomain {
     size_t index_;
   };
 
-  // Nothing stamped at or after entry is reused while this lives. Keep it for one slice of work, never across a wait.
+  // Nothing stamped at or after entry is reused while this lives. Keep it for one slice of work,
+  // never across a wait.
   class Guard {
    public:
     explicit Guard(ReaderSlot& slot) : cell_(slot.domain_.slots_[slot.index_].epoch) {

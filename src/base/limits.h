@@ -1,4 +1,5 @@
-// Every bound of the server in one place, and how they relate. etcd's defaults unless the comment says otherwise.
+// Every bound of the server in one place, and how they relate. etcd's defaults unless the comment
+// says otherwise.
 #pragma once
 
 #include <cstddef>
@@ -6,22 +7,25 @@
 
 namespace quoin::limits {
 
-inline constexpr size_t kRequestBytesMax = 1572864;            // --max-request-bytes: one marshalled log request
-inline constexpr size_t kGrpcOverheadBytes = 512 * 1024;       // what a gRPC message may add to it
-inline constexpr size_t kTxnOpsMax = 128;                      // --max-txn-ops
-inline constexpr uint64_t kApplyLagMax = 5000;                 // committed − applied, above it proposals are refused
-inline constexpr uint64_t kSnapshotCount = 10000;              // --snapshot-count
-inline constexpr uint64_t kCatchUpEntries = 5000;              // log kept behind a snapshot
-inline constexpr int64_t kQuotaBytesDefault = 2147483648;      // --quota-backend-bytes 0
+inline constexpr size_t kRequestBytesMax =
+    1572864;  // --max-request-bytes: one marshalled log request
+inline constexpr size_t kGrpcOverheadBytes = 512 * 1024;  // what a gRPC message may add to it
+inline constexpr size_t kTxnOpsMax = 128;                 // --max-txn-ops
+inline constexpr uint64_t kApplyLagMax =
+    5000;  // committed − applied, above it proposals are refused
+inline constexpr uint64_t kSnapshotCount = 10000;          // --snapshot-count
+inline constexpr uint64_t kCatchUpEntries = 5000;          // log kept behind a snapshot
+inline constexpr int64_t kQuotaBytesDefault = 2147483648;  // --quota-backend-bytes 0
 inline constexpr size_t kWalSegmentBytes = 64000000;
-inline constexpr size_t kSnapshotChunkBytes = 32768;           // Maintenance.Snapshot blobs
-inline constexpr size_t kAppendBatchBytesMax = 8 << 20;        // ours: one write to the WAL
-inline constexpr size_t kMessageBytesMax = 1 << 20;            // raft MaxSizePerMsg
-inline constexpr size_t kInflightMessagesMax = 512;            // raft MaxInflightMsgs
-inline constexpr size_t kCallUnsentBytesMax = 1 << 20;         // ours: response bytes buffered per call
-inline constexpr size_t kProtobufDepthMax = 1000;              // nested txns: 128 levels are legal
+inline constexpr size_t kSnapshotChunkBytes = 32768;     // Maintenance.Snapshot blobs
+inline constexpr size_t kAppendBatchBytesMax = 8 << 20;  // ours: one write to the WAL
+inline constexpr size_t kMessageBytesMax = 1 << 20;      // raft MaxSizePerMsg
+inline constexpr size_t kInflightMessagesMax = 512;      // raft MaxInflightMsgs
+inline constexpr size_t kCallUnsentBytesMax = 1 << 20;   // ours: response bytes buffered per call
+inline constexpr size_t kProtobufDepthMax = 1000;        // nested txns: 128 levels are legal
 
-static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax, "one request fits one WAL batch");
+static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,
+              "one request fits one WAL batch");
 static_assert(kCatchUpEntries < kSnapshotCount);
 static_assert(kProtobufDepthMax > 2 * kTxnOpsMax, "a legal nested txn must parse");
 

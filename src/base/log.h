@@ -1,7 +1,7 @@
 // Logger: where log lines go. Passed by reference to whoever speaks; there is no global one.
 //
-// A line is a message and named fields, as etcd logs them. The sink (main/json_logger) adds level, time and caller.
-// Thread: any thread may log; implementations synchronise.
+// A line is a message and named fields, as etcd logs them. The sink (main/json_logger) adds level,
+// time and caller. Thread: any thread may log; implementations synchronise.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace quoin {
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError, kPanic, kFatal };
 
 struct LogField {
-  using Value = std::variant<std::string, int64_t, uint64_t, double, bool, std::vector<std::string>>;
+  using Value =
+      std::variant<std::string, int64_t, uint64_t, double, bool, std::vector<std::string>>;
   std::string_view name;
   Value value;
   LogField(std::string_view n, std::string v) : name(n), value(std::move(v)) {}
@@ -40,10 +41,22 @@ class Logger {
                      const LogField* fields, size_t count) = 0;
   virtual bool Enabled(LogLevel level) const = 0;
 
-  void Debug(std::string_view m, Fields f = {}, std::source_location c = std::source_location::current()) { Log(LogLevel::kDebug, c, m, f); }
-  void Info(std::string_view m, Fields f = {}, std::source_location c = std::source_location::current()) { Log(LogLevel::kInfo, c, m, f); }
-  void Warn(std::string_view m, Fields f = {}, std::source_location c = std::source_location::current()) { Log(LogLevel::kWarn, c, m, f); }
-  void Error(std::string_view m, Fields f = {}, std::source_location c = std::source_location::current()) { Log(LogLevel::kError, c, m, f); }
+  void Debug(std::string_view m, Fields f = {},
+             std::source_location c = std::source_location::current()) {
+    Log(LogLevel::kDebug, c, m, f);
+  }
+  void Info(std::string_view m, Fields f = {},
+            std::source_location c = std::source_location::current()) {
+    Log(LogLevel::kInfo, c, m, f);
+  }
+  void Warn(std::string_view m, Fields f = {},
+            std::source_location c = std::source_location::current()) {
+    Log(LogLevel::kWarn, c, m, f);
+  }
+  void Error(std::string_view m, Fields f = {},
+             std::source_location c = std::source_location::current()) {
+    Log(LogLevel::kError, c, m, f);
+  }
 
  private:
   void Log(LogLevel level, std::source_location c, std::string_view m, Fields f) {

@@ -1,4 +1,5 @@
-// Prng: small, fast, seeded random numbers (xoshiro256**). The same seed gives the same numbers everywhere.
+// Prng: small, fast, seeded random numbers (xoshiro256**). The same seed gives the same numbers
+// everywhere.
 //
 // Value type; not for secrets.
 #pragma once
@@ -41,7 +42,9 @@ class Prng {
     CHECK(low <= high);
     return low + static_cast<int64_t>(Below(static_cast<uint64_t>(high - low) + 1));
   }
-  bool Chance(double probability) { return static_cast<double>(Next() >> 11) * 0x1.0p-53 < probability; }
+  bool Chance(double probability) {
+    return static_cast<double>(Next() >> 11) * 0x1.0p-53 < probability;
+  }
 
  private:
   static uint64_t Rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }

@@ -1,4 +1,5 @@
-// SharedBytes: immutable bytes, one allocation, shared by reference count between log, disk, peers and apply.
+// SharedBytes: immutable bytes, one allocation, shared by reference count between log, disk, peers
+// and apply.
 //
 // Value type; copies may live on any thread.
 #pragma once
@@ -36,15 +37,20 @@ class SharedBytes {
     return *this;
   }
   ~SharedBytes() {
-    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) std::free(block_);
+    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      std::free(block_);
   }
 
-  std::string_view view() const { return block_ == nullptr ? std::string_view() : std::string_view(block_->data(), block_->size); }
+  std::string_view view() const {
+    return block_ == nullptr ? std::string_view() : std::string_view(block_->data(), block_->size);
+  }
   operator std::string_view() const { return view(); }
   size_t size() const { return block_ == nullptr ? 0 : block_->size; }
   bool empty() const { return block_ == nullptr; }
   const char* data() const { return block_ == nullptr ? nullptr : block_->data(); }
-  friend bool operator==(const SharedBytes& a, const SharedBytes& b) { return a.view() == b.view(); }
+  friend bool operator==(const SharedBytes& a, const SharedBytes& b) {
+    return a.view() == b.view();
+  }
 
  private:
   struct Block {

@@ -1,5 +1,5 @@
-// Hash and equality for absl containers with std::string keys that are looked up by std::string_view (Debian's abseil
-// has a string_view of its own, so its defaults do not fit).
+// Hash and equality for absl containers with std::string keys that are looked up by
+// std::string_view (Debian's abseil has a string_view of its own, so its defaults do not fit).
 #pragma once
 
 #include <functional>

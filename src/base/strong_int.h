@@ -8,7 +8,8 @@
 
 namespace quoin {
 
-// Value type. Arithmetic is with plain integers of the same representation; the difference of two is plain.
+// Value type. Arithmetic is with plain integers of the same representation; the difference of two
+// is plain.
 template <typename Tag, typename Rep>
 class StrongInt {
  public:
@@ -21,20 +22,31 @@ class StrongInt {
   constexpr StrongInt operator+(Rep n) const { return StrongInt(value_ + n); }
   constexpr StrongInt operator-(Rep n) const { return StrongInt(value_ - n); }
   constexpr Rep operator-(StrongInt other) const { return value_ - other.value_; }
-  constexpr StrongInt& operator++() { ++value_; return *this; }
-  constexpr StrongInt& operator--() { --value_; return *this; }
-  constexpr StrongInt& operator+=(Rep n) { value_ += n; return *this; }
+  constexpr StrongInt& operator++() {
+    ++value_;
+    return *this;
+  }
+  constexpr StrongInt& operator--() {
+    --value_;
+    return *this;
+  }
+  constexpr StrongInt& operator+=(Rep n) {
+    value_ += n;
+    return *this;
+  }
   friend std::ostream& operator<<(std::ostream& out, StrongInt x) { return out << x.value_; }
   template <typename H>
-  friend H AbslHashValue(H h, StrongInt x) { return H::combine(std::move(h), x.value_); }
+  friend H AbslHashValue(H h, StrongInt x) {
+    return H::combine(std::move(h), x.value_);
+  }
 
  private:
   Rep value_ = 0;
 };
 
 using Term = StrongInt<struct TermTag, uint64_t>;
-using Index = StrongInt<struct IndexTag, uint64_t>;    // of a log entry
-using NodeId = StrongInt<struct NodeIdTag, uint64_t>;  // a member's raft id; 0 = none
+using Index = StrongInt<struct IndexTag, uint64_t>;     // of a log entry
+using NodeId = StrongInt<struct NodeIdTag, uint64_t>;   // a member's raft id; 0 = none
 using LeaseId = StrongInt<struct LeaseIdTag, int64_t>;  // 0 = none
 
 }  // namespace quoin

@@ -1,7 +1,9 @@
-// Protobuf's wire format by hand, for records on hot paths and for folders that hold no generated classes.
+// Protobuf's wire format by hand, for records on hot paths and for folders that hold no generated
+// classes.
 //
 // Grammar:  message := field*     field := tag value     tag := varint (number << 3 | type)
-//           type 0: varint        type 1: 8 bytes        type 2: varint length, bytes     type 5: 4 bytes
+//           type 0: varint        type 1: 8 bytes        type 2: varint length, bytes     type 5: 4
+//           bytes
 //
 // Thread: value types.
 #pragma once
@@ -27,7 +29,9 @@ inline void PutVarint(std::string& out, uint64_t value) {
   buffer[n++] = static_cast<char>(value);
   out.append(buffer, n);
 }
-inline size_t VarintSize(uint64_t value) { return (64 - static_cast<size_t>(__builtin_clzll(value | 1)) + 6) / 7; }
+inline size_t VarintSize(uint64_t value) {
+  return (64 - static_cast<size_t>(__builtin_clzll(value | 1)) + 6) / 7;
+}
 inline char* PutVarint(char* at, uint64_t value) {
   while (value >= 0x80) {
     *at++ = static_cast<char>(value | 0x80);
@@ -68,8 +72,8 @@ struct Field {
   int64_t int64() const { return static_cast<int64_t>(varint); }
 };
 
-// Walks the fields of one message. `for (Field f; r.Next(f);)`, then `ok()` tells a clean end from a malformed input.
-// Groups, field number 0, truncated or over-long varints are malformed.
+// Walks the fields of one message. `for (Field f; r.Next(f);)`, then `ok()` tells a clean end from
+// a malformed input. Groups, field number 0, truncated or over-long varints are malformed.
 class Reader {
  public:
   explicit Reader(std::string_view data) : p_(data.data()), end_(data.data() + data.size()) {}
@@ -80,7 +84,10 @@ class Reader {
 
  private:
   bool ReadVarint(uint64_t& value);
-  bool Fail() { ok_ = false; return false; }
+  bool Fail() {
+    ok_ = false;
+    return false;
+  }
   const char* p_;
   const char* end_;
   bool ok_ = true;

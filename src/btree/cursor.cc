@@ -4,7 +4,9 @@
 namespace quoin::btree {
 namespace {
 
-Status Missing(PageId id) { return absl::UnavailableError("page " + std::to_string(id) + " is not in memory"); }
+Status Missing(PageId id) {
+  return absl::UnavailableError("page " + std::to_string(id) + " is not in memory");
+}
 
 }  // namespace
 
@@ -122,7 +124,8 @@ Cursor Snapshot::NewCursor(std::string_view bucket, OnMiss on_miss) const {
   return Cursor();
 }
 
-StatusOr<std::optional<std::string_view>> Snapshot::Get(std::string_view bucket, std::string_view key,
+StatusOr<std::optional<std::string_view>> Snapshot::Get(std::string_view bucket,
+                                                        std::string_view key,
                                                         OnMiss on_miss) const {
   PageId id = 0;
   for (const auto& [name, root] : published_->buckets) {

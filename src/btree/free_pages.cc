@@ -33,7 +33,8 @@ void FreePages::Insert(PageRun run) {
   }
   if (next != runs_.begin()) {
     auto previous = std::prev(next);
-    CHECK_LE(previous->first + previous->second, run.first) << "page " << run.first << " freed twice";
+    CHECK_LE(previous->first + previous->second, run.first)
+        << "page " << run.first << " freed twice";
     if (previous->first + previous->second == run.first) {
       previous->second += run.count;
       free_count_ += run.count;

@@ -1,7 +1,8 @@
 // FreePages: which page ids may be used again, and when.
 //
-// A freed page passes through: held (a durable meta or a frozen image may reach it; see Tree) → waiting (a reader
-// inside an epoch guard may reach it) → free. Lowest ids are given out first, so that the file can shrink.
+// A freed page passes through: held (a durable meta or a frozen image may reach it; see Tree) →
+// waiting (a reader inside an epoch guard may reach it) → free. Lowest ids are given out first, so
+// that the file can shrink.
 //
 // Thread: the writer.
 #pragma once
@@ -25,11 +26,13 @@ class FreePages {
  public:
   explicit FreePages(EpochDomain& epochs) : epochs_(epochs) {}
 
-  // `count` adjacent pages; 0 when none are free (the caller takes them beyond the high-water mark).
+  // `count` adjacent pages; 0 when none are free (the caller takes them beyond the high-water
+  // mark).
   PageId Take(uint64_t count);
   // Nobody can reach the run any more but readers that are in a guard now.
   void Release(PageRun run);
-  // Moves what no reader can reach to the free set; `reusable` is told of each run, once, before it may be taken.
+  // Moves what no reader can reach to the free set; `reusable` is told of each run, once, before it
+  // may be taken.
   template <typename F>
   void Collect(F&& reusable) {
     if (waiting_.empty()) return;
@@ -60,7 +63,7 @@ class FreePages {
   EpochDomain& epochs_;
   std::map<PageId, uint64_t> runs_;  // first → count, disjoint and not adjacent
   uint64_t free_count_ = 0;
-  std::deque<Waiting> waiting_;      // ascending stamps
+  std::deque<Waiting> waiting_;  // ascending stamps
 };
 
 }  // namespace quoin::btree

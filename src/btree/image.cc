@@ -1,4 +1,5 @@
-// Frozen roots: checkpoints that write them, copies that read them, and moving pages so that the file can shrink.
+// Frozen roots: checkpoints that write them, copies that read them, and moving pages so that the
+// file can shrink.
 
 #include <algorithm>
 
@@ -9,10 +10,10 @@
 namespace quoin::btree {
 namespace {
 
-constexpr uint64_t kGrowBytes = 1 << 20;    // the file grows by this much at least
-constexpr size_t kSliceBytes = 1 << 20;     // one write of a checkpoint
+constexpr uint64_t kGrowBytes = 1 << 20;  // the file grows by this much at least
+constexpr size_t kSliceBytes = 1 << 20;   // one write of a checkpoint
 constexpr uint64_t kRelocationSlackPages = 64;
-constexpr uint64_t kPathPagesMax = 8;       // new pages that one move may take
+constexpr uint64_t kPathPagesMax = 8;  // new pages that one move may take
 
 }  // namespace
 
@@ -22,7 +23,8 @@ Image::Image(Tree& tree, PublishedRoot published, Meta meta)
 // One checkpoint on the storage loop: grow, slices of pages, sync, meta, sync, cut.
 class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
  public:
-  CheckpointRun(Tree& tree, Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done)
+  CheckpointRun(Tree& tree, Image& image, env::Executor& storage, env::Duration pace,
+                env::DoneStatus done)
       : tree_(tree), image_(image), storage_(storage), pace_(pace), done_(std::move(done)) {}
 
   void Start() {
@@ -75,9 +77,10 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
   void WriteMeta() {
     const uint64_t page = tree_.MetaPageOf(image_.meta_.txid);
     meta_bytes_ = image_.meta_.Encode(page);
-    tree_.file_->Write(page * tree_.page_size_, {meta_bytes_}, storage_, Then([](CheckpointRun& run) {
-                         run.tree_.file_->Sync(run.storage_, run.Then([](CheckpointRun& r) { r.Durable(); }));
-                       }));
+    tree_.file_->Write(
+        page * tree_.page_size_, {meta_bytes_}, storage_, Then([](CheckpointRun& run) {
+          run.tree_.file_->Sync(run.storage_, run.Then([](CheckpointRun& r) { r.Durable(); }));
+        }));
   }
 
   void Durable() {
@@ -127,14 +130,16 @@ std::unique_ptr<Image> Tree::BeginCheckpoint() {
   auto image = std::make_unique<Image>(*this, root, meta);
   image->frames_ = std::exchange(dirty_, {});
   for (Frame* frame : image->frames_) frame->dirty_at = SIZE_MAX;
-  std::sort(image->frames_.begin(), image->frames_.end(), [](const Frame* a, const Frame* b) { return a->id < b->id; });
+  std::sort(image->frames_.begin(), image->frames_.end(),
+            [](const Frame* a, const Frame* b) { return a->id < b->id; });
   image->held_ = std::exchange(held_, {});
   dirty_bytes_ = 0;
   UpdateStats();
   return image;
 }
 
-void Tree::RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done) {
+void Tree::RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace,
+                         env::DoneStatus done) {
   std::make_shared<CheckpointRun>(*this, image, storage, pace, std::move(done))->Start();
 }
 
@@ -145,8 +150,10 @@ void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
   for (Frame* frame : image->frames_) cache_->MarkClean(frame);
   for (PageRun run : image->held_) {
     held_pages_ -= run.count;
-    if (frozen_) held_for_frozen_.push_back(run);
-    else free_.Release(run);
+    if (frozen_)
+      held_for_frozen_.push_back(run);
+    else
+      free_.Release(run);
   }
   CollectFree();
   UpdateStats();
@@ -161,7 +168,8 @@ Status Tree::CheckpointNow() {
     file_bytes_ = image->size_bytes();
   }
   for (const Frame* frame : image->frames_) {
-    RETURN_IF_ERROR(file.Write(frame->id * page_size_, std::string_view(frame->data, frame->bytes)));
+    RETURN_IF_ERROR(
+        file.Write(frame->id * page_size_, std::string_view(frame->data, frame->bytes)));
   }
   RETURN_IF_ERROR(file.Sync());
   const uint64_t page = MetaPageOf(image->meta_.txid);
@@ -174,7 +182,8 @@ Status Tree::CheckpointNow() {
   return OkStatus();
 }
 
-// --- frozen copies --------------------------------------------------------------------------------------------------
+// --- frozen copies
+//
 
 std::unique_ptr<Image> Tree::Freeze() {
   CHECK(!writer_->changed_) << "a freeze between Publish and Publish";
@@ -237,11 +246,12 @@ StatusOr<std::string> Image::ReadRaw(uint64_t offset, size_t n) {
   return out;
 }
 
-// --- giving space back ----------------------------------------------------------------------------------------------
+// --- giving space back
+// ----------------------------------------------------------------------------------------------
 
 StatusOr<size_t> Tree::RelocateSlice(size_t pages_max) {
-  // Pages beyond `target` could lie below it, with some slack: what moves leaves its old place free only after the
-  // next checkpoint, and each move copies a whole path.
+  // Pages beyond `target` could lie below it, with some slack: what moves leaves its old place free
+  // only after the next checkpoint, and each move copies a whole path.
   const uint64_t in_use = stat_in_use_bytes_.load(std::memory_order_relaxed) / page_size_;
   const PageId target = in_use + in_use / 10 + kRelocationSlackPages;
   if (high_water_ <= target || free_.CountBelow(target) < kPathPagesMax) return 0;

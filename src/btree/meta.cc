@@ -16,7 +16,9 @@ uint64_t Fnv1a(const char* data, size_t size) {
   return hash;
 }
 
-bool IsPageSize(uint32_t size) { return size >= kPageSizeMin && size <= kPageSizeMax && (size & (size - 1)) == 0; }
+bool IsPageSize(uint32_t size) {
+  return size >= kPageSizeMin && size <= kPageSizeMax && (size & (size - 1)) == 0;
+}
 
 }  // namespace
 

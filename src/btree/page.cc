@@ -26,12 +26,16 @@ std::string PageProblem(const char* data, size_t bytes, PageId id) {
     const uint64_t pos = Load<uint32_t>(e + (leaf ? 4 : 0));
     const uint64_t key_bytes = Load<uint32_t>(e + (leaf ? 8 : 4));
     const uint64_t value_bytes = leaf ? Load<uint32_t>(e + 12) : 0;
-    if (at + pos < data_start) return "element " + std::to_string(i) + " reaches into the element table";
+    if (at + pos < data_start)
+      return "element " + std::to_string(i) + " reaches into the element table";
     data_bytes += key_bytes + value_bytes;
-    if (at + pos + key_bytes + value_bytes > bytes || data_start + data_bytes > bytes) return "element " + std::to_string(i) + " reaches beyond the page";
-    if (key_bytes == 0 || key_bytes > kKeyBytesMax) return "element " + std::to_string(i) + " has an impossible key";
+    if (at + pos + key_bytes + value_bytes > bytes || data_start + data_bytes > bytes)
+      return "element " + std::to_string(i) + " reaches beyond the page";
+    if (key_bytes == 0 || key_bytes > kKeyBytesMax)
+      return "element " + std::to_string(i) + " has an impossible key";
     const std::string_view key(e + pos, key_bytes);
-    if (i > 0 && key <= previous) return "keys " + std::to_string(i - 1) + " and " + std::to_string(i) + " are out of order";
+    if (i > 0 && key <= previous)
+      return "keys " + std::to_string(i - 1) + " and " + std::to_string(i) + " are out of order";
     previous = key;
   }
   return "";
@@ -58,14 +62,16 @@ void PageEditor::Format(PageId id, uint16_t flags, uint32_t overflow) {
   garbage_ = 0;
 }
 
-// Moves element headers by one place; their `pos` counts from themselves, so it changes by the same amount.
+// Moves element headers by one place; their `pos` counts from themselves, so it changes by the same
+// amount.
 void PageEditor::ShiftElements(size_t from, size_t to, size_t count, int direction) {
   char* base = data_ + kPageHeaderBytes;
   std::memmove(base + to * kElementBytes, base + from * kElementBytes, count * kElementBytes);
   const size_t pos_offset = PageView(data_).is_leaf() ? 4 : 0;
   for (size_t i = 0; i < count; ++i) {
     char* pos = base + (to + i) * kElementBytes + pos_offset;
-    Store<uint32_t>(pos, Load<uint32_t>(pos) - static_cast<uint32_t>(direction * static_cast<int>(kElementBytes)));
+    Store<uint32_t>(pos, Load<uint32_t>(pos) -
+                             static_cast<uint32_t>(direction * static_cast<int>(kElementBytes)));
   }
 }
 

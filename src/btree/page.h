@@ -1,11 +1,11 @@
 // Page images in bbolt's layout (docs/formats/db.md), as raw bytes.
 //
-//   page   := header(16) elements data           header  := id u64, flags u16, count u16, overflow u32
-//   leaf element   := flags u32, pos u32, ksize u32, vsize u32     (pos counts from the element's own first byte)
-//   branch element := pos u32, ksize u32, child u64
+//   page   := header(16) elements data           header  := id u64, flags u16, count u16, overflow
+//   u32 leaf element   := flags u32, pos u32, ksize u32, vsize u32     (pos counts from the
+//   element's own first byte) branch element := pos u32, ksize u32, child u64
 //
-// Pages that this engine writes are slotted: elements grow up from the header, data grows down from the end; `pos`
-// permits the gap. Little-endian, as etcd's files are.
+// Pages that this engine writes are slotted: elements grow up from the header, data grows down from
+// the end; `pos` permits the gap. Little-endian, as etcd's files are.
 //
 // Value types; no page is validated here (see PageProblem).
 #pragma once
@@ -75,8 +75,10 @@ class PageView {
     size_t low = 0, high = count();
     while (low < high) {
       const size_t middle = (low + high) / 2;
-      if (key(middle) < wanted) low = middle + 1;
-      else high = middle;
+      if (key(middle) < wanted)
+        low = middle + 1;
+      else
+        high = middle;
     }
     return low;
   }
@@ -91,11 +93,12 @@ class PageView {
   const char* data_;
 };
 
-// What is wrong with a branch or leaf image of `bytes` bytes that claims to be page `id`: element bounds, key order,
-// types. Empty = nothing. Does not look at other pages.
+// What is wrong with a branch or leaf image of `bytes` bytes that claims to be page `id`: element
+// bounds, key order, types. Empty = nothing. Does not look at other pages.
 std::string PageProblem(const char* data, size_t bytes, PageId id);
 
-// One page's elements, loose: for rebuilding and splitting. Views point into other pages or the caller's arguments.
+// One page's elements, loose: for rebuilding and splitting. Views point into other pages or the
+// caller's arguments.
 struct Element {
   std::string_view key;
   std::string_view value;  // leaf
@@ -109,13 +112,16 @@ Element ElementAt(const PageView& page, size_t i);
 // Changes a slotted page image in place.
 class PageEditor {
  public:
-  // `free_upper` is where data begins; `garbage` counts data bytes of removed elements. Both live with the frame.
+  // `free_upper` is where data begins; `garbage` counts data bytes of removed elements. Both live
+  // with the frame.
   PageEditor(char* data, size_t bytes, uint32_t& free_upper, uint32_t& garbage)
       : data_(data), bytes_(bytes), free_upper_(free_upper), garbage_(garbage) {}
 
   void Format(PageId id, uint16_t flags, uint32_t overflow);
   void SetId(PageId id) { Store<uint64_t>(data_, id); }
-  void SetChild(size_t i, PageId child) { Store<uint64_t>(data_ + kPageHeaderBytes + i * kElementBytes + 8, child); }
+  void SetChild(size_t i, PageId child) {
+    Store<uint64_t>(data_ + kPageHeaderBytes + i * kElementBytes + 8, child);
+  }
   // Free bytes between elements and data; what compaction would give on top.
   size_t contiguous_free() const { return free_upper_ - lower(); }
   size_t total_free() const { return contiguous_free() + garbage_; }

@@ -14,15 +14,22 @@ constexpr size_t kRetiredBatch = 64;
 }  // namespace
 
 Frame::Frame(PageId page, size_t size)
-    : id(page), bytes(size), data(static_cast<char*>(std::malloc(size))), free_upper(static_cast<uint32_t>(size)) {
+    : id(page),
+      bytes(size),
+      data(static_cast<char*>(std::malloc(size))),
+      free_upper(static_cast<uint32_t>(size)) {
   CHECK(data != nullptr) << "out of memory";
 }
 
 Frame::~Frame() { std::free(data); }
 
-PageCache::PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file, uint32_t page_size,
-                     uint64_t bytes_max)
-    : epochs_(epochs), path_(std::move(path)), file_(file), page_size_(page_size), bytes_max_(bytes_max),
+PageCache::PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file,
+                     uint32_t page_size, uint64_t bytes_max)
+    : epochs_(epochs),
+      path_(std::move(path)),
+      file_(file),
+      page_size_(page_size),
+      bytes_max_(bytes_max),
       chunks_(new std::atomic<Chunk*>[kChunksMax]()) {}
 
 PageCache::~PageCache() {
@@ -64,20 +71,24 @@ std::atomic<Frame*>& PageCache::Slot(PageId id) {
 }
 
 StatusOr<std::unique_ptr<Frame>> PageCache::ReadOwn(PageId id, PageId high_water) const {
-  if (id < 2 || id >= high_water || id / kChunkPages >= kChunksMax) return Corrupt(id, "is referred to but cannot exist");
+  if (id < 2 || id >= high_water || id / kChunkPages >= kChunksMax)
+    return Corrupt(id, "is referred to but cannot exist");
   if (file_ == nullptr) return Corrupt(id, "is referred to but was never made");
   const uint64_t offset = id * page_size_;
   char header[kPageHeaderBytes];
   ASSIGN_OR_RETURN(size_t got, file_->Read(offset, header));
   if (got < sizeof header) return Corrupt(id, "lies beyond the end of the file");
   const uint64_t pages = uint64_t{PageView(header).overflow()} + 1;
-  if (id + pages > high_water || pages * page_size_ > kOverflowBytesMax) return Corrupt(id, "claims an impossible overflow");
+  if (id + pages > high_water || pages * page_size_ > kOverflowBytesMax)
+    return Corrupt(id, "claims an impossible overflow");
   ASSIGN_OR_RETURN(uint64_t file_bytes, file_->Size());
-  if (offset + pages * page_size_ > file_bytes) return Corrupt(id, "reaches beyond the end of the file");
+  if (offset + pages * page_size_ > file_bytes)
+    return Corrupt(id, "reaches beyond the end of the file");
   auto frame = std::make_unique<Frame>(id, pages * page_size_);
   ASSIGN_OR_RETURN(got, file_->Read(offset, std::span<char>(frame->data, frame->bytes)));
   if (got < frame->bytes) return Corrupt(id, "reaches beyond the end of the file");
-  if (std::string problem = PageProblem(frame->data, frame->bytes, id); !problem.empty()) return Corrupt(id, problem);
+  if (std::string problem = PageProblem(frame->data, frame->bytes, id); !problem.empty())
+    return Corrupt(id, problem);
   frame->editor().Measure();
   return frame;
 }
@@ -88,7 +99,8 @@ StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
   std::atomic<Frame*>& slot = Slot(id);
 
   std::lock_guard lock(mutex_);
-  if (Frame* other = slot.load(std::memory_order_acquire)) return other;  // somebody else was faster
+  if (Frame* other = slot.load(std::memory_order_acquire))
+    return other;  // somebody else was faster
   Frame* loaded = frame.release();
   loaded->evictable.store(true, std::memory_order_relaxed);
   slot.store(loaded, std::memory_order_release);
@@ -100,7 +112,8 @@ StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
 
 Frame* PageCache::Add(std::unique_ptr<Frame> frame) {
   std::atomic<Frame*>& slot = Slot(frame->id);
-  CHECK(slot.load(std::memory_order_relaxed) == nullptr) << "page " << frame->id << " is in memory already";
+  CHECK(slot.load(std::memory_order_relaxed) == nullptr)
+      << "page " << frame->id << " is in memory already";
   bytes_.fetch_add(frame->bytes, std::memory_order_relaxed);
   Frame* added = frame.release();
   slot.store(added, std::memory_order_release);
@@ -122,8 +135,8 @@ void PageCache::Remove(PageId id) {
   FreeRetired();
 }
 
-// REQUIRES: mutex_ held. A page id stands in the clock at most as often as it became clean; entries whose frame has
-// gone or is dirty again are dropped when the hand meets them.
+// REQUIRES: mutex_ held. A page id stands in the clock at most as often as it became clean; entries
+// whose frame has gone or is dirty again are dropped when the hand meets them.
 void PageCache::EvictOver(uint64_t bytes_max) {
   size_t turns = clock_.size() * 2;
   while (bytes() > bytes_max && turns-- > 0 && clock_.size() > 64) {

@@ -1,10 +1,11 @@
 // PageCache: the frames that hold page images in memory, found by page id without a lock.
 //
-// Readers look a page up inside an epoch guard (one atomic load) and may use the frame until the guard ends. Clean
-// frames are evicted when there are too many (CLOCK); dirty ones stay until the tree says that they are on disk.
+// Readers look a page up inside an epoch guard (one atomic load) and may use the frame until the
+// guard ends. Clean frames are evicted when there are too many (CLOCK); dirty ones stay until the
+// tree says that they are on disk.
 //
-// Thread: Find — any, within a guard; Load — any that may wait for the disk; everything else — the writer (apply
-// loop), except where it says otherwise.
+// Thread: Find — any, within a guard; Load — any that may wait for the disk; everything else — the
+// writer (apply loop), except where it says otherwise.
 #pragma once
 
 #include <atomic>
@@ -38,8 +39,9 @@ struct Frame {
   uint32_t garbage = 0;
 
   // The writer's:
-  uint64_t batch = 0;       // made (and mutable) in this batch of the writer
-  uint64_t generation = 0;  // images frozen before it was made cannot reach it; 0 = came from the file
+  uint64_t batch = 0;  // made (and mutable) in this batch of the writer
+  uint64_t generation =
+      0;  // images frozen before it was made cannot reach it; 0 = came from the file
   size_t dirty_at = SIZE_MAX;  // place in the list of dirty frames; SIZE_MAX = clean
 
   std::atomic<bool> evictable{false};  // clean; never goes back
@@ -48,17 +50,19 @@ struct Frame {
 
 class PageCache {
  public:
-  PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file, uint32_t page_size, uint64_t bytes_max);
+  PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file, uint32_t page_size,
+            uint64_t bytes_max);
   ~PageCache();
 
   // nullptr when the page is not in memory.
   Frame* Find(PageId id) const;
-  // Finds it or reads and validates it. DataLoss with file and offset when it cannot be what it should be.
-  // `high_water` bounds overflow. Call within a guard (the frame may be evicted after it).
+  // Finds it or reads and validates it. DataLoss with file and offset when it cannot be what it
+  // should be. `high_water` bounds overflow. Call within a guard (the frame may be evicted after
+  // it).
   StatusOr<Frame*> Load(PageId id, PageId high_water);
 
-  // Reads and validates a page into a frame of the caller's own: for walks over whole files, which must not fill the
-  // cache. Dirty pages are not seen (Find first).
+  // Reads and validates a page into a frame of the caller's own: for walks over whole files, which
+  // must not fill the cache. Dirty pages are not seen (Find first).
   StatusOr<std::unique_ptr<Frame>> ReadOwn(PageId id, PageId high_water) const;
 
   // Takes a frame that the writer made. Not evictable until MarkClean.
@@ -90,8 +94,8 @@ class PageCache {
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
   std::atomic<uint64_t> bytes_{0};
 
-  std::mutex mutex_;           // guards the rest: loading and evicting happen on several executors
-  std::deque<PageId> clock_;   // clean frames, in CLOCK order
+  std::mutex mutex_;          // guards the rest: loading and evicting happen on several executors
+  std::deque<PageId> clock_;  // clean frames, in CLOCK order
   std::deque<std::pair<uint64_t, Frame*>> retired_;  // stamp, frame
 };
 

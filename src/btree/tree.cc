@@ -31,7 +31,8 @@ std::string FreshFile(uint32_t page_size, Meta& durable) {
 
 }  // namespace
 
-Tree::Tree(std::string path, const Options& options) : path_(std::move(path)), options_(options), free_(epochs_) {}
+Tree::Tree(std::string path, const Options& options)
+    : path_(std::move(path)), options_(options), free_(epochs_) {}
 
 Tree::~Tree() {
   writer_.reset();
@@ -39,7 +40,8 @@ Tree::~Tree() {
   for (auto& [stamp, root] : old_roots_) delete root;
 }
 
-StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::string path, const Options& options) {
+StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::string path,
+                                           const Options& options) {
   std::unique_ptr<Tree> tree(new Tree(std::move(path), options));
   StatusOr<env::FileInfo> info = files.Stat(tree->path_);
   if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
@@ -48,12 +50,14 @@ StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::
     RETURN_IF_ERROR(tree->CreateFile(files));
   } else {
     ASSIGN_OR_RETURN(tree->file_,
-                     files.Open(tree->path_, options.read_only ? env::OpenMode::kRead : env::OpenMode::kReadWrite));
+                     files.Open(tree->path_, options.read_only ? env::OpenMode::kRead
+                                                               : env::OpenMode::kReadWrite));
     ASSIGN_OR_RETURN(tree->file_bytes_, tree->file_->blocking().Size());
     RETURN_IF_ERROR(tree->ReadMetas());
   }
   env::BlockingFile* file = tree->file_ == nullptr ? nullptr : &tree->file_->blocking();
-  tree->cache_ = std::make_unique<PageCache>(tree->epochs_, tree->path_, file, tree->page_size_, options.cache_bytes);
+  tree->cache_ = std::make_unique<PageCache>(tree->epochs_, tree->path_, file, tree->page_size_,
+                                             options.cache_bytes);
   tree->writer_ = std::make_unique<Writer>(*tree);
   tree->high_water_ = tree->durable_.high_water;
   RETURN_IF_ERROR(tree->WalkAndCollectFree());
@@ -74,7 +78,8 @@ Status Tree::CreateFile(env::BlockingFileSystem& files) {
   return OkStatus();
 }
 
-// Meta 0 tells the page size; when it is damaged, meta 1 is looked for where each possible size would put it.
+// Meta 0 tells the page size; when it is damaged, meta 1 is looked for where each possible size
+// would put it.
 Status Tree::ReadMetas() {
   auto read = [this](uint64_t offset) -> StatusOr<std::optional<Meta>> {
     char bytes[kPageHeaderBytes + kMetaBytes] = {};
@@ -92,8 +97,9 @@ Status Tree::ReadMetas() {
     }
   }
   if (!zero && !one) {
-    return absl::DataLossError(path_ + ": neither meta page (file offsets 0 and " + std::to_string(options_.page_size) +
-                               ") is valid: this is no data file of etcd or quoin, or both are damaged");
+    return absl::DataLossError(
+        path_ + ": neither meta page (file offsets 0 and " + std::to_string(options_.page_size) +
+        ") is valid: this is no data file of etcd or quoin, or both are damaged");
   }
   if (zero && one && zero->page_size != one->page_size) one.reset();
   const bool second_is_newer = !zero || (one && one->txid > zero->txid);
@@ -118,14 +124,18 @@ Status Tree::WalkAndCollectFree() {
     }
     Walker walker(*cache_, high_water_, file_pages);
     std::vector<PageId> roots;
-    RETURN_IF_ERROR(walker.WalkDirectory(durable_.root, [&](std::string_view name, std::string_view value) {
-      const PageId root = Load<uint64_t>(value.data());
-      if (root != 0) roots.push_back(root);
-      else inline_buckets.emplace_back(name, value.substr(16));
-      return OkStatus();
-    }));
+    RETURN_IF_ERROR(
+        walker.WalkDirectory(durable_.root, [&](std::string_view name, std::string_view value) {
+          const PageId root = Load<uint64_t>(value.data());
+          if (root != 0)
+            roots.push_back(root);
+          else
+            inline_buckets.emplace_back(name, value.substr(16));
+          return OkStatus();
+        }));
     for (PageId root : roots) RETURN_IF_ERROR(walker.WalkBucket(root));
-    // What nothing refers to is free. The other meta may still refer to some of it, but only the newest one counts.
+    // What nothing refers to is free. The other meta may still refer to some of it, but only the
+    // newest one counts.
     PageRun run{0, 0};
     const PageId end = std::min<PageId>(high_water_, walker.reached().size());
     for (PageId id = 2; id <= end; ++id) {
@@ -143,7 +153,8 @@ Status Tree::WalkAndCollectFree() {
   }
   RETURN_IF_ERROR(writer_->OpenBuckets(durable_.root));
   auto first = std::make_unique<PublishedRoot>(*published_.load());
-  for (const auto& [name, bucket] : writer_->buckets_) first->buckets.emplace_back(name, bucket.root);
+  for (const auto& [name, bucket] : writer_->buckets_)
+    first->buckets.emplace_back(name, bucket.root);
   delete published_.exchange(first.release());
   RETURN_IF_ERROR(ConvertInlineBuckets(inline_buckets));
   writer_->guard_.reset();
@@ -151,20 +162,24 @@ Status Tree::WalkAndCollectFree() {
   return OkStatus();
 }
 
-// Small buckets of bbolt live inside their element of the root tree. Here every bucket has pages of its own, which the
-// format allows; they move out in memory now and on disk with the next checkpoint.
+// Small buckets of bbolt live inside their element of the root tree. Here every bucket has pages of
+// its own, which the format allows; they move out in memory now and on disk with the next
+// checkpoint.
 Status Tree::ConvertInlineBuckets(const std::vector<std::pair<std::string, std::string>>& buckets) {
   for (const auto& [name, image] : buckets) {
     writer_->buckets_.erase(name);
     RETURN_IF_ERROR(writer_->CreateBucket(name));
-    if (image.size() < kPageHeaderBytes) return cache_->Corrupt(durable_.root, "holds a truncated inline bucket");
+    if (image.size() < kPageHeaderBytes)
+      return cache_->Corrupt(durable_.root, "holds a truncated inline bucket");
     if (std::string problem = PageProblem(image.data(), image.size(), 0); !problem.empty()) {
       return cache_->Corrupt(durable_.root, "holds an inline bucket that " + problem);
     }
     const PageView page(image.data());
-    if (!page.is_leaf()) return cache_->Corrupt(durable_.root, "holds an inline bucket that is no leaf");
+    if (!page.is_leaf())
+      return cache_->Corrupt(durable_.root, "holds an inline bucket that is no leaf");
     for (size_t i = 0; i < page.count(); ++i) {
-      if (page.element_flags(i) != 0) return cache_->Corrupt(durable_.root, "holds a bucket within a bucket");
+      if (page.element_flags(i) != 0)
+        return cache_->Corrupt(durable_.root, "holds a bucket within a bucket");
       RETURN_IF_ERROR(writer_->Put(name, page.key(i), page.value(i)));
     }
   }
@@ -262,7 +277,8 @@ CheckReport Tree::Check() {
   auto claim = [&](PageRun run) {
     for (PageId id = run.first; id < run.first + run.count; ++id) {
       if (id >= taken.size()) continue;  // taken beyond the published mark by the batch under way
-      if (taken[id]) report.problems.push_back("page " + std::to_string(id) + " is in use and free");
+      if (taken[id])
+        report.problems.push_back("page " + std::to_string(id) + " is in use and free");
       taken[id] = true;
       ++report.pages_free;
     }
@@ -273,7 +289,8 @@ CheckReport Tree::Check() {
     for (PageRun run : *list) claim(run);
   }
   for (PageId id = 2; !checkpointing_ && id < std::min<PageId>(taken.size(), high_water_); ++id) {
-    if (!taken[id]) report.problems.push_back("page " + std::to_string(id) + " is neither in use nor free");
+    if (!taken[id])
+      report.problems.push_back("page " + std::to_string(id) + " is neither in use nor free");
   }
   return report;
 }

@@ -1,14 +1,17 @@
-// Tree: a persistent copy-on-write B+tree in bbolt's file format (docs/formats/db.md), the member's data file.
+// Tree: a persistent copy-on-write B+tree in bbolt's file format (docs/formats/db.md), the member's
+// data file.
 //
-// There are Tree (the file and its page cache), Writer (the one who changes it), Snapshot (a root that readers may
-// walk), Cursor, and Image (a frozen root that is being written out: checkpoint or copy).
+// There are Tree (the file and its page cache), Writer (the one who changes it), Snapshot (a root
+// that readers may walk), Cursor, and Image (a frozen root that is being written out: checkpoint or
+// copy).
 //
 //   apply loop:    Writer ops … Publish()      → readers see them at once, the file does not yet
 //   storage loop:  Image of a published root   → the file has it after sync, meta page, sync
 //
-// Strictly copy-on-write: a page that readers or the file can reach is never changed. Pages come from the file through
-// env::File into a bounded cache; dirty pages stay in memory until a checkpoint has written them. A page is reused
-// once no reader (epochs) and no durable meta reaches it.
+// Strictly copy-on-write: a page that readers or the file can reach is never changed. Pages come
+// from the file through env::File into a bounded cache; dirty pages stay in memory until a
+// checkpoint has written them. A page is reused once no reader (epochs) and no durable meta reaches
+// it.
 //
 // Keys are bytes in bytewise order, values bytes; buckets are named top-level trees (no nesting).
 #pragma once
@@ -43,7 +46,8 @@ struct Options {
 };
 
 struct Stats {
-  uint64_t file_bytes = 0;    // high-water mark × page size of the published root, dirty pages included
+  uint64_t file_bytes =
+      0;  // high-water mark × page size of the published root, dirty pages included
   uint64_t in_use_bytes = 0;  // that minus free pages
   uint64_t dirty_bytes = 0;   // not yet checkpointed
   uint64_t cache_bytes = 0;   // memory held by page frames
@@ -55,16 +59,16 @@ enum class OnMiss : uint8_t {
   kReport,  // fail with Unavailable: an I/O loop then hands the work to an executor that may wait
 };
 
-// Walks one bucket in key order. Keys and values point into pages: valid until the guard of the snapshot ends, or,
-// for the writer's own cursors, until the writer's next change.
-// Thread: one.
+// Walks one bucket in key order. Keys and values point into pages: valid until the guard of the
+// snapshot ends, or, for the writer's own cursors, until the writer's next change. Thread: one.
 class Cursor {
  public:
   Cursor() = default;  // an empty bucket
   Cursor(PageCache& cache, PageId root, PageId high_water, OnMiss on_miss)
       : cache_(&cache), root_(root), high_water_(high_water), on_miss_(on_miss) {}
 
-  // Each fails with DataLoss (file and offset in the text) when a page is malformed, or Unavailable (OnMiss::kReport).
+  // Each fails with DataLoss (file and offset in the text) when a page is malformed, or Unavailable
+  // (OnMiss::kReport).
   Status SeekFirst();
   Status SeekLast();
   Status Seek(std::string_view key);  // to the first key ≥ `key`
@@ -102,14 +106,17 @@ struct PublishedRoot {
   std::vector<std::pair<std::string, PageId>> buckets;  // sorted by name
 };
 
-// A published root. Cheap value type; usable only while an EpochDomain::Guard that was entered BEFORE Tree::Current()
-// lives, or while the Image it belongs to does.
+// A published root. Cheap value type; usable only while an EpochDomain::Guard that was entered
+// BEFORE Tree::Current() lives, or while the Image it belongs to does.
 class Snapshot {
  public:
-  Snapshot(PageCache& cache, const PublishedRoot& published) : cache_(&cache), published_(&published) {}
+  Snapshot(PageCache& cache, const PublishedRoot& published)
+      : cache_(&cache), published_(&published) {}
   uint64_t version() const { return published_->version; }  // grows with every Publish
-  StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key, OnMiss on_miss) const;
-  Cursor NewCursor(std::string_view bucket, OnMiss on_miss) const;  // empty when the bucket is absent
+  StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key,
+                                                OnMiss on_miss) const;
+  Cursor NewCursor(std::string_view bucket,
+                   OnMiss on_miss) const;  // empty when the bucket is absent
   std::vector<std::string> Buckets() const;
 
  private:
@@ -117,15 +124,16 @@ class Snapshot {
   const PublishedRoot* published_;
 };
 
-// The one who changes the tree. Changes are visible to its own reads at once, to others after Publish().
-// Thread: the apply loop.
+// The one who changes the tree. Changes are visible to its own reads at once, to others after
+// Publish(). Thread: the apply loop.
 class Writer {
  public:
   explicit Writer(Tree& tree);
   ~Writer();
   Status CreateBucket(std::string_view name);  // OK when it exists
   Status DeleteBucket(std::string_view name);
-  // REQUIRES: key not empty and ≤ 32768 bytes. `key` and `value` do not point into this tree's pages.
+  // REQUIRES: key not empty and ≤ 32768 bytes. `key` and `value` do not point into this tree's
+  // pages.
   Status Put(std::string_view bucket, std::string_view key, std::string_view value);
   Status Delete(std::string_view bucket, std::string_view key);  // OK when absent
   StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key);
@@ -157,12 +165,16 @@ class Writer {
   bool AppendToTail(Bucket& bucket, const Element& element);
   Status PutInto(Bucket& bucket, const Element& element);
   Status DeleteFrom(Bucket& bucket, std::string_view key);
-  // A key below everything: separators on the left edge follow it down. False: a page was split, descend again.
+  // A key below everything: separators on the left edge follow it down. False: a page was split,
+  // descend again.
   bool LowerSeparators(Bucket& bucket, Path& path, std::string_view key);
-  void InsertAt(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements);
-  void Split(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements);
+  void InsertAt(Bucket& bucket, Path& path, size_t level, size_t at,
+                const std::vector<Element>& elements);
+  void Split(Bucket& bucket, Path& path, size_t level, size_t at,
+             const std::vector<Element>& elements);
   // Lays elements out on as many new pages as they need.
-  std::vector<Frame*> BuildPages(uint16_t flags, const std::vector<Element>& elements, bool appending);
+  std::vector<Frame*> BuildPages(uint16_t flags, const std::vector<Element>& elements,
+                                 bool appending);
   Status Rebalance(Bucket& bucket, Path& path);
   StatusOr<bool> MergeWithSibling(Path& path, size_t level);
   Status CollapseRoot(Bucket& bucket);
@@ -184,8 +196,9 @@ class Image {
   Image(Tree& tree, PublishedRoot published, Meta meta);
   // High-water × page size: the length of a raw copy.
   uint64_t size_bytes() const { return meta_.high_water * meta_.page_size; }
-  // Raw copy for snapshots: bytes [offset, offset+n) of a bbolt file of size_bytes() that holds exactly this root
-  // (metas made for it, freelist absent, unreachable pages zero). n and offset are multiples of the page size.
+  // Raw copy for snapshots: bytes [offset, offset+n) of a bbolt file of size_bytes() that holds
+  // exactly this root (metas made for it, freelist absent, unreachable pages zero). n and offset
+  // are multiples of the page size.
   StatusOr<std::string> ReadRaw(uint64_t offset, size_t n);
 
  private:
@@ -200,7 +213,8 @@ class Image {
   // Checkpoints: what to write (ascending ids), and what becomes reusable once it is durable.
   std::vector<Frame*> frames_;
   std::vector<PageRun> held_;
-  // Raw copies: which pages belong to this root, and where pages with overflow begin; found at the first read.
+  // Raw copies: which pages belong to this root, and where pages with overflow begin; found at the
+  // first read.
   std::vector<bool> reachable_;
   std::map<PageId, uint64_t> long_pages_;
 };
@@ -211,43 +225,54 @@ struct CheckReport {
   uint64_t pages_free = 0;
 };
 
+// The file, its page cache, and what is frozen of it.
+// Thread: the apply loop, but for what says otherwise.
 class Tree {
  public:
-  // Opens, or makes, the file. Takes no lock (the caller locks the data directory). Walks every reachable page once to
-  // rebuild the free set; a hostile or damaged file is refused with file and offset, and nothing is changed on disk.
-  // A torn newer meta falls back to the older one. read_only and no file: an empty tree in memory.
-  static StatusOr<std::unique_ptr<Tree>> Open(env::BlockingFileSystem& files, std::string path, const Options& options);
+  // Opens, or makes, the file. Takes no lock (the caller locks the data directory). Walks every
+  // reachable page once to rebuild the free set; a hostile or damaged file is refused with file and
+  // offset, and nothing is changed on disk. A torn newer meta falls back to the older one.
+  // read_only and no file: an empty tree in memory.
+  static StatusOr<std::unique_ptr<Tree>> Open(env::BlockingFileSystem& files, std::string path,
+                                              const Options& options);
   ~Tree();
 
   EpochDomain& epochs() { return epochs_; }
   // The newest published root. Thread: any; see Snapshot for what keeps it alive.
-  Snapshot Current() const { return Snapshot(*cache_, *published_.load(std::memory_order_acquire)); }
+  Snapshot Current() const {
+    return Snapshot(*cache_, *published_.load(std::memory_order_acquire));
+  }
   Writer& writer() { return *writer_; }
   Stats stats() const;  // thread: any
 
   // --- checkpoints: apply loop begins, storage loop runs, apply loop ends ---
-  // Freezes the newest published root. nullptr when nothing changed since the last one, or one is under way.
+  // Freezes the newest published root. nullptr when nothing changed since the last one, or one is
+  // under way.
   std::unique_ptr<Image> BeginCheckpoint();
-  // Writes the dirty pages in slices of ≤ 1 MiB, `pace` between two slices (0 = none), then sync, meta, sync. `done`
-  // on `storage`. An error means the process must end.
-  void RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace, env::DoneStatus done);
+  // Writes the dirty pages in slices of ≤ 1 MiB, `pace` between two slices (0 = none), then sync,
+  // meta, sync. `done` on `storage`. An error means the process must end.
+  void RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace,
+                     env::DoneStatus done);
   void EndCheckpoint(std::unique_ptr<Image> image);  // apply loop, after done(OK)
   // Waits: for recovery, clean stop and tools. REQUIRES: no checkpoint under way.
   Status CheckpointNow();
 
-  // A frozen root for copying (Snapshot RPC, MsgSnap, Hash). At most one at a time next to a checkpoint; nullptr when
-  // one exists. While it lives, no page it reaches is reused. Thread: apply makes and releases it, storage reads it.
+  // A frozen root for copying (Snapshot RPC, MsgSnap, Hash). At most one at a time next to a
+  // checkpoint; nullptr when one exists. While it lives, no page it reaches is reused. Thread:
+  // apply makes and releases it, storage reads it.
   std::unique_ptr<Image> Freeze();
   void Thaw(std::unique_ptr<Image> image);
   Snapshot SnapshotOf(const Image& image) const { return Snapshot(*cache_, image.published_); }
 
   // --- giving space back: apply loop, between batches ---
-  // Moves up to `pages_max` pages from the end of the file to free places nearer its start; returns how many moved
-  // (0 = nothing can move before the next checkpoint). The file is cut once both durable metas have the lower mark.
+  // Moves up to `pages_max` pages from the end of the file to free places nearer its start; returns
+  // how many moved (0 = nothing can move before the next checkpoint). The file is cut once both
+  // durable metas have the lower mark.
   StatusOr<size_t> RelocateSlice(size_t pages_max);
 
-  // Structure check of the newest published root: every page reachable once or free, keys in order and within their
-  // parent's bounds, types and counts plausible. Thread: the apply loop, or nobody else's change under way.
+  // Structure check of the newest published root: every page reachable once or free, keys in order
+  // and within their parent's bounds, types and counts plausible. Thread: the apply loop, or nobody
+  // else's change under way.
   CheckReport Check();
 
  private:
@@ -284,16 +309,17 @@ class Tree {
 
   // Writer's:
   PageId high_water_ = 0;
-  uint64_t generation_ = 1;               // grows with every frozen image
+  uint64_t generation_ = 1;  // grows with every frozen image
   std::vector<Frame*> dirty_;
   uint64_t dirty_bytes_ = 0;
-  std::vector<PageRun> freed_in_batch_;   // made after the last image froze: only readers may reach them
-  std::vector<PageRun> held_;             // the durable meta or an image may reach them
+  std::vector<PageRun>
+      freed_in_batch_;         // made after the last image froze: only readers may reach them
+  std::vector<PageRun> held_;  // the durable meta or an image may reach them
   uint64_t held_pages_ = 0;
   std::vector<PageRun> held_for_frozen_;  // durable metas do not, the frozen copy may
   bool checkpointing_ = false;
   bool frozen_ = false;
-  uint64_t durable_version_ = 0;          // version of the root that the newest meta has
+  uint64_t durable_version_ = 0;  // version of the root that the newest meta has
 
   // Storage loop during a checkpoint, writer otherwise:
   Meta durable_;
@@ -304,7 +330,8 @@ class Tree {
   std::atomic<uint64_t> stat_file_bytes_{0}, stat_in_use_bytes_{0}, stat_dirty_bytes_{0};
 };
 
-// The check for a file that may be anything (tools, fuzzing): never crashes, loops or allocates beyond the file's size.
+// The check for a file that may be anything (tools, fuzzing): never crashes, loops or allocates
+// beyond the file's size.
 CheckReport CheckFile(env::BlockingFileSystem& files, const std::string& path);
 
 }  // namespace quoin::btree

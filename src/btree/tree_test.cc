@@ -1,4 +1,5 @@
-// The tree against a model: a std::map per bucket, through publishes, checkpoints, frozen copies and reopenings.
+// The tree against a model: a std::map per bucket, through publishes, checkpoints, frozen copies
+// and reopenings.
 
 #include "btree/tree.h"
 
@@ -138,9 +139,12 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
         ASSERT_TRUE(writer.CreateBucket(bucket).ok());
         live[bucket];
       }
-      std::string key = random.Chance(0.5) ? "k" + std::to_string(random.Below(3000))
-                                           : RandomBytes(random, 1 + random.Below(random.Chance(0.05) ? 3000 : 40));
-      std::string value = RandomBytes(random, random.Chance(0.02) ? random.Below(200000) : random.Below(300));
+      std::string key =
+          random.Chance(0.5)
+              ? "k" + std::to_string(random.Below(3000))
+              : RandomBytes(random, 1 + random.Below(random.Chance(0.05) ? 3000 : 40));
+      std::string value =
+          RandomBytes(random, random.Chance(0.02) ? random.Below(200000) : random.Below(300));
       ASSERT_TRUE(writer.Put(bucket, key, value).ok());
       live[bucket][key] = value;
     } else if (kind < 850) {
@@ -196,7 +200,8 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
         auto storage = env->NewExecutor("storage");
         std::promise<Status> done;
         storage->Post([&] {
-          tree_->RunCheckpoint(*checkpoint, *storage, env::Duration(0), [&](Status s) { done.set_value(s); });
+          tree_->RunCheckpoint(*checkpoint, *storage, env::Duration(0),
+                               [&](Status s) { done.set_value(s); });
         });
         ASSERT_TRUE(done.get_future().get().ok());
         storage.reset();
@@ -270,7 +275,8 @@ TEST_F(TreeTest, OverwritingDoesNotGrowTheFileWithoutBound) {
   Writer& writer = tree_->writer();
   ASSERT_TRUE(writer.CreateBucket("b").ok());
   for (int round = 0; round < 200; ++round) {
-    for (int i = 0; i < 100; ++i) ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(200, 'a')).ok());
+    for (int i = 0; i < 100; ++i)
+      ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(200, 'a')).ok());
     writer.Publish();
     if (round % 5 == 0) {
       ASSERT_TRUE(tree_->CheckpointNow().ok());
@@ -283,7 +289,8 @@ TEST_F(TreeTest, RelocationGivesTheFileBack) {
   Open();
   Writer& writer = tree_->writer();
   ASSERT_TRUE(writer.CreateBucket("b").ok());
-  for (int i = 0; i < 6000; ++i) ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(300, 'a')).ok());
+  for (int i = 0; i < 6000; ++i)
+    ASSERT_TRUE(writer.Put("b", "k" + std::to_string(i), std::string(300, 'a')).ok());
   writer.Publish();
   ASSERT_TRUE(tree_->CheckpointNow().ok());
   for (int i = 0; i < 6000; ++i) {

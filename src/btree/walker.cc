@@ -5,10 +5,14 @@
 namespace quoin::btree {
 
 Walker::Walker(PageCache& cache, PageId high_water, uint64_t pages_max)
-    : cache_(cache), high_water_(high_water), pages_max_(pages_max),
+    : cache_(cache),
+      high_water_(high_water),
+      pages_max_(pages_max),
       reached_(std::min<uint64_t>(high_water, pages_max)) {}
 
-Status Walker::WalkDirectory(PageId root, OnBucket on_bucket) { return Walk(root, 0, "", "", &on_bucket); }
+Status Walker::WalkDirectory(PageId root, OnBucket on_bucket) {
+  return Walk(root, 0, "", "", &on_bucket);
+}
 
 Status Walker::WalkBucket(PageId root) { return Walk(root, 0, "", "", nullptr); }
 
@@ -24,7 +28,8 @@ Status Walker::Mark(PageId id, uint64_t pages) {
 }
 
 // Keys lie in [low, high); an empty `high` is no bound.
-Status Walker::Walk(PageId id, int depth, std::string_view low, std::string_view high, const OnBucket* on_bucket) {
+Status Walker::Walk(PageId id, int depth, std::string_view low, std::string_view high,
+                    const OnBucket* on_bucket) {
   if (depth == kDepthMax) return cache_.Corrupt(id, "lies too deep: the tree has a cycle");
   std::unique_ptr<Frame> own;
   const Frame* frame = cache_.Find(id);
@@ -35,7 +40,8 @@ Status Walker::Walk(PageId id, int depth, std::string_view low, std::string_view
   const PageView page = frame->view();
   RETURN_IF_ERROR(Mark(id, frame->bytes / cache_.page_size()));
   const size_t count = page.count();
-  if (count > 0 && page.key(0) < low) return cache_.Corrupt(id, "has a first key below its place in the parent");
+  if (count > 0 && page.key(0) < low)
+    return cache_.Corrupt(id, "has a first key below its place in the parent");
   if (count > 0 && !high.empty() && page.key(count - 1) >= high) {
     return cache_.Corrupt(id, "has a last key above its place in the parent");
   }

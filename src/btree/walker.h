@@ -1,5 +1,6 @@
-// Walker: visits every page that a root reaches, once, and checks what a tree must be: types, key order, bounds of
-// parents, no page twice. For opening, checking, and finding what an image consists of.
+// Walker: visits every page that a root reaches, once, and checks what a tree must be: types, key
+// order, bounds of parents, no page twice. For opening, checking, and finding what an image
+// consists of.
 //
 // Thread: any executor that may wait, within a guard of the caller.
 #pragma once
@@ -16,21 +17,26 @@ namespace quoin::btree {
 
 class Walker {
  public:
-  // `high_water` bounds page ids; `pages_max` bounds memory (the file cannot hold more pages than that).
+  // `high_water` bounds page ids; `pages_max` bounds memory (the file cannot hold more pages than
+  // that).
   Walker(PageCache& cache, PageId high_water, uint64_t pages_max);
 
-  // The root tree: `on_bucket(name, value)` is called for each bucket in it (value: root page, sequence, inline page).
+  // The root tree: `on_bucket(name, value)` is called for each bucket in it (value: root page,
+  // sequence, inline page).
   using OnBucket = absl::FunctionRef<Status(std::string_view name, std::string_view value)>;
   Status WalkDirectory(PageId root, OnBucket on_bucket);
   Status WalkBucket(PageId root);
 
   // Told of every page that is reached, with its overflow.
-  void set_on_page(absl::FunctionRef<void(PageId id, uint64_t pages)>* visitor) { on_page_ = visitor; }
+  void set_on_page(absl::FunctionRef<void(PageId id, uint64_t pages)>* visitor) {
+    on_page_ = visitor;
+  }
   const std::vector<bool>& reached() const { return reached_; }
   uint64_t reached_count() const { return reached_count_; }
 
  private:
-  Status Walk(PageId id, int depth, std::string_view low, std::string_view high, const OnBucket* on_bucket);
+  Status Walk(PageId id, int depth, std::string_view low, std::string_view high,
+              const OnBucket* on_bucket);
   Status Mark(PageId id, uint64_t pages);
 
   PageCache& cache_;

@@ -1,4 +1,5 @@
-// The writer: descending, putting, deleting, publishing. How pages split and merge stands in writer_pages.cc.
+// The writer: descending, putting, deleting, publishing. How pages split and merge stands in
+// writer_pages.cc.
 
 #include <algorithm>
 
@@ -66,7 +67,8 @@ Status Writer::FreeSubtree(PageId id, int depth) {
   if (depth == kDepthMax) return tree_.cache_->Corrupt(id, "lies too deep: the tree has a cycle");
   ASSIGN_OR_RETURN(Frame * frame, Fetch(id));
   const PageView page = frame->view();
-  for (size_t i = 0; page.is_branch() && i < page.count(); ++i) RETURN_IF_ERROR(FreeSubtree(page.child(i), depth + 1));
+  for (size_t i = 0; page.is_branch() && i < page.count(); ++i)
+    RETURN_IF_ERROR(FreeSubtree(page.child(i), depth + 1));
   tree_.FreeFrame(frame);
   return OkStatus();
 }
@@ -89,7 +91,8 @@ Frame* Writer::NewFrame(uint16_t flags, size_t bytes) {
 }
 
 Frame* Writer::CopyOf(const Frame& source) {
-  auto frame = std::make_unique<Frame>(tree_.Allocate(source.bytes / tree_.page_size_), source.bytes);
+  auto frame =
+      std::make_unique<Frame>(tree_.Allocate(source.bytes / tree_.page_size_), source.bytes);
   std::memcpy(frame->data, source.data, source.bytes);
   frame->batch = batch_;
   frame->generation = tree_.generation_;
@@ -106,14 +109,17 @@ Status Writer::Descend(Bucket& bucket, std::string_view key, Path& path) {
   bucket.changed = changed_ = true;
   PageId id = bucket.root;
   while (true) {
-    if (path.size() == kDepthMax) return tree_.cache_->Corrupt(id, "lies too deep: the tree has a cycle");
+    if (path.size() == kDepthMax)
+      return tree_.cache_->Corrupt(id, "lies too deep: the tree has a cycle");
     ASSIGN_OR_RETURN(Frame * frame, Fetch(id));
     if (frame->batch != batch_) {
       Frame* copy = CopyOf(*frame);
       tree_.FreeFrame(frame);
       frame = copy;
-      if (path.empty()) bucket.root = frame->id;
-      else path.back().frame->editor().SetChild(path.back().index, frame->id);
+      if (path.empty())
+        bucket.root = frame->id;
+      else
+        path.back().frame->editor().SetChild(path.back().index, frame->id);
     }
     const PageView page = frame->view();
     if (page.is_leaf()) {
@@ -156,7 +162,8 @@ Status Writer::PutInto(Bucket& bucket, const Element& element) {
   } while (!LowerSeparators(bucket, path, element.key));
   const Step leaf = path.back();
   const PageView page = leaf.frame->view();
-  if (leaf.index < page.count() && page.key(leaf.index) == element.key) leaf.frame->editor().Remove(leaf.index);
+  if (leaf.index < page.count() && page.key(leaf.index) == element.key)
+    leaf.frame->editor().Remove(leaf.index);
   const bool rightmost = std::all_of(path.begin(), path.end(), [](const Step& step) {
     return step.index + (step.frame->view().is_branch() ? 1u : 0u) == step.frame->view().count();
   });
@@ -175,14 +182,16 @@ Status Writer::Delete(std::string_view bucket_name, std::string_view key) {
 Status Writer::DeleteFrom(Bucket& bucket, std::string_view key) {
   Cursor cursor(*tree_.cache_, bucket.root, tree_.high_water_, OnMiss::kLoad);
   RETURN_IF_ERROR(cursor.Seek(key));
-  if (!cursor.Valid() || cursor.key() != key) return OkStatus();  // nothing is copied for a key that is not there
+  if (!cursor.Valid() || cursor.key() != key)
+    return OkStatus();  // nothing is copied for a key that is not there
   Path path;
   RETURN_IF_ERROR(Descend(bucket, key, path));
   path.back().frame->editor().Remove(path.back().index);
   return Rebalance(bucket, path);
 }
 
-StatusOr<std::optional<std::string_view>> Writer::Get(std::string_view bucket_name, std::string_view key) {
+StatusOr<std::optional<std::string_view>> Writer::Get(std::string_view bucket_name,
+                                                      std::string_view key) {
   Cursor cursor = NewCursor(bucket_name);
   RETURN_IF_ERROR(cursor.Seek(key));
   if (!cursor.Valid() || cursor.key() != key) return std::optional<std::string_view>();
@@ -192,7 +201,8 @@ StatusOr<std::optional<std::string_view>> Writer::Get(std::string_view bucket_na
 Cursor Writer::NewCursor(std::string_view bucket_name) {
   EnterBatch();
   Bucket* bucket = FindBucket(bucket_name);
-  return bucket == nullptr ? Cursor() : Cursor(*tree_.cache_, bucket->root, tree_.high_water_, OnMiss::kLoad);
+  return bucket == nullptr ? Cursor()
+                           : Cursor(*tree_.cache_, bucket->root, tree_.high_water_, OnMiss::kLoad);
 }
 
 void Writer::Publish() {

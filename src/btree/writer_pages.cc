@@ -46,9 +46,10 @@ bool Writer::LowerSeparators(Bucket& bucket, Path& path, std::string_view key) {
   return true;
 }
 
-// Inserts adjacent elements; splits the page when they do not fit. After a split `path` is no longer right (its size
-// is 0) and must be walked again.
-void Writer::InsertAt(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements) {
+// Inserts adjacent elements; splits the page when they do not fit. After a split `path` is no
+// longer right (its size is 0) and must be walked again.
+void Writer::InsertAt(Bucket& bucket, Path& path, size_t level, size_t at,
+                      const std::vector<Element>& elements) {
   Frame* frame = path[level].frame;
   PageEditor editor = frame->editor();
   const size_t bytes = SumBytes(elements);
@@ -57,7 +58,8 @@ void Writer::InsertAt(Bucket& bucket, Path& path, size_t level, size_t at, const
   for (size_t i = 0; i < elements.size(); ++i) editor.Insert(at + i, elements[i]);
 }
 
-void Writer::Split(Bucket& bucket, Path& path, size_t level, size_t at, const std::vector<Element>& elements) {
+void Writer::Split(Bucket& bucket, Path& path, size_t level, size_t at,
+                   const std::vector<Element>& elements) {
   Frame* old = path[level].frame;
   std::vector<Element> all = ElementsOf(old->view());
   const bool appending = at == all.size() && !all.empty();
@@ -83,7 +85,8 @@ void Writer::Split(Bucket& bucket, Path& path, size_t level, size_t at, const st
   path.push_back({nullptr, 0});
 }
 
-std::vector<Frame*> Writer::BuildPages(uint16_t flags, const std::vector<Element>& elements, bool appending) {
+std::vector<Frame*> Writer::BuildPages(uint16_t flags, const std::vector<Element>& elements,
+                                       bool appending) {
   const size_t capacity = tree_.page_size_ - kPageHeaderBytes;
   const size_t total = SumBytes(elements);
   // Appended pages stay full and the new one starts nearly empty; otherwise halves.
@@ -96,7 +99,9 @@ std::vector<Frame*> Writer::BuildPages(uint16_t flags, const std::vector<Element
     while (end < elements.size()) {
       const bool enough = end - first >= elements_min;
       const bool rest_stays_legal = elements.size() - end >= elements_min;
-      if (enough && rest_stays_legal && (bytes >= target || bytes + elements[end].bytes() > capacity)) break;
+      if (enough && rest_stays_legal &&
+          (bytes >= target || bytes + elements[end].bytes() > capacity))
+        break;
       bytes += elements[end++].bytes();
     }
     const size_t needed = bytes + kPageHeaderBytes;
@@ -110,7 +115,8 @@ std::vector<Frame*> Writer::BuildPages(uint16_t flags, const std::vector<Element
   return pages;
 }
 
-// After a removal at the end of `path`: empty pages go, small ones join a neighbour, up to the root.
+// After a removal at the end of `path`: empty pages go, small ones join a neighbour, up to the
+// root.
 Status Writer::Rebalance(Bucket& bucket, Path& path) {
   const size_t small = tree_.page_size_ / 4;
   for (size_t level = path.size() - 1; level > 0; --level) {
@@ -137,8 +143,10 @@ StatusOr<bool> Writer::MergeWithSibling(Path& path, size_t level) {
   const size_t left_at = parent.index + 1u < siblings.count() ? parent.index : parent.index - 1u;
   ASSIGN_OR_RETURN(Frame * left, Fetch(siblings.child(left_at)));
   ASSIGN_OR_RETURN(Frame * right, Fetch(siblings.child(left_at + 1)));
-  if (left->editor().used() + right->editor().used() - kPageHeaderBytes > tree_.page_size_) return false;
-  if (left->view().flags() != right->view().flags()) return tree_.cache_->Corrupt(right->id, "is of another kind than its sibling");
+  if (left->editor().used() + right->editor().used() - kPageHeaderBytes > tree_.page_size_)
+    return false;
+  if (left->view().flags() != right->view().flags())
+    return tree_.cache_->Corrupt(right->id, "is of another kind than its sibling");
   std::vector<Element> all = ElementsOf(left->view());
   for (const Element& element : ElementsOf(right->view())) all.push_back(element);
   const std::vector<Frame*> merged = BuildPages(left->view().flags(), all, /*appending=*/true);

@@ -1,4 +1,5 @@
-// The membership as etcd's legacy v2 store writes it. Members of 3.6 and older read it from .snap files and MsgSnap.
+// The membership as etcd's legacy v2 store writes it. Members of 3.6 and older read it from .snap
+// files and MsgSnap.
 
 #include <boost/json.hpp>
 
@@ -21,7 +22,9 @@ json::object Node(std::string path, std::string value, json::value children) {
   return node;
 }
 
-json::object Directory(std::string path, json::object children) { return Node(std::move(path), "", std::move(children)); }
+json::object Directory(std::string path, json::object children) {
+  return Node(std::move(path), "", std::move(children));
+}
 
 json::array Strings(const std::vector<std::string>& strings) {
   json::array out;
@@ -41,7 +44,8 @@ json::object MemberNode(const Member& member) {
     if (!member.client_urls.empty()) attributes["clientURLs"] = Strings(member.client_urls);
     children["attributes"] = Node(path + "/attributes", json::serialize(attributes), nullptr);
   }
-  children["raftAttributes"] = Node(path + "/raftAttributes", json::serialize(raft_attributes), nullptr);
+  children["raftAttributes"] =
+      Node(path + "/raftAttributes", json::serialize(raft_attributes), nullptr);
   return Directory(path, std::move(children));
 }
 
@@ -63,9 +67,10 @@ json::object EmptyHistory() {
 json::object ZeroStats() {
   json::object stats;
   for (const char* name :
-       {"getsSuccess", "getsFail", "setsSuccess", "setsFail", "deleteSuccess", "deleteFail", "updateSuccess",
-        "updateFail", "createSuccess", "createFail", "compareAndSwapSuccess", "compareAndSwapFail",
-        "compareAndDeleteSuccess", "compareAndDeleteFail", "expireCount", "watchers"}) {
+       {"getsSuccess", "getsFail", "setsSuccess", "setsFail", "deleteSuccess", "deleteFail",
+        "updateSuccess", "updateFail", "createSuccess", "createFail", "compareAndSwapSuccess",
+        "compareAndSwapFail", "compareAndDeleteSuccess", "compareAndDeleteFail", "expireCount",
+        "watchers"}) {
     stats[name] = 0;
   }
   return stats;
@@ -77,7 +82,8 @@ std::string Membership::LegacyStoreJson() const {
   json::object members;
   for (const auto& [id, member] : members_) members[HexId(id)] = MemberNode(member);
   json::object removed;
-  for (uint64_t id : removed_) removed[HexId(id)] = Node("/0/removed_members/" + HexId(id), "", nullptr);
+  for (uint64_t id : removed_)
+    removed[HexId(id)] = Node("/0/removed_members/" + HexId(id), "", nullptr);
 
   json::object cluster;
   cluster["members"] = Directory("/0/members", std::move(members));

@@ -6,8 +6,8 @@
 #include <boost/json.hpp>
 #include <charconv>
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 
 namespace quoin::cluster {
 namespace {
@@ -64,8 +64,8 @@ Status ForEach(const btree::Snapshot& snapshot, std::string_view bucket,
 }
 
 Status MalformedRow(std::string_view bucket, std::string_view key) {
-  return absl::DataLossError("bucket " + std::string(bucket) + ": the row of \"" + std::string(key) +
-                             "\" is malformed");
+  return absl::DataLossError("bucket " + std::string(bucket) + ": the row of \"" +
+                             std::string(key) + "\" is malformed");
 }
 
 }  // namespace
@@ -89,13 +89,15 @@ StatusOr<Member> ParseMemberJson(std::string_view text, bool* promote) {
     member.id = id->to_number<uint64_t>(error);
     if (error) return absl::InvalidArgumentError("member id is not a number");
   }
-  if (!ReadStrings(object, "peerURLs", member.peer_urls) || !ReadStrings(object, "clientURLs", member.client_urls)) {
+  if (!ReadStrings(object, "peerURLs", member.peer_urls) ||
+      !ReadStrings(object, "clientURLs", member.client_urls)) {
     return absl::InvalidArgumentError("member URLs are not a list of strings");
   }
   if (const json::value* name = object.if_contains("name"); name != nullptr && name->is_string()) {
     member.name = std::string(name->get_string());
   }
-  if (const json::value* learner = object.if_contains("isLearner"); learner != nullptr && learner->is_bool()) {
+  if (const json::value* learner = object.if_contains("isLearner");
+      learner != nullptr && learner->is_bool()) {
     member.learner = learner->get_bool();
   }
   if (promote != nullptr) {
@@ -138,31 +140,35 @@ std::optional<uint64_t> ParseHexId(std::string_view text) {
 
 StatusOr<Membership> Membership::Load(const btree::Snapshot& snapshot) {
   Membership out;
-  RETURN_IF_ERROR(ForEach(snapshot, kMembers, [&](std::string_view key, std::string_view value) -> Status {
-    std::optional<uint64_t> id = ParseHexId(key);
-    StatusOr<Member> member = ParseMemberJson(value);
-    if (!id || !member.ok()) return MalformedRow(kMembers, key);
-    member->id = *id;
-    out.members_[*id] = *std::move(member);
-    return OkStatus();
-  }));
-  RETURN_IF_ERROR(ForEach(snapshot, kRemoved, [&](std::string_view key, std::string_view) -> Status {
-    std::optional<uint64_t> id = ParseHexId(key);
-    if (!id) return MalformedRow(kRemoved, key);
-    out.removed_.insert(*id);
-    return OkStatus();
-  }));
-  RETURN_IF_ERROR(ForEach(snapshot, kCluster, [&](std::string_view key, std::string_view value) -> Status {
-    if (key == kClusterVersion) out.cluster_version_ = std::string(value);
-    if (key != kDowngrade) return OkStatus();
-    StatusOr<json::object> object = ParseObject(value);
-    if (!object.ok()) return MalformedRow(kCluster, key);
-    const json::value* target = object->if_contains("target-version");
-    const json::value* enabled = object->if_contains("enabled");
-    if (target != nullptr && target->is_string()) out.downgrade_.target_version = target->get_string();
-    out.downgrade_.enabled = enabled != nullptr && enabled->is_bool() && enabled->get_bool();
-    return OkStatus();
-  }));
+  RETURN_IF_ERROR(
+      ForEach(snapshot, kMembers, [&](std::string_view key, std::string_view value) -> Status {
+        std::optional<uint64_t> id = ParseHexId(key);
+        StatusOr<Member> member = ParseMemberJson(value);
+        if (!id || !member.ok()) return MalformedRow(kMembers, key);
+        member->id = *id;
+        out.members_[*id] = *std::move(member);
+        return OkStatus();
+      }));
+  RETURN_IF_ERROR(
+      ForEach(snapshot, kRemoved, [&](std::string_view key, std::string_view) -> Status {
+        std::optional<uint64_t> id = ParseHexId(key);
+        if (!id) return MalformedRow(kRemoved, key);
+        out.removed_.insert(*id);
+        return OkStatus();
+      }));
+  RETURN_IF_ERROR(
+      ForEach(snapshot, kCluster, [&](std::string_view key, std::string_view value) -> Status {
+        if (key == kClusterVersion) out.cluster_version_ = std::string(value);
+        if (key != kDowngrade) return OkStatus();
+        StatusOr<json::object> object = ParseObject(value);
+        if (!object.ok()) return MalformedRow(kCluster, key);
+        const json::value* target = object->if_contains("target-version");
+        const json::value* enabled = object->if_contains("enabled");
+        if (target != nullptr && target->is_string())
+          out.downgrade_.target_version = target->get_string();
+        out.downgrade_.enabled = enabled != nullptr && enabled->is_bool() && enabled->get_bool();
+        return OkStatus();
+      }));
   return out;
 }
 
@@ -197,7 +203,8 @@ Status Membership::Validate(const raft::ConfChange& change, size_t learners_max)
       for (const auto& [other_id, other] : members_) {
         learners += other.learner;
         for (const std::string& url : member->peer_urls) {
-          if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) != other.peer_urls.end()) {
+          if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) !=
+              other.peer_urls.end()) {
             return errors::PeerUrlExists();
           }
         }
@@ -216,7 +223,8 @@ Status Membership::Validate(const raft::ConfChange& change, size_t learners_max)
       for (const auto& [other_id, other] : members_) {
         if (other_id == id) continue;
         for (const std::string& url : member->peer_urls) {
-          if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) != other.peer_urls.end()) {
+          if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) !=
+              other.peer_urls.end()) {
             return errors::PeerUrlExists();
           }
         }
@@ -249,15 +257,16 @@ Status Membership::Apply(const raft::ConfChange& change, btree::Writer& writer) 
       return writer.Put(kRemoved, HexId(id), "removed");
     case raft::ConfChangeType::kUpdateNode: {
       ASSIGN_OR_RETURN(Member member, ParseMemberJson(change.context));
-      members_.at(id).peer_urls = std::move(member.peer_urls);  // the role stays: an update never promotes
+      members_.at(id).peer_urls =
+          std::move(member.peer_urls);  // the role stays: an update never promotes
       return Save(members_.at(id), writer);
     }
   }
   return OkStatus();
 }
 
-Status Membership::SetAttributes(uint64_t id, std::string name, std::vector<std::string> client_urls,
-                                 btree::Writer& writer) {
+Status Membership::SetAttributes(uint64_t id, std::string name,
+                                 std::vector<std::string> client_urls, btree::Writer& writer) {
   auto member = members_.find(id);
   if (member == members_.end()) return OkStatus();  // removed meanwhile
   member->second.name = std::move(name);

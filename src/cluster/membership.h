@@ -1,5 +1,5 @@
-// Membership: who is in the cluster, as the replicated state machine holds it: buckets `members`, `members_removed`
-// and `cluster` of the tree, and a copy in memory.
+// Membership: who is in the cluster, as the replicated state machine holds it: buckets `members`,
+// `members_removed` and `cluster` of the tree, and a copy in memory.
 //
 // There are Member (one row), Membership (the table and its rules), and free functions for ids.
 #pragma once
@@ -30,10 +30,11 @@ struct Member {
 };
 
 // The JSON forms that etcd stores and logs (docs/formats/db.md).
-std::string MemberJson(const Member& member);                   // bucket `members`, ConfChange.context
+std::string MemberJson(const Member& member);  // bucket `members`, ConfChange.context
 StatusOr<Member> ParseMemberJson(std::string_view json, bool* promote = nullptr);
 
-// etcd's ids: the first 8 bytes, big-endian, of SHA-1 over the sorted peer URLs and the cluster token.
+// etcd's ids: the first 8 bytes, big-endian, of SHA-1 over the sorted peer URLs and the cluster
+// token.
 uint64_t MemberId(std::vector<std::string> peer_urls, std::string_view token);
 // … over the member ids, ascending, 8 bytes each.
 uint64_t ClusterId(std::vector<uint64_t> member_ids);
@@ -55,17 +56,21 @@ class Membership {
   const std::map<uint64_t, Member>& members() const { return members_; }
   bool removed(uint64_t id) const { return removed_.contains(id); }
   const std::set<uint64_t>& removed_ids() const { return removed_; }
-  const std::string& cluster_version() const { return cluster_version_; }  // "3.7.0", or empty while undecided
+  const std::string& cluster_version() const {
+    return cluster_version_;
+  }  // "3.7.0", or empty while undecided
   const Downgrade& downgrade() const { return downgrade_; }
   // Voters and learners by the table: what raft starts from.
   raft::ConfState ConfigurationState() const;
 
-  // Whether a configuration change may take effect: etcd's checks in etcd's order, with its error texts.
+  // Whether a configuration change may take effect: etcd's checks in etcd's order, with its error
+  // texts.
   Status Validate(const raft::ConfChange& change, size_t learners_max) const;
   // Carries out a change that Validate accepted. Writes the buckets.
   Status Apply(const raft::ConfChange& change, btree::Writer& writer);
 
-  Status SetAttributes(uint64_t id, std::string name, std::vector<std::string> client_urls, btree::Writer& writer);
+  Status SetAttributes(uint64_t id, std::string name, std::vector<std::string> client_urls,
+                       btree::Writer& writer);
   Status SetClusterVersion(std::string version, btree::Writer& writer);
   Status SetDowngrade(Downgrade downgrade, btree::Writer& writer);
 

@@ -1,5 +1,5 @@
-// The waiting half of env/file.h: for recovery at start, for tools, and for page loads on executors that may wait.
-// In the simulator these take no virtual time.
+// The waiting half of env/file.h: for recovery at start, for tools, and for page loads on executors
+// that may wait. In the simulator these take no virtual time.
 //
 // Thread: any; one file by one thread at a time.
 #pragma once
@@ -24,7 +24,8 @@ class BlockingFile {
   virtual Status Write(uint64_t offset, std::string_view data) = 0;
   virtual Status Sync() = 0;
   virtual Status Resize(uint64_t size) = 0;
-  // Reserves space and makes the length `size`, reading as zeros; fails with ResourceExhausted on a full disk.
+  // Reserves space and makes the length `size`, reading as zeros; fails with ResourceExhausted on a
+  // full disk.
   virtual Status Allocate(uint64_t size) = 0;
   virtual StatusOr<uint64_t> Size() = 0;
 };
@@ -44,7 +45,8 @@ class FileLock {
 class BlockingFileSystem {
  public:
   virtual ~BlockingFileSystem() = default;
-  virtual StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode, uint32_t permissions = 0600) = 0;
+  virtual StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode,
+                                               uint32_t permissions = 0600) = 0;
   virtual Status Rename(const std::string& from, const std::string& to) = 0;
   virtual Status Remove(const std::string& path) = 0;
   virtual Status RemoveAll(const std::string& path) = 0;

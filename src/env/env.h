@@ -1,5 +1,5 @@
-// Env: the whole outside world, as handed to a server. Production gets env/posix, tests and the simulator env/sim;
-// nobody asks which.
+// Env: the whole outside world, as handed to a server. Production gets env/posix, tests and the
+// simulator env/sim; nobody asks which.
 //
 // Thread: any.
 #pragma once
@@ -23,8 +23,8 @@ class Env {
   virtual Network& network() = 0;
   // Unpredictable in production, seeded in simulation. Thread: any.
   virtual uint64_t Random() = 0;
-  // A new loop with its own thread (posix) or its own queue in the simulated world. Destruction stops it: tasks not
-  // yet run are destroyed unrun.
+  // A new loop with its own thread (posix) or its own queue in the simulated world. Destruction
+  // stops it: tasks not yet run are destroyed unrun.
   virtual std::unique_ptr<Executor> NewExecutor(std::string_view name) = 0;
 };
 

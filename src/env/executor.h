@@ -1,4 +1,5 @@
-// Executor: one loop that runs tasks one after another. Objects belong to an executor instead of having locks.
+// Executor: one loop that runs tasks one after another. Objects belong to an executor instead of
+// having locks.
 //
 // Thread: as each method says.
 #pragma once
@@ -21,7 +22,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  // Runs `task` later on this executor, in the order of posting. Thread: any. After Stop the task is destroyed unrun.
+  // Runs `task` later on this executor, in the order of posting. Thread: any. After Stop the task
+  // is destroyed unrun.
   virtual void Post(Task task) = 0;
 
   // Runs `task` once, `delay` from now. Thread: this executor.
@@ -29,8 +31,8 @@ class Executor {
   // The task will not run; false when it already ran or is unknown. Thread: this executor.
   virtual bool Cancel(TimerId timer) = 0;
 
-  // Runs `task` once after all that is ready in this turn of the loop has run: for flushing what a turn gathered.
-  // Thread: this executor.
+  // Runs `task` once after all that is ready in this turn of the loop has run: for flushing what a
+  // turn gathered. Thread: this executor.
   virtual void AtEndOfTurn(Task task) = 0;
 
   // True while called from a task of this executor.

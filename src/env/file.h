@@ -1,8 +1,10 @@
-// Files: asynchronous by contract, so that a simulated disk can be slow, torn and lying on one thread.
+// Files: asynchronous by contract, so that a simulated disk can be slow, torn and lying on one
+// thread.
 //
-// A completion is posted to the executor that the call names, never run inside the call. posix/ does the system call
-// at once on the calling thread, so only executors that may wait for a disk (wal, storage) call these.
-// Errors carry the path and the offset. A failed Sync leaves the file in an unknown state: nobody may retry it.
+// A completion is posted to the executor that the call names, never run inside the call. posix/
+// does the system call at once on the calling thread, so only executors that may wait for a disk
+// (wal, storage) call these. Errors carry the path and the offset. A failed Sync leaves the file in
+// an unknown state: nobody may retry it.
 #pragma once
 
 #include <cstdint>
@@ -23,20 +25,25 @@ class BlockingFileSystem;
 
 using DoneStatus = absl::AnyInvocable<void(Status)>;
 
-// Thread: each operation from any one executor at a time per file; reads from any. Closed by destruction (operations
-// under way complete or are dropped first).
+// Thread: each operation from any one executor at a time per file; reads from any. Closed by
+// destruction (operations under way complete or are dropped first).
 class File {
  public:
   virtual ~File() = default;
-  // Fills `into` completely, or fails (OutOfRange when the file ends before). `into` stays valid until done.
+  // Fills `into` completely, or fails (OutOfRange when the file ends before). `into` stays valid
+  // until done.
   virtual void Read(uint64_t offset, std::span<char> into, Executor& on, DoneStatus done) = 0;
-  // Writes the pieces one after another at `offset`, all or an error. The pieces stay valid until done.
-  virtual void Write(uint64_t offset, std::vector<std::string_view> pieces, Executor& on, DoneStatus done) = 0;
-  // fdatasync: what completed before this call is on the platter afterwards, the file's length included.
+  // Writes the pieces one after another at `offset`, all or an error. The pieces stay valid until
+  // done.
+  virtual void Write(uint64_t offset, std::vector<std::string_view> pieces, Executor& on,
+                     DoneStatus done) = 0;
+  // fdatasync: what completed before this call is on the platter afterwards, the file's length
+  // included.
   virtual void Sync(Executor& on, DoneStatus done) = 0;
   virtual void Resize(uint64_t size, Executor& on, DoneStatus done) = 0;
 
-  // Waits instead; for recovery, tools, and page loads that must not be parked (see env/blocking.h).
+  // Waits instead; for recovery, tools, and page loads that must not be parked (see
+  // env/blocking.h).
   virtual BlockingFile& blocking() = 0;
   virtual const std::string& path() const = 0;
 };

@@ -16,7 +16,8 @@
 
 namespace quoin::env {
 
-// One established stream. Belongs to the executor that it was made on; every call and callback happens there.
+// One established stream. Belongs to the executor that it was made on; every call and callback
+// happens there.
 class Connection {
  public:
   class Handler {
@@ -24,7 +25,8 @@ class Connection {
     virtual ~Handler() = default;
     // Bytes arrived; valid during the call only.
     virtual void OnData(std::string_view data) = 0;
-    // The peer closed its direction, or the stream broke (status says which: OK = orderly end). Last callback.
+    // The peer closed its direction, or the stream broke (status says which: OK = orderly end).
+    // Last callback.
     virtual void OnClosed(Status why) = 0;
     // unsent_bytes() fell to zero after having been above.
     virtual void OnDrained() {}
@@ -34,15 +36,18 @@ class Connection {
   virtual ~Connection() = default;
   // Starts callbacks. `handler` outlives the connection. Call once.
   virtual void Start(Handler& handler) = 0;
-  // Queues bytes; what one turn of the loop writes leaves in one system call at the end of the turn.
+  // Queues bytes; what one turn of the loop writes leaves in one system call at the end of the
+  // turn.
   virtual void Write(std::string bytes) = 0;
   virtual void Write(SharedBytes bytes) = 0;
-  // Bytes queued and not yet taken by the kernel. The owner bounds it by pausing what produces them.
+  // Bytes queued and not yet taken by the kernel. The owner bounds it by pausing what produces
+  // them.
   virtual size_t unsent_bytes() const = 0;
   // Stops and resumes OnData: back-pressure towards the peer.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
-  // Sends what is queued, then closes our direction; OnClosed follows when the peer closes or after a grace period.
+  // Sends what is queued, then closes our direction; OnClosed follows when the peer closes or after
+  // a grace period.
   virtual void CloseAfterFlush() = 0;
   virtual std::string remote_address() const = 0;  // "host:port"
   virtual std::string local_address() const = 0;
@@ -66,10 +71,13 @@ class Network {
   using OnAccept = absl::AnyInvocable<void(std::unique_ptr<Connection>, Executor&)>;
 
   virtual ~Network() = default;
-  // Accepts on `loops` in turn. `address` is "host:port" (IPv4, [IPv6], localhost) or "unix:path". Bound when it
-  // returns; errors read as etcd's: `listen tcp 127.0.0.1:2379: bind: address already in use`. Thread: any.
-  virtual StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address, std::vector<Executor*> loops,
-                                                     const ListenOptions& options, OnAccept on_accept) = 0;
+  // Accepts on `loops` in turn. `address` is "host:port" (IPv4, [IPv6], localhost) or "unix:path".
+  // Bound when it returns; errors read as etcd's: `listen tcp 127.0.0.1:2379: bind: address already
+  // in use`. Thread: any.
+  virtual StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
+                                                     std::vector<Executor*> loops,
+                                                     const ListenOptions& options,
+                                                     OnAccept on_accept) = 0;
   // Thread: `on`, where the result is delivered too.
   virtual void Connect(const std::string& address, Duration timeout, Executor& on,
                        absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) = 0;

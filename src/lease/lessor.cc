@@ -1,7 +1,7 @@
 #include "lease/lessor.h"
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/wire.h"
 
 namespace quoin::lease {
@@ -64,7 +64,8 @@ LeaseId Lessor::LeaseOf(std::string_view key) const {
   return found == lease_of_key_.end() ? LeaseId() : found->second;
 }
 
-StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_seconds_min, btree::Writer& writer) {
+StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_seconds_min,
+                                btree::Writer& writer) {
   if (ttl_seconds > kTtlSecondsMax) return errors::LeaseTtlTooLarge();
   if (leases_.contains(id)) return errors::LeaseExists();
   Lease& lease = leases_[id];
@@ -82,7 +83,8 @@ Status Lessor::Revoke(LeaseId id, btree::Writer& writer) {
   return writer.Delete(kBucket, KeyOf(id));
 }
 
-Status Lessor::Checkpoint(LeaseId id, int64_t remaining_seconds, bool persist, btree::Writer& writer) {
+Status Lessor::Checkpoint(LeaseId id, int64_t remaining_seconds, bool persist,
+                          btree::Writer& writer) {
   auto lease = leases_.find(id);
   if (lease == leases_.end()) return OkStatus();
   lease->second.remaining_seconds = remaining_seconds;

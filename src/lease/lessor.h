@@ -1,5 +1,5 @@
-// Lessor: the replicated part of leases: which exist, their TTLs, and which keys hang on them. Deadlines and
-// keepalives are the leader's affair and live elsewhere (server's lease loop).
+// Lessor: the replicated part of leases: which exist, their TTLs, and which keys hang on them.
+// Deadlines and keepalives are the leader's affair and live elsewhere (server's lease loop).
 #pragma once
 
 #include <cstdint>
@@ -40,19 +40,23 @@ class Lessor {
   // The lease that `key` hangs on; 0 = none.
   LeaseId LeaseOf(std::string_view key) const;
 
-  // FailedPrecondition "lease already exists", OutOfRange "too large lease TTL"; returns the TTL that holds.
-  StatusOr<int64_t> Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_seconds_min, btree::Writer& writer);
+  // FailedPrecondition "lease already exists", OutOfRange "too large lease TTL"; returns the TTL
+  // that holds.
+  StatusOr<int64_t> Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_seconds_min,
+                          btree::Writer& writer);
   // The caller deletes the keys first. NotFound when unknown.
   Status Revoke(LeaseId id, btree::Writer& writer);
   // Remembers how much of the TTL is left, durably when `persist`. Unknown ids are ignored.
   Status Checkpoint(LeaseId id, int64_t remaining_seconds, bool persist, btree::Writer& writer);
 
-  // Moves `key` to `id` (0 = to none). A lease that does not exist is ignored, as etcd does on restore.
+  // Moves `key` to `id` (0 = to none). A lease that does not exist is ignored, as etcd does on
+  // restore.
   void Attach(std::string_view key, LeaseId id);
 
  private:
   std::map<LeaseId, Lease> leases_;
-  absl::flat_hash_map<std::string, LeaseId, StringHash, StringEqual> lease_of_key_;  // looked up only
+  absl::flat_hash_map<std::string, LeaseId, StringHash, StringEqual>
+      lease_of_key_;  // looked up only
 };
 
 }  // namespace quoin::lease

@@ -11,8 +11,10 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.wal_dir = config.wal_dir;
   out.advertise_peer_urls = config::UrlTexts(config.initial_advertise_peer_urls);
   out.advertise_client_urls = config::UrlTexts(config.advertise_client_urls);
-  ASSIGN_OR_RETURN(config::InitialCluster initial_cluster, config::ParseInitialCluster(config.initial_cluster));
-  for (const auto& [name, urls] : initial_cluster) out.initial_cluster[name] = config::UrlTexts(urls);
+  ASSIGN_OR_RETURN(config::InitialCluster initial_cluster,
+                   config::ParseInitialCluster(config.initial_cluster));
+  for (const auto& [name, urls] : initial_cluster)
+    out.initial_cluster[name] = config::UrlTexts(urls);
   out.initial_cluster_problem = config::CheckBootstrap(config, initial_cluster);
   out.initial_cluster_token = config.initial_cluster_token;
   out.heartbeat_interval = std::chrono::milliseconds(config.heartbeat_interval_ms);
@@ -33,7 +35,8 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   const config::AutoCompaction& compaction = config.auto_compaction;
   if (compaction.enabled()) {
     const bool periodic = compaction.mode == config::CompactionMode::kPeriodic;
-    out.auto_compaction = periodic ? server::AutoCompactionMode::kPeriodic : server::AutoCompactionMode::kRevision;
+    out.auto_compaction =
+        periodic ? server::AutoCompactionMode::kPeriodic : server::AutoCompactionMode::kRevision;
     out.auto_compaction_period = compaction.period;
     out.auto_compaction_revisions = compaction.revisions;
   }

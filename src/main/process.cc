@@ -87,14 +87,15 @@ void NotifyReady() {
   constexpr char kReady[] = "READY=1";
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
   // Nobody listening is no error of ours.
-  (void)sendto(fd, kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address), length);
+  (void)sendto(fd, kReady, sizeof kReady - 1, MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
+               length);
   close(fd);
 }
 
 api::ProcessStats ReadProcessStats() {
   api::ProcessStats stats;
-  // Field 1 is the pid, field 2 the name in parentheses (it may hold blanks); 14, 15 CPU ticks, 22 start, 23 bytes,
-  // 24 pages.
+  // Field 1 is the pid, field 2 the name in parentheses (it may hold blanks); 14, 15 CPU ticks, 22
+  // start, 23 bytes, 24 pages.
   std::string text = ReadFile("/proc/self/stat");
   size_t after_name = text.rfind(')');
   if (after_name != std::string::npos) {
@@ -105,7 +106,8 @@ api::ProcessStats ReadProcessStats() {
       if (number == 14 || number == 15) stats.cpu_seconds += std::stod(field) / ticks;
       if (number == 22) stats.start_time_seconds = BootTimeSeconds() + std::stod(field) / ticks;
       if (number == 23) stats.virtual_bytes = std::stoull(field);
-      if (number == 24) stats.resident_bytes = std::stoull(field) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+      if (number == 24)
+        stats.resident_bytes = std::stoull(field) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     }
   }
   stats.open_files = CountOpenFiles();

@@ -1,5 +1,5 @@
-// The process as the operating system sees it: signals, readiness, its own statistics. The only system calls outside
-// env/posix (no other room needs them).
+// The process as the operating system sees it: signals, readiness, its own statistics. The only
+// system calls outside env/posix (no other room needs them).
 #pragma once
 
 #include <condition_variable>
@@ -13,7 +13,8 @@ namespace quoin::main {
 void BlockStopSignals();
 // Waits for SIGINT or SIGTERM and returns it.
 int WaitForStopSignal();
-// Ends the process by the signal that stopped it, so that a parent sees it; as process 1 returns 0 instead.
+// Ends the process by the signal that stopped it, so that a parent sees it; as process 1 returns 0
+// instead.
 int DieBySignal(int signal);
 
 // Tells a service manager that asked for it (systemd's NOTIFY_SOCKET).

@@ -1,4 +1,5 @@
-// quoin: the server. Reads the configuration, wires the rooms together, waits for a signal, stops in order.
+// quoin: the server. Reads the configuration, wires the rooms together, waits for a signal, stops
+// in order.
 
 #include <csignal>
 #include <cstdio>
@@ -23,7 +24,8 @@ namespace {
 
 constexpr env::Duration kDrainGrace = std::chrono::seconds(2);
 
-// One running server: everything between "configured" and "stopped". Owned by main(); its calls run on the main loop.
+// One running server: everything between "configured" and "stopped". Owned by main(); its calls run
+// on the main loop.
 class Quoin {
  public:
   Quoin(env::Env& env, const config::Config& config, Logger& log)
@@ -38,8 +40,8 @@ class Quoin {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
-    StatusOr<std::unique_ptr<server::Node>> node =
-        server::Node::Start(env_, *node_config, io_loops_, *main_loop_, [this] { Serve(); }, log_);
+    StatusOr<std::unique_ptr<server::Node>> node = server::Node::Start(
+        env_, *node_config, io_loops_, *main_loop_, [this] { Serve(); }, log_);
     if (!node.ok()) return Fail(node.status());
     node_ = *std::move(node);
     return true;
@@ -50,7 +52,9 @@ class Quoin {
     Latch stopped;
     main_loop_->Post([this, &stopped] {
       if (server_ == nullptr) return StopNode(stopped);
-      server_->Drain(kDrainGrace, [this, &stopped] { main_loop_->Post([this, &stopped] { StopNode(stopped); }); });
+      server_->Drain(kDrainGrace, [this, &stopped] {
+        main_loop_->Post([this, &stopped] { StopNode(stopped); });
+      });
     });
     stopped.Wait();
     server_.reset();
@@ -68,12 +72,16 @@ class Quoin {
   Status TryListen() {
     for (const config::Url& url : config_.listen_client_urls) {
       RETURN_IF_ERROR(
-          env_.network().Listen(url.address(), {main_loop_.get()}, ListenOptions(), [](auto, auto&) {}).status());
+          env_.network()
+              .Listen(url.address(), {main_loop_.get()}, ListenOptions(), [](auto, auto&) {})
+              .status());
     }
     return OkStatus();
   }
 
-  env::ListenOptions ListenOptions() const { return {config_.socket_reuse_port, config_.socket_reuse_address}; }
+  env::ListenOptions ListenOptions() const {
+    return {config_.socket_reuse_port, config_.socket_reuse_address};
+  }
 
   // Main loop: the member is ready, clients may come.
   void Serve() {
@@ -94,10 +102,12 @@ class Quoin {
         std::raise(SIGTERM);
         return;
       }
-      log_.Info("serving client traffic insecurely; this is strongly discouraged!", {{"address", url.address()}});
+      log_.Info("serving client traffic insecurely; this is strongly discouraged!",
+                {{"address", url.address()}});
     }
-    log_.Info("ready to serve client requests", {{"member-id", cluster::HexId(node_->info().member_id)},
-                                                 {"cluster-id", cluster::HexId(node_->info().cluster_id)}});
+    log_.Info("ready to serve client requests",
+              {{"member-id", cluster::HexId(node_->info().member_id)},
+               {"cluster-id", cluster::HexId(node_->info().cluster_id)}});
     NotifyReady();
   }
 
@@ -130,16 +140,20 @@ void WriteNotices(const std::vector<config::Notice>& notices, Logger& log) {
 }
 
 int Run(int argc, char** argv, const char* const* environment) {
-  BlockStopSignals();  // before any thread exists: all inherit it, and only WaitForStopSignal takes them
+  BlockStopSignals();  // before any thread exists: all inherit it, and only WaitForStopSignal takes
+                       // them
   std::unique_ptr<env::Env> env = env::NewPosixEnv();
-  config::Loaded loaded = config::Load(std::vector<std::string>(argv, argv + argc),
-                                       config::EnvironmentFromBlock(environment), env->files().blocking());
+  config::Loaded loaded =
+      config::Load(std::vector<std::string>(argv, argv + argc),
+                   config::EnvironmentFromBlock(environment), env->files().blocking());
   std::fputs(loaded.out.c_str(), stdout);
   std::fputs(loaded.err.c_str(), stderr);
   const config::Logging& logging = loaded.config.logging;
-  auto log = logging::JsonLogger::Open(
-      logging.outputs, logging.format == config::LogFormat::kJson ? logging::Format::kJson : logging::Format::kConsole,
-      LevelOf(loaded.config), env->clock());
+  auto log = logging::JsonLogger::Open(logging.outputs,
+                                       logging.format == config::LogFormat::kJson
+                                           ? logging::Format::kJson
+                                           : logging::Format::kConsole,
+                                       LevelOf(loaded.config), env->clock());
   if (!log.ok()) {
     std::fprintf(stderr, "quoin: %s\n", std::string(log.status().message()).c_str());
     return 1;
@@ -148,16 +162,19 @@ int Run(int argc, char** argv, const char* const* environment) {
   if (loaded.exit_code) return *loaded.exit_code;
 
   (*log)->Info("Initialize and start etcd server",
-               {{"data-dir", loaded.config.data_dir}, {"server-version", server::kServerVersion},
+               {{"data-dir", loaded.config.data_dir},
+                {"server-version", server::kServerVersion},
                 {"quoin-version", std::string(config::kQuoinVersion)}});
   int signal = 0;
   {
     Quoin quoin(*env, loaded.config, **log);
     if (!quoin.Start()) return 1;
     signal = WaitForStopSignal();
-    (*log)->Info("received signal; shutting down", {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
+    (*log)->Info("received signal; shutting down",
+                 {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
     quoin.Stop();
-    (*log)->Info("closed etcd server", {{"name", loaded.config.name}, {"data-dir", loaded.config.data_dir}});
+    (*log)->Info("closed etcd server",
+                 {{"name", loaded.config.name}, {"data-dir", loaded.config.data_dir}});
   }
   return DieBySignal(signal);
 }
@@ -165,4 +182,6 @@ int Run(int argc, char** argv, const char* const* environment) {
 }  // namespace
 }  // namespace quoin::main
 
-int main(int argc, char** argv, char** environment) { return quoin::main::Run(argc, argv, environment); }
+int main(int argc, char** argv, char** environment) {
+  return quoin::main::Run(argc, argv, environment);
+}

@@ -12,7 +12,8 @@ constexpr std::string_view kKeyBucket = "key";
 constexpr std::string_view kMetaBucket = "meta";
 constexpr size_t kHashesKept = 10;
 
-// The version of a key that a compaction at `revision` keeps: the newest one up to it, tombstones only at it.
+// The version of a key that a compaction at `revision` keeps: the newest one up to it, tombstones
+// only at it.
 const KeyVersion* KeptAt(const KeyEntry* entry, int64_t revision) {
   const KeyVersion* version = entry == nullptr ? nullptr : entry->At(revision);
   if (version == nullptr || (version->is_tombstone() && version->main < revision)) return nullptr;
@@ -25,7 +26,8 @@ Status Store::ScheduleCompaction(int64_t revision) {
   const int64_t compacted = compact_revision_.load(std::memory_order_relaxed);
   if (revision <= compacted) return errors::Compacted();
   if (revision > revision_) return errors::FutureRevision();
-  RETURN_IF_ERROR(writer_.Put(kMetaBucket, "scheduledCompactRev", RevisionKey({revision, 0}, false)));
+  RETURN_IF_ERROR(
+      writer_.Put(kMetaBucket, "scheduledCompactRev", RevisionKey({revision, 0}, false)));
   PendingCompaction compaction;
   compaction.revision = revision;
   compaction.previous = compacted;
@@ -57,7 +59,8 @@ StatusOr<bool> Store::CompactionSlice(size_t revisions_max) {
   while (cursor.Valid() && cursor.key() < end && left-- > 0) {
     std::optional<ParsedRevisionKey> parsed = ParseRevisionKey(cursor.key());
     if (!parsed) return absl::DataLossError("bucket key: a record is malformed");
-    RETURN_IF_ERROR(CompactRecord(compaction, parsed->at, parsed->tombstone, cursor.key(), cursor.value(), doomed));
+    RETURN_IF_ERROR(CompactRecord(compaction, parsed->at, parsed->tombstone, cursor.key(),
+                                  cursor.value(), doomed));
     RETURN_IF_ERROR(cursor.Next());
   }
   const bool finished = !cursor.Valid() || cursor.key() >= end;
@@ -69,9 +72,11 @@ StatusOr<bool> Store::CompactionSlice(size_t revisions_max) {
   return pending_.empty();
 }
 
-// Hashes one record by etcd's rules and notes whether it goes. The key's index loses what is superseded.
-Status Store::CompactRecord(PendingCompaction& compaction, Revision at, bool tombstone, std::string_view key,
-                            std::string_view value, std::vector<std::string>& doomed) {
+// Hashes one record by etcd's rules and notes whether it goes. The key's index loses what is
+// superseded.
+Status Store::CompactRecord(PendingCompaction& compaction, Revision at, bool tombstone,
+                            std::string_view key, std::string_view value,
+                            std::vector<std::string>& doomed) {
   KeyValue kv;
   if (!DecodeRecord(value, kv)) return absl::DataLossError("bucket key: a record is malformed");
   const KeyVersion* kept = KeptAt(index_.Find(kv.key), compaction.revision);
@@ -88,7 +93,8 @@ Status Store::CompactRecord(PendingCompaction& compaction, Revision at, bool tom
 }
 
 Status Store::FinishCompaction(PendingCompaction& compaction) {
-  RETURN_IF_ERROR(writer_.Put(kMetaBucket, "finishedCompactRev", RevisionKey({compaction.revision, 0}, false)));
+  RETURN_IF_ERROR(
+      writer_.Put(kMetaBucket, "finishedCompactRev", RevisionKey({compaction.revision, 0}, false)));
   if (!compaction.hash_is_whole) return OkStatus();
   HashResult hash;
   hash.hash = compaction.crc;

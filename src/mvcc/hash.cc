@@ -1,4 +1,5 @@
-// HashKV and the hash of the whole tree. Both walk many pages: in slices, so that pages can leave the cache meanwhile.
+// HashKV and the hash of the whole tree. Both walk many pages: in slices, so that pages can leave
+// the cache meanwhile.
 
 #include "base/crc32c.h"
 #include "base/errors.h"
@@ -10,9 +11,11 @@ namespace {
 constexpr std::string_view kKeyBucket = "key";
 constexpr size_t kRecordsPerGuard = 5000;
 
-// Calls `visit` for each pair of a bucket from its start; the root of each slice comes from `snapshot()`.
+// Calls `visit` for each pair of a bucket from its start; the root of each slice comes from
+// `snapshot()`.
 template <typename MakeSnapshot, typename Visit>
-Status ForEach(std::string_view bucket, EpochDomain::ReaderSlot& slot, MakeSnapshot snapshot, Visit visit) {
+Status ForEach(std::string_view bucket, EpochDomain::ReaderSlot& slot, MakeSnapshot snapshot,
+               Visit visit) {
   std::string next(1, '\0');
   while (true) {
     EpochDomain::Guard guard(slot);
@@ -54,12 +57,13 @@ StatusOr<HashResult> Store::HashByRevision(int64_t revision, EpochDomain::Reader
   const int64_t upper = result.hash_revision;
   uint32_t crc = Crc32c(0, kKeyBucket);
 
-  // Records up to the compact revision count only as the newest live version at `upper`; etcd drops that rule when
-  // there is no such version at all.
+  // Records up to the compact revision count only as the newest live version at `upper`; etcd drops
+  // that rule when there is no such version at all.
   auto kept_at = [&](std::string_view key, Revision at) {
     const KeyEntry* entry = index_.Find(key);
     const KeyVersion* version = entry == nullptr ? nullptr : entry->At(upper);
-    return version != nullptr && !version->is_tombstone() && version->main == at.main && version->sub == at.sub;
+    return version != nullptr && !version->is_tombstone() && version->main == at.main &&
+           version->sub == at.sub;
   };
   bool any_kept = false;
   {
@@ -75,7 +79,8 @@ StatusOr<HashResult> Store::HashByRevision(int64_t revision, EpochDomain::Reader
       [&](std::string_view key, std::string_view value) -> StatusOr<bool> {
         std::optional<ParsedRevisionKey> parsed = ParseRevisionKey(key);
         KeyValue kv;
-        if (!parsed || !DecodeRecord(value, kv)) return absl::DataLossError("bucket key: a record is malformed");
+        if (!parsed || !DecodeRecord(value, kv))
+          return absl::DataLossError("bucket key: a record is malformed");
         if (parsed->at.main > upper) return false;
         if (parsed->at.main <= compacted && any_kept && !kept_at(kv.key, parsed->at)) return true;
         if (parsed->tombstone && parsed->at.main == compacted) return true;
@@ -88,16 +93,18 @@ StatusOr<HashResult> Store::HashByRevision(int64_t revision, EpochDomain::Reader
   return result;
 }
 
-StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image, EpochDomain::ReaderSlot& slot,
-                                 bool skip_volatile) {
+StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image,
+                                 EpochDomain::ReaderSlot& slot, bool skip_volatile) {
   uint32_t crc = 0;
   auto snapshot = [&] { return tree.SnapshotOf(image); };
   for (const std::string& bucket : snapshot().Buckets()) {
     crc = Crc32c(crc, bucket);
     const bool meta = skip_volatile && bucket == "meta";
-    RETURN_IF_ERROR(
-        ForEach(bucket, slot, snapshot, [&](std::string_view key, std::string_view value) -> StatusOr<bool> {
-          if (meta && (key == "consistent_index" || key == "term" || key == "storageVersion")) return true;
+    RETURN_IF_ERROR(ForEach(
+        bucket, slot, snapshot,
+        [&](std::string_view key, std::string_view value) -> StatusOr<bool> {
+          if (meta && (key == "consistent_index" || key == "term" || key == "storageVersion"))
+            return true;
           crc = Crc32c(Crc32c(crc, key), value);
           return true;
         }));

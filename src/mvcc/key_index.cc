@@ -34,7 +34,7 @@ size_t CommonPrefix(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-// --- entries --------------------------------------------------------------------------------------------------------
+// --- entries ---
 
 KeyEntry* KeyEntry::New(std::string_view key) {
   void* memory = std::malloc(sizeof(KeyEntry) + key.size());
@@ -62,12 +62,15 @@ const KeyVersion* KeyEntry::At(int64_t revision) const {
   if (versions == nullptr) return nullptr;
   const KeyVersion* items = versions->items();
   size_t high = versions->count.load(std::memory_order_acquire);
-  if (high > 0 && items[high - 1].main <= revision) return &items[high - 1];  // most reads want the newest
+  if (high > 0 && items[high - 1].main <= revision)
+    return &items[high - 1];  // most reads want the newest
   size_t low = 0;
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    if (items[middle].main <= revision) low = middle + 1;
-    else high = middle;
+    if (items[middle].main <= revision)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low == 0 ? nullptr : &items[low - 1];
 }
@@ -78,7 +81,7 @@ const KeyVersion* KeyEntry::Newest() const {
   return count == 0 ? nullptr : &versions->items()[count - 1];
 }
 
-// --- nodes ----------------------------------------------------------------------------------------------------------
+// --- nodes ---
 
 size_t KeyIndex::Leaf::LowerBound(std::string_view key) const {
   if (count == 0) return 0;
@@ -92,8 +95,10 @@ size_t KeyIndex::Leaf::LowerBound(std::string_view key) const {
     const size_t middle = (low + high) / 2;
     const Slot& slot = slots[middle];
     const bool below = slot.head != head ? slot.head < head : slot.entry->key() < key;
-    if (below) low = middle + 1;
-    else high = middle;
+    if (below)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
@@ -103,8 +108,10 @@ size_t KeyIndex::Node<Child, kMax>::ChildFor(std::string_view key) const {
   size_t low_at = 1, high = count;  // low[0] is no bound
   while (low_at < high) {
     const size_t middle = (low_at + high) / 2;
-    if (low[middle] <= key) low_at = middle + 1;
-    else high = middle;
+    if (low[middle] <= key)
+      low_at = middle + 1;
+    else
+      high = middle;
   }
   return low_at - 1;
 }
@@ -120,12 +127,15 @@ KeyIndex::Leaf* KeyIndex::MakeLeaf(KeyEntry* const* entries, size_t count) {
   CHECK(leaf != nullptr) << "out of memory";
   leaf->count = static_cast<uint32_t>(count);
   leaf->prefix_bytes =
-      count == 0 ? 0 : static_cast<uint32_t>(CommonPrefix(entries[0]->key(), entries[count - 1]->key()));
-  for (size_t i = 0; i < count; ++i) leaf->slots[i] = {HeadOf(entries[i]->key(), leaf->prefix_bytes), entries[i]};
+      count == 0
+          ? 0
+          : static_cast<uint32_t>(CommonPrefix(entries[0]->key(), entries[count - 1]->key()));
+  for (size_t i = 0; i < count; ++i)
+    leaf->slots[i] = {HeadOf(entries[i]->key(), leaf->prefix_bytes), entries[i]};
   return leaf;
 }
 
-// --- the index ------------------------------------------------------------------------------------------------------
+// --- the index ---
 
 KeyIndex::KeyIndex(EpochDomain& epochs) : epochs_(epochs) {
   auto* branch = new Branch;
@@ -180,7 +190,8 @@ void KeyIndex::Visit(std::string_view key, std::string_view range_end,
   Place place = Locate(key);
   size_t at = place.leaf->LowerBound(key);
   for (size_t b = place.branch_at; b < place.root->count(); ++b) {
-    if (b != place.branch_at) place.branch = place.root->children[b].load(std::memory_order_acquire);
+    if (b != place.branch_at)
+      place.branch = place.root->children[b].load(std::memory_order_acquire);
     for (size_t l = b == place.branch_at ? place.leaf_at : 0; l < place.branch->count; ++l) {
       const Leaf* leaf = place.branch->children[l].load(std::memory_order_acquire);
       if (b == place.branch_at && l == place.leaf_at) leaf = place.leaf;
@@ -202,7 +213,9 @@ void KeyIndex::Append(std::string_view key, const KeyVersion& version) {
   const uint32_t count = versions == nullptr ? 0 : versions->count.load(std::memory_order_relaxed);
   if (versions == nullptr || count == versions->capacity) {
     KeyEntry::Versions* larger = KeyEntry::NewVersions(count == 0 ? 1 : count * 2);
-    if (count > 0) std::memcpy(static_cast<void*>(larger->items()), versions->items(), count * sizeof(KeyVersion));
+    if (count > 0)
+      std::memcpy(static_cast<void*>(larger->items()), versions->items(),
+                  count * sizeof(KeyVersion));
     larger->items()[count] = version;
     larger->count.store(count + 1, std::memory_order_release);
     entry->versions_.store(larger, std::memory_order_release);
@@ -244,7 +257,8 @@ void KeyIndex::ReplaceLeaf(const Place& place, std::vector<KeyEntry*> entries) {
   Branch* branch = place.branch;
   const bool only_leaf = branch->count == 1 && place.root->count() == 1;
   if (entries.size() <= kLeafMax && (!entries.empty() || only_leaf)) {
-    branch->children[place.leaf_at].store(MakeLeaf(entries.data(), entries.size()), std::memory_order_release);
+    branch->children[place.leaf_at].store(MakeLeaf(entries.data(), entries.size()),
+                                          std::memory_order_release);
   } else {
     std::vector<std::string> low;
     std::vector<Leaf*> leaves;
@@ -268,7 +282,8 @@ void KeyIndex::ReplaceLeaf(const Place& place, std::vector<KeyEntry*> entries) {
 }
 
 // Puts new branches (two when one is full, none when it is empty) in the place of one.
-void KeyIndex::SplitBranch(const Place& place, std::vector<std::string> low, std::vector<Leaf*> leaves) {
+void KeyIndex::SplitBranch(const Place& place, std::vector<std::string> low,
+                           std::vector<Leaf*> leaves) {
   std::vector<Branch*> branches;
   std::vector<std::string> branch_low;
   const size_t parts = leaves.empty() ? 0 : leaves.size() <= kBranchMax ? 1 : 2;
@@ -283,12 +298,15 @@ void KeyIndex::SplitBranch(const Place& place, std::vector<std::string> low, std
     }
     branches.push_back(branch);
   }
-  if (branches.size() == 1) place.root->children[place.branch_at].store(branches[0], std::memory_order_release);
-  else ReplaceInRoot(place.root, place.branch_at, branches, branch_low);
+  if (branches.size() == 1)
+    place.root->children[place.branch_at].store(branches[0], std::memory_order_release);
+  else
+    ReplaceInRoot(place.root, place.branch_at, branches, branch_low);
   Retire(place.branch, [](void* b) { delete static_cast<Branch*>(b); });
 }
 
-void KeyIndex::ReplaceInRoot(Root* old, size_t at, const std::vector<Branch*>& with, const std::vector<std::string>& low) {
+void KeyIndex::ReplaceInRoot(Root* old, size_t at, const std::vector<Branch*>& with,
+                             const std::vector<std::string>& low) {
   auto* root = new Root;
   std::vector<Branch*> children;
   for (size_t b = 0; b < old->count(); ++b) {
@@ -301,7 +319,8 @@ void KeyIndex::ReplaceInRoot(Root* old, size_t at, const std::vector<Branch*>& w
     children.insert(children.end(), with.begin(), with.end());
   }
   root->children = std::make_unique<std::atomic<Branch*>[]>(children.size());
-  for (size_t b = 0; b < children.size(); ++b) root->children[b].store(children[b], std::memory_order_relaxed);
+  for (size_t b = 0; b < children.size(); ++b)
+    root->children[b].store(children[b], std::memory_order_relaxed);
   root_.store(root, std::memory_order_release);
   Retire(old, [](void* r) { delete static_cast<Root*>(r); });
 }
@@ -318,7 +337,8 @@ void KeyIndex::Compact(std::string_view key, int64_t revision) {
   if (first == 0) return;
   if (first == count) return RemoveEntry(key);
   KeyEntry::Versions* kept = KeyEntry::NewVersions(count - first);
-  std::memcpy(static_cast<void*>(kept->items()), items + first, (count - first) * sizeof(KeyVersion));
+  std::memcpy(static_cast<void*>(kept->items()), items + first,
+              (count - first) * sizeof(KeyVersion));
   kept->count.store(count - first, std::memory_order_release);
   entry->versions_.store(kept, std::memory_order_release);
   Retire(versions, std::free);

@@ -1,9 +1,10 @@
 // KeyIndex: every user key in order, each with its revisions, in memory.
 //
-// One writer; readers walk it without locks inside an epoch guard. Three levels: a root of branches, branches of
-// leaves, leaves of key entries. Nodes are immutable but for the child pointers: a change copies one leaf (a split also
-// its branch, seldom the root) and swaps a pointer. A new revision of a key that exists is appended to that key's own
-// array. What was unlinked is freed when no reader can be in it.
+// One writer; readers walk it without locks inside an epoch guard. Three levels: a root of
+// branches, branches of leaves, leaves of key entries. Nodes are immutable but for the child
+// pointers: a change copies one leaf (a split also its branch, seldom the root) and swaps a
+// pointer. A new revision of a key that exists is appended to that key's own array. What was
+// unlinked is freed when no reader can be in it.
 //
 // Thread: Find, Visit — any, within a guard; the rest — the apply loop.
 #pragma once
@@ -26,7 +27,7 @@ struct KeyVersion {
   int64_t main = 0;
   int64_t create_revision = 0;  // 0: a tombstone
   uint32_t sub = 0;
-  uint32_t record_bytes = 0;    // of the stored record
+  uint32_t record_bytes = 0;  // of the stored record
   int64_t version = 0;
   bool is_tombstone() const { return create_revision == 0; }
 };
@@ -38,7 +39,8 @@ class KeyEntry {
   static void Delete(KeyEntry* entry);
   std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_bytes_}; }
 
-  // The newest version with main ≤ `revision`; nullptr when there is none. A tombstone means: absent.
+  // The newest version with main ≤ `revision`; nullptr when there is none. A tombstone means:
+  // absent.
   const KeyVersion* At(int64_t revision) const;
   const KeyVersion* Newest() const;
 
@@ -61,14 +63,15 @@ class KeyIndex {
   ~KeyIndex();
 
   const KeyEntry* Find(std::string_view key) const;
-  // Entries of [key, range_end) by etcd's convention (empty end = the key alone, "\0" = everything from key on), in
-  // order, until `visit` returns false.
-  void Visit(std::string_view key, std::string_view range_end, absl::FunctionRef<bool(const KeyEntry&)> visit) const;
+  // Entries of [key, range_end) by etcd's convention (empty end = the key alone, "\0" = everything
+  // from key on), in order, until `visit` returns false.
+  void Visit(std::string_view key, std::string_view range_end,
+             absl::FunctionRef<bool(const KeyEntry&)> visit) const;
 
   // Adds a version; the key is made when it is new.
   void Append(std::string_view key, const KeyVersion& version);
-  // Drops all versions of `key` older than the newest one with main ≤ `revision`, and that one too when it is a
-  // tombstone from before `revision`. A key without versions goes.
+  // Drops all versions of `key` older than the newest one with main ≤ `revision`, and that one too
+  // when it is a tombstone from before `revision`. A key without versions goes.
   void Compact(std::string_view key, int64_t revision);
 
   size_t size() const { return size_; }
@@ -77,7 +80,8 @@ class KeyIndex {
   static constexpr size_t kLeafMax = 64;
   static constexpr size_t kBranchMax = 256;
 
-  // `head` is the 8 bytes after the prefix that all keys of the leaf share, big-endian: most comparisons end there.
+  // `head` is the 8 bytes after the prefix that all keys of the leaf share, big-endian: most
+  // comparisons end there.
   struct Slot {
     uint64_t head;
     KeyEntry* entry;
@@ -119,7 +123,8 @@ class KeyIndex {
   void RemoveEntry(std::string_view key);
   void ReplaceLeaf(const Place& place, std::vector<KeyEntry*> entries);
   void SplitBranch(const Place& place, std::vector<std::string> low, std::vector<Leaf*> leaves);
-  void ReplaceInRoot(Root* root, size_t at, const std::vector<Branch*>& with, const std::vector<std::string>& low);
+  void ReplaceInRoot(Root* root, size_t at, const std::vector<Branch*>& with,
+                     const std::vector<std::string>& low);
 
   void Retire(void* memory, void (*free_it)(void*));
   void FreeRetired();

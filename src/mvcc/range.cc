@@ -21,23 +21,29 @@ KeyValue FromIndex(const KeyEntry& entry, const KeyVersion& version) {
 }
 
 bool HasFilters(const RangeQuery& query) {
-  return query.min_mod_revision != 0 || query.max_mod_revision != 0 || query.min_create_revision != 0 ||
-         query.max_create_revision != 0;
+  return query.min_mod_revision != 0 || query.max_mod_revision != 0 ||
+         query.min_create_revision != 0 || query.max_create_revision != 0;
 }
 
 // Key order cut at limit+1 is the answer's own order: no need to see the rest.
 bool MayStopEarly(const RangeQuery& query) {
   if (HasFilters(query)) return false;
-  return query.order == SortOrder::kNone || (query.order == SortOrder::kAscend && query.target == SortTarget::kKey);
+  return query.order == SortOrder::kNone ||
+         (query.order == SortOrder::kAscend && query.target == SortTarget::kKey);
 }
 
 bool Below(const KeyValue& a, const KeyValue& b, SortTarget target) {
   switch (target) {
-    case SortTarget::kKey: return a.key < b.key;
-    case SortTarget::kVersion: return a.version < b.version;
-    case SortTarget::kCreate: return a.create_revision < b.create_revision;
-    case SortTarget::kMod: return a.mod_revision < b.mod_revision;
-    case SortTarget::kValue: return a.value < b.value;
+    case SortTarget::kKey:
+      return a.key < b.key;
+    case SortTarget::kVersion:
+      return a.version < b.version;
+    case SortTarget::kCreate:
+      return a.create_revision < b.create_revision;
+    case SortTarget::kMod:
+      return a.mod_revision < b.mod_revision;
+    case SortTarget::kValue:
+      return a.value < b.value;
   }
   return false;
 }
@@ -72,15 +78,18 @@ Status View::Fill(KeyValue& kv) const {
   }
   key[8] = '_';
   const std::string_view at(key, sizeof key);
-  ASSIGN_OR_RETURN(std::optional<std::string_view> record,
-                   snapshot_ ? snapshot_->Get("key", at, on_miss_) : store_->writer_.Get("key", at));
+  ASSIGN_OR_RETURN(std::optional<std::string_view> record, snapshot_
+                                                               ? snapshot_->Get("key", at, on_miss_)
+                                                               : store_->writer_.Get("key", at));
   if (!record) {
     RETURN_IF_ERROR(StillReadable(kv.at.main));
-    return absl::DataLossError("bucket key: revision " + std::to_string(kv.at.main) + " of a live key is missing");
+    return absl::DataLossError("bucket key: revision " + std::to_string(kv.at.main) +
+                               " of a live key is missing");
   }
   kv.record = *record;
   if (!DecodeRecord(*record, kv)) {
-    return absl::DataLossError("bucket key: the record at revision " + std::to_string(kv.at.main) + " is malformed");
+    return absl::DataLossError("bucket key: the record at revision " + std::to_string(kv.at.main) +
+                               " is malformed");
   }
   return OkStatus();
 }
@@ -118,9 +127,10 @@ StatusOr<RangeResult> View::Range(const RangeQuery& query) const {
   const bool sorted = query.target == SortTarget::kKey && query.order != SortOrder::kDescend;
   if (!sorted) {
     const bool descending = query.order == SortOrder::kDescend;
-    std::stable_sort(result.kvs.begin(), result.kvs.end(), [&](const KeyValue& a, const KeyValue& b) {
-      return descending ? Below(b, a, query.target) : Below(a, b, query.target);
-    });
+    std::stable_sort(result.kvs.begin(), result.kvs.end(),
+                     [&](const KeyValue& a, const KeyValue& b) {
+                       return descending ? Below(b, a, query.target) : Below(a, b, query.target);
+                     });
   }
   if (result.kvs.size() > limit) {
     result.kvs.resize(limit);

@@ -7,7 +7,8 @@ namespace quoin::mvcc {
 namespace {
 
 void PutBigEndian(std::string& out, int64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(static_cast<uint64_t>(value) >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    out.push_back(static_cast<char>(static_cast<uint64_t>(value) >> shift));
 }
 
 int64_t TakeBigEndian(std::string_view bytes) {
@@ -47,13 +48,26 @@ bool DecodeRecord(std::string_view record, KeyValue& kv) {
   wire::Reader reader(record);
   for (wire::Field field; reader.Next(field);) {
     switch (field.number) {
-      case 1: kv.key = field.bytes; break;
-      case 2: kv.create_revision = field.int64(); break;
-      case 3: kv.mod_revision = field.int64(); break;
-      case 4: kv.version = field.int64(); break;
-      case 5: kv.value = field.bytes; break;
-      case 6: kv.lease = field.int64(); break;
-      default: break;
+      case 1:
+        kv.key = field.bytes;
+        break;
+      case 2:
+        kv.create_revision = field.int64();
+        break;
+      case 3:
+        kv.mod_revision = field.int64();
+        break;
+      case 4:
+        kv.version = field.int64();
+        break;
+      case 5:
+        kv.value = field.bytes;
+        break;
+      case 6:
+        kv.lease = field.int64();
+        break;
+      default:
+        break;
     }
   }
   return reader.ok();

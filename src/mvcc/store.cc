@@ -16,16 +16,17 @@ constexpr size_t kRestoreRecordsPerGuard = 10000;
 
 }  // namespace
 
-// --- opening --------------------------------------------------------------------------------------------------------
+// --- opening ---
 
-StatusOr<std::unique_ptr<Store>> Store::Open(btree::Tree& tree,
-                                             absl::FunctionRef<void(std::string_view, int64_t)> on_live_lease) {
+StatusOr<std::unique_ptr<Store>> Store::Open(
+    btree::Tree& tree, absl::FunctionRef<void(std::string_view, int64_t)> on_live_lease) {
   std::unique_ptr<Store> store(new Store(tree));
   RETURN_IF_ERROR(store->Restore(on_live_lease));
   return store;
 }
 
-// Walks all records in order. The guard is given up now and then, so that pages may leave the cache.
+// Walks all records in order. The guard is given up now and then, so that pages may leave the
+// cache.
 Status Store::Restore(absl::FunctionRef<void(std::string_view, int64_t)> on_live_lease) {
   EpochDomain::ReaderSlot slot(tree_.epochs());
   std::map<std::string, int64_t, std::less<>> leases;  // of live keys
@@ -60,14 +61,16 @@ Status Store::Restore(absl::FunctionRef<void(std::string_view, int64_t)> on_live
 Status Store::RestoreRecord(std::string_view key, std::string_view value) {
   std::optional<ParsedRevisionKey> parsed = ParseRevisionKey(key);
   KeyValue kv;
-  if (!parsed || !DecodeRecord(value, kv)) return absl::DataLossError("bucket key: a record is malformed");
+  if (!parsed || !DecodeRecord(value, kv))
+    return absl::DataLossError("bucket key: a record is malformed");
   revision_ = std::max(revision_, parsed->at.main);
   KeyVersion version;
   version.main = parsed->at.main;
   version.sub = static_cast<uint32_t>(parsed->at.sub);
   version.record_bytes = static_cast<uint32_t>(value.size());
   if (!parsed->tombstone) {
-    // A record without content (a revision that was only bumped) still is a version of the empty key.
+    // A record without content (a revision that was only bumped) still is a version of the empty
+    // key.
     version.create_revision = kv.create_revision != 0 ? kv.create_revision : parsed->at.main;
     version.version = kv.version;
   }
@@ -100,13 +103,16 @@ Status Store::RestoreCompaction() {
   return OkStatus();
 }
 
-// --- writing --------------------------------------------------------------------------------------------------------
+// --- writing ---
 
 WriteTxn Store::Begin() { return WriteTxn(*this); }
 
-WriteTxn::WriteTxn(WriteTxn&& other) noexcept : store_(std::exchange(other.store_, nullptr)), sub_(other.sub_) {}
+WriteTxn::WriteTxn(WriteTxn&& other) noexcept
+    : store_(std::exchange(other.store_, nullptr)), sub_(other.sub_) {}
 
-WriteTxn::~WriteTxn() { CHECK(store_ == nullptr || sub_ == 0) << "a transaction with changes was not ended"; }
+WriteTxn::~WriteTxn() {
+  CHECK(store_ == nullptr || sub_ == 0) << "a transaction with changes was not ended";
+}
 
 StatusOr<Revision> WriteTxn::Put(std::string_view key, std::string_view value, int64_t lease) {
   CHECK(!key.empty());
@@ -132,7 +138,8 @@ StatusOr<Revision> WriteTxn::Put(std::string_view key, std::string_view value, i
   version.version = kv.version;
   version.record_bytes = static_cast<uint32_t>(record.size());
   store_->index_.Append(key, version);
-  if (store_->collect_events_) store_->events_.push_back({Event::Type::kPut, at, SharedBytes(record)});
+  if (store_->collect_events_)
+    store_->events_.push_back({Event::Type::kPut, at, SharedBytes(record)});
   ++sub_;
   return at;
 }
@@ -164,7 +171,8 @@ StatusOr<int64_t> WriteTxn::DeleteRange(std::string_view key, std::string_view r
   std::vector<std::string> live;
   store_->index_.Visit(key, range_end, [&](const KeyEntry& entry) {
     const KeyVersion* newest = entry.Newest();
-    if (!entry.key().empty() && newest != nullptr && !newest->is_tombstone()) live.emplace_back(entry.key());
+    if (!entry.key().empty() && newest != nullptr && !newest->is_tombstone())
+      live.emplace_back(entry.key());
     return true;
   });
   for (const std::string& k : live) RETURN_IF_ERROR(Delete(k));
@@ -172,8 +180,9 @@ StatusOr<int64_t> WriteTxn::DeleteRange(std::string_view key, std::string_view r
 }
 
 View WriteTxn::view() const {
-  return View(*store_, store_->revision_ + (sub_ > 0 ? 1 : 0), store_->compact_revision_.load(std::memory_order_relaxed),
-              std::nullopt, btree::OnMiss::kLoad);
+  return View(*store_, store_->revision_ + (sub_ > 0 ? 1 : 0),
+              store_->compact_revision_.load(std::memory_order_relaxed), std::nullopt,
+              btree::OnMiss::kLoad);
 }
 
 int64_t WriteTxn::End() {
@@ -187,7 +196,7 @@ void Store::Publish() {
   published_revision_.store(revision_, std::memory_order_release);
 }
 
-// --- reading --------------------------------------------------------------------------------------------------------
+// --- reading ---
 
 View Store::Current(btree::OnMiss on_miss) const {
   // The revision first: what the root and the index hold beyond it is not looked at.

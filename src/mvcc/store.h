@@ -1,5 +1,5 @@
-// mvcc: keys with revisions over the tree. internals: shared contract with etcd in docs/formats/db.md and
-// docs/design (revisions, generations, compaction, hash).
+// mvcc: keys with revisions over the tree. internals: shared contract with etcd in
+// docs/formats/db.md and docs/design (revisions, generations, compaction, hash).
 //
 // There are Store, WriteTxn (apply loop), View (what a reader or a transaction sees), RangeQuery.
 #pragma once
@@ -33,7 +33,8 @@ struct Revision {
   friend auto operator<=>(const Revision&, const Revision&) = default;
 };
 
-// One live key as a reader finds it. `record` is the wire form of mvccpb.KeyValue as stored; decoded fields beside it.
+// One live key as a reader finds it. `record` is the wire form of mvccpb.KeyValue as stored;
+// decoded fields beside it.
 struct KeyValue {
   std::string_view key;
   std::string_view value;
@@ -49,7 +50,8 @@ struct KeyValue {
 enum class SortOrder : uint8_t { kNone = 0, kAscend = 1, kDescend = 2 };
 enum class SortTarget : uint8_t { kKey = 0, kVersion = 1, kCreate = 2, kMod = 3, kValue = 4 };
 
-// etcd's RangeRequest. `range_end` by etcd's convention: empty = the key alone, "\0" = everything ≥ key.
+// etcd's RangeRequest. `range_end` by etcd's convention: empty = the key alone, "\0" = everything ≥
+// key.
 struct RangeQuery {
   std::string_view key;
   std::string_view range_end;
@@ -74,13 +76,14 @@ struct RangeResult {
 // Thread: the one that made it, within its epoch guard.
 class View {
  public:
-  int64_t revision() const { return revision_; }          // the store's current revision
+  int64_t revision() const { return revision_; }                  // the store's current revision
   int64_t compact_revision() const { return compact_revision_; }  // −1 = never compacted
-  // Every option of etcd's Range, in etcd's order of filter, sort, limit. Errors: OutOfRange with etcd's two texts
-  // (compacted, future), Unavailable when a page is missing and on_miss is kReport, DataLoss.
+  // Every option of etcd's Range, in etcd's order of filter, sort, limit. Errors: OutOfRange with
+  // etcd's two texts (compacted, future), Unavailable when a page is missing and on_miss is
+  // kReport, DataLoss.
   StatusOr<RangeResult> Range(const RangeQuery& query) const;
-  // Live keys of an interval in key order, from the index alone (value and record are empty, lease is 0); stops when
-  // `visit` returns false.
+  // Live keys of an interval in key order, from the index alone (value and record are empty, lease
+  // is 0); stops when `visit` returns false.
   void VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
                  absl::FunctionRef<bool(const KeyValue&)> visit) const;
   // Reads the record that `kv.at` names and fills in value, lease and record.
@@ -93,9 +96,12 @@ class View {
  private:
   friend class Store;
   friend class WriteTxn;
-  View(const Store& store, int64_t revision, int64_t compact_revision, std::optional<btree::Snapshot> snapshot,
-       btree::OnMiss on_miss)
-      : store_(&store), revision_(revision), compact_revision_(compact_revision), snapshot_(snapshot),
+  View(const Store& store, int64_t revision, int64_t compact_revision,
+       std::optional<btree::Snapshot> snapshot, btree::OnMiss on_miss)
+      : store_(&store),
+        revision_(revision),
+        compact_revision_(compact_revision),
+        snapshot_(snapshot),
         on_miss_(on_miss) {}
   Status Filter(const RangeQuery& query, std::vector<KeyValue>& kvs) const;
 
@@ -125,9 +131,11 @@ class WriteTxn {
   StatusOr<Revision> Put(std::string_view key, std::string_view value, int64_t lease);
   // Deletes the live keys of the interval, in key order; returns how many.
   StatusOr<int64_t> DeleteRange(std::string_view key, std::string_view range_end);
-  // Sees the transaction's own changes; its revision() is the previous one before the first change, then the new one.
+  // Sees the transaction's own changes; its revision() is the previous one before the first change,
+  // then the new one.
   View view() const;
-  // Ends the transaction; returns its main revision if anything changed, else the unchanged current revision.
+  // Ends the transaction; returns its main revision if anything changed, else the unchanged current
+  // revision.
   int64_t End();
   bool changed() const { return sub_ > 0; }
 
@@ -147,12 +155,16 @@ struct HashResult {
   int64_t current_revision = 0;
 };
 
+// The key-value store: index, pages, revisions. See each group below for its thread.
+// Thread: the apply loop, but for what says otherwise.
 class Store {
  public:
-  // Scans bucket `key`, rebuilds the index (generations, versions, tombstones), takes up an interrupted compaction.
-  // `on_live_lease(key, lease)` is called for each live key that has a lease.
-  static StatusOr<std::unique_ptr<Store>> Open(btree::Tree& tree,
-                                               absl::FunctionRef<void(std::string_view key, int64_t lease)> on_live_lease);
+  // Scans bucket `key`, rebuilds the index (generations, versions, tombstones), takes up an
+  // interrupted compaction. `on_live_lease(key, lease)` is called for each live key that has a
+  // lease.
+  static StatusOr<std::unique_ptr<Store>> Open(
+      btree::Tree& tree,
+      absl::FunctionRef<void(std::string_view key, int64_t lease)> on_live_lease);
 
   // --- readers: any thread, within a guard of the tree's EpochDomain that was entered before ---
   View Current(btree::OnMiss on_miss) const;
@@ -167,15 +179,18 @@ class Store {
   // Makes what was applied visible to readers: Tree::Publish, then the revision.
   void Publish();
 
-  // Compaction, step 1 at apply: checks `revision` (OutOfRange, etcd's texts) and records scheduledCompactRev.
+  // Compaction, step 1 at apply: checks `revision` (OutOfRange, etcd's texts) and records
+  // scheduledCompactRev.
   Status ScheduleCompaction(int64_t revision);
-  // Step 2, between batches: looks at at most `revisions_max` records of the pending compaction and deletes the
-  // superseded ones, in tree and index; true when none is pending any more (finishedCompactRev written, hash kept).
+  // Step 2, between batches: looks at at most `revisions_max` records of the pending compaction and
+  // deletes the superseded ones, in tree and index; true when none is pending any more
+  // (finishedCompactRev written, hash kept).
   StatusOr<bool> CompactionSlice(size_t revisions_max);
   bool compaction_pending() const { return !pending_.empty(); }
 
   // --- any thread that may wait for the disk; enters guards of `slot` itself, in slices ---
-  // HashKV exactly as etcd computes it (hashes of the last ten compactions are remembered). revision 0 = current.
+  // HashKV exactly as etcd computes it (hashes of the last ten compactions are remembered).
+  // revision 0 = current.
   StatusOr<HashResult> HashByRevision(int64_t revision, EpochDomain::ReaderSlot& slot) const;
 
  private:
@@ -184,10 +199,10 @@ class Store {
   // A compaction under way: where it is, and the hash of what it has seen.
   struct PendingCompaction {
     int64_t revision = 0;
-    int64_t previous = 0;        // compact revision before it
-    bool hash_is_whole = true;   // false when it was taken up after a restart
-    bool skips_unkept = true;    // etcd's rule needs at least one kept record
-    std::string next_key;        // of bucket `key`
+    int64_t previous = 0;       // compact revision before it
+    bool hash_is_whole = true;  // false when it was taken up after a restart
+    bool skips_unkept = true;   // etcd's rule needs at least one kept record
+    std::string next_key;       // of bucket `key`
     uint32_t crc = 0;
   };
   explicit Store(btree::Tree& tree) : tree_(tree), writer_(tree.writer()), index_(tree.epochs()) {}
@@ -195,8 +210,9 @@ class Store {
   Status RestoreRecord(std::string_view key, std::string_view value);
   Status RestoreCompaction();
   bool AnyKept(int64_t revision) const;
-  Status CompactRecord(PendingCompaction& compaction, Revision at, bool tombstone, std::string_view key,
-                       std::string_view value, std::vector<std::string>& doomed);
+  Status CompactRecord(PendingCompaction& compaction, Revision at, bool tombstone,
+                       std::string_view key, std::string_view value,
+                       std::vector<std::string>& doomed);
   Status FinishCompaction(PendingCompaction& compaction);
   std::optional<HashResult> StoredHash(int64_t revision) const;
 
@@ -211,14 +227,16 @@ class Store {
   std::vector<Event> events_;
   std::string scratch_;
 
-  mutable std::mutex hashes_mutex_;  // the compaction's thread writes, hashing threads read; held for a copy only
-  std::deque<HashResult> hashes_;    // of the last compactions, oldest first
+  mutable std::mutex
+      hashes_mutex_;  // the compaction's thread writes, hashing threads read; held for a copy only
+  std::deque<HashResult> hashes_;  // of the last compactions, oldest first
 };
 
-// CRC-32C over every bucket of the current root in name order, without meta/{consistent_index, term, storageVersion}
-// when `skip_volatile` (Maintenance.Hash), with everything otherwise (snapshot status). Thread: may wait for the disk.
-StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image, EpochDomain::ReaderSlot& slot,
-                                 bool skip_volatile);
+// CRC-32C over every bucket of the current root in name order, without meta/{consistent_index,
+// term, storageVersion} when `skip_volatile` (Maintenance.Hash), with everything otherwise
+// (snapshot status). Thread: may wait for the disk.
+StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image,
+                                 EpochDomain::ReaderSlot& slot, bool skip_volatile);
 
 // Bucket `key`: 8 bytes main, '_', 8 bytes sub; tombstones have a 't' behind.
 std::string RevisionKey(Revision at, bool tombstone);

@@ -11,7 +11,9 @@ using wire::Field;
 using wire::Reader;
 using wire::Type;
 
-Status Malformed(std::string_view what) { return absl::DataLossError("malformed " + std::string(what)); }
+Status Malformed(std::string_view what) {
+  return absl::DataLossError("malformed " + std::string(what));
+}
 
 // Takes a scalar field; false when its wire type is wrong.
 bool Take(const Field& field, uint64_t& value) {
@@ -90,10 +92,14 @@ StatusOr<SnapshotMetadata> DecodeSnapshotMetadata(std::string_view data) {
   SnapshotMetadata out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return TakeNested(f, DecodeConfState, out.conf_state);
-      case 2: return Take(f, out.index);
-      case 3: return Take(f, out.term);
-      default: return true;
+      case 1:
+        return TakeNested(f, DecodeConfState, out.conf_state);
+      case 2:
+        return Take(f, out.index);
+      case 3:
+        return Take(f, out.term);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("snapshot metadata");
@@ -104,9 +110,12 @@ StatusOr<ConfChangeSingle> DecodeConfChangeSingle(std::string_view data) {
   ConfChangeSingle out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return TakeEnum(f, 3, out.type);
-      case 2: return Take(f, out.node_id);
-      default: return true;
+      case 1:
+        return TakeEnum(f, 3, out.type);
+      case 2:
+        return Take(f, out.node_id);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("configuration change");
@@ -115,7 +124,8 @@ StatusOr<ConfChangeSingle> DecodeConfChangeSingle(std::string_view data) {
 
 }  // namespace
 
-// Entry {1 Type, 2 Term, 3 Index, 4 Data}: Type 0 is left out, Term and Index stand always, Data when there is any.
+// Entry {1 Type, 2 Term, 3 Index, 4 Data}: Type 0 is left out, Term and Index stand always, Data
+// when there is any.
 void EncodeEntry(const Entry& entry, std::string& out) {
   if (entry.type != EntryType::kNormal) wire::PutUint(out, 1, static_cast<uint64_t>(entry.type));
   wire::PutUint(out, 2, entry.term.value());
@@ -134,11 +144,16 @@ StatusOr<Entry> DecodeEntry(std::string_view data) {
   Entry out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return TakeEnum(f, 2, out.type);
-      case 2: return Take(f, out.term);
-      case 3: return Take(f, out.index);
-      case 4: return Take(f, out.data);
-      default: return true;
+      case 1:
+        return TakeEnum(f, 2, out.type);
+      case 2:
+        return Take(f, out.term);
+      case 3:
+        return Take(f, out.index);
+      case 4:
+        return Take(f, out.data);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("entry");
@@ -155,10 +170,14 @@ StatusOr<HardState> DecodeHardState(std::string_view data) {
   HardState out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return Take(f, out.term);
-      case 2: return Take(f, out.vote);
-      case 3: return Take(f, out.commit);
-      default: return true;
+      case 1:
+        return Take(f, out.term);
+      case 2:
+        return Take(f, out.vote);
+      case 3:
+        return Take(f, out.commit);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("hard state");
@@ -177,12 +196,18 @@ StatusOr<ConfState> DecodeConfState(std::string_view data) {
   ConfState out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return Take(f, out.voters);
-      case 2: return Take(f, out.learners);
-      case 3: return Take(f, out.voters_outgoing);
-      case 4: return Take(f, out.learners_next);
-      case 5: return Take(f, out.auto_leave);
-      default: return true;
+      case 1:
+        return Take(f, out.voters);
+      case 2:
+        return Take(f, out.learners);
+      case 3:
+        return Take(f, out.voters_outgoing);
+      case 4:
+        return Take(f, out.learners_next);
+      case 5:
+        return Take(f, out.auto_leave);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("configuration");
@@ -200,11 +225,16 @@ StatusOr<ConfChange> DecodeConfChange(std::string_view data) {
   ConfChange out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return Take(f, out.id);
-      case 2: return TakeEnum(f, 3, out.type);
-      case 3: return Take(f, out.node_id);
-      case 4: return Take(f, out.context);
-      default: return true;
+      case 1:
+        return Take(f, out.id);
+      case 2:
+        return TakeEnum(f, 3, out.type);
+      case 3:
+        return Take(f, out.node_id);
+      case 4:
+        return Take(f, out.context);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("configuration change");
@@ -212,7 +242,8 @@ StatusOr<ConfChange> DecodeConfChange(std::string_view data) {
 }
 
 void EncodeConfChangeV2(const ConfChangeV2& change, std::string& out) {
-  if (change.transition != ConfChangeTransition::kAuto) wire::PutUint(out, 1, static_cast<uint64_t>(change.transition));
+  if (change.transition != ConfChangeTransition::kAuto)
+    wire::PutUint(out, 1, static_cast<uint64_t>(change.transition));
   for (const ConfChangeSingle& single : change.changes) {
     PutNested(out, 2, [&](std::string& nested) {
       wire::PutUint(nested, 1, static_cast<uint64_t>(single.type));
@@ -226,10 +257,14 @@ StatusOr<ConfChangeV2> DecodeConfChangeV2(std::string_view data) {
   ConfChangeV2 out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return TakeEnum(f, 2, out.transition);
-      case 2: return TakeNested(f, DecodeConfChangeSingle, out.changes.emplace_back());
-      case 3: return Take(f, out.context);
-      default: return true;
+      case 1:
+        return TakeEnum(f, 2, out.transition);
+      case 2:
+        return TakeNested(f, DecodeConfChangeSingle, out.changes.emplace_back());
+      case 3:
+        return Take(f, out.context);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("configuration change");
@@ -239,7 +274,8 @@ StatusOr<ConfChangeV2> DecodeConfChangeV2(std::string_view data) {
 void EncodeSnapshot(const Snapshot& snapshot, std::string& out) {
   wire::PutBytesNonEmpty(out, 1, snapshot.data.view());
   PutNested(out, 2, [&](std::string& metadata) {
-    PutNested(metadata, 1, [&](std::string& conf) { EncodeConfState(snapshot.metadata.conf_state, conf); });
+    PutNested(metadata, 1,
+              [&](std::string& conf) { EncodeConfState(snapshot.metadata.conf_state, conf); });
     wire::PutUint(metadata, 2, snapshot.metadata.index.value());
     wire::PutUint(metadata, 3, snapshot.metadata.term.value());
   });
@@ -249,33 +285,39 @@ StatusOr<Snapshot> DecodeSnapshot(std::string_view data) {
   Snapshot out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return Take(f, out.data);
-      case 2: return TakeNested(f, DecodeSnapshotMetadata, out.metadata);
-      default: return true;
+      case 1:
+        return Take(f, out.data);
+      case 2:
+        return TakeNested(f, DecodeSnapshotMetadata, out.metadata);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("snapshot");
   return out;
 }
 
-// 3.7.1 sends what was set. What is zero and yet explicit there depends on the message (docs/formats/raftpb.md): the
-// commit of a heartbeat, log term and hint of a rejection.
+// 3.7.1 sends what was set. What is zero and yet explicit there depends on the message
+// (docs/formats/raftpb.md): the commit of a heartbeat, log term and hint of a rejection.
 void EncodeMessage(const Message& message, std::string& out) {
   if (message.type != MessageType::kHup) wire::PutUint(out, 1, static_cast<uint64_t>(message.type));
   wire::PutUintNonZero(out, 2, message.to.value());
   wire::PutUintNonZero(out, 3, message.from.value());
   wire::PutUintNonZero(out, 4, message.term.value());
-  if (message.log_term.value() != 0 || message.reject) wire::PutUint(out, 5, message.log_term.value());
+  if (message.log_term.value() != 0 || message.reject)
+    wire::PutUint(out, 5, message.log_term.value());
   wire::PutUintNonZero(out, 6, message.index.value());
   for (const Entry& entry : message.entries) {
     PutNested(out, 7, [&](std::string& nested) { EncodeEntry(entry, nested); });
   }
-  if (message.commit.value() != 0 || message.type == MessageType::kHeartbeat) wire::PutUint(out, 8, message.commit.value());
+  if (message.commit.value() != 0 || message.type == MessageType::kHeartbeat)
+    wire::PutUint(out, 8, message.commit.value());
   if (!message.snapshot.empty()) {
     PutNested(out, 9, [&](std::string& nested) { EncodeSnapshot(message.snapshot, nested); });
   }
   if (message.reject) wire::PutUint(out, 10, 1);
-  if (message.reject_hint.value() != 0 || message.reject) wire::PutUint(out, 11, message.reject_hint.value());
+  if (message.reject_hint.value() != 0 || message.reject)
+    wire::PutUint(out, 11, message.reject_hint.value());
   wire::PutBytesNonEmpty(out, 12, message.context);
   wire::PutUintNonZero(out, 13, message.vote.value());
 }
@@ -284,20 +326,34 @@ StatusOr<Message> DecodeMessage(std::string_view data) {
   Message out;
   const bool ok = Walk(data, [&](const Field& f) {
     switch (f.number) {
-      case 1: return TakeEnum(f, 23, out.type);
-      case 2: return Take(f, out.to);
-      case 3: return Take(f, out.from);
-      case 4: return Take(f, out.term);
-      case 5: return Take(f, out.log_term);
-      case 6: return Take(f, out.index);
-      case 7: return TakeNested(f, DecodeEntry, out.entries.emplace_back());
-      case 8: return Take(f, out.commit);
-      case 9: return TakeNested(f, DecodeSnapshot, out.snapshot);
-      case 10: return Take(f, out.reject);
-      case 11: return Take(f, out.reject_hint);
-      case 12: return Take(f, out.context);
-      case 13: return Take(f, out.vote);
-      default: return true;
+      case 1:
+        return TakeEnum(f, 23, out.type);
+      case 2:
+        return Take(f, out.to);
+      case 3:
+        return Take(f, out.from);
+      case 4:
+        return Take(f, out.term);
+      case 5:
+        return Take(f, out.log_term);
+      case 6:
+        return Take(f, out.index);
+      case 7:
+        return TakeNested(f, DecodeEntry, out.entries.emplace_back());
+      case 8:
+        return Take(f, out.commit);
+      case 9:
+        return TakeNested(f, DecodeSnapshot, out.snapshot);
+      case 10:
+        return Take(f, out.reject);
+      case 11:
+        return Take(f, out.reject_hint);
+      case 12:
+        return Take(f, out.context);
+      case 13:
+        return Take(f, out.vote);
+      default:
+        return true;
     }
   });
   if (!ok) return Malformed("message");

@@ -1,5 +1,5 @@
-// raftpb on the wire: 3.7.1's form (absent = zero, a few explicit zeros as etcd writes them); everything that
-// 3.5 and 3.6 write decodes to the same value. Grammar: docs/formats/raftpb.md.
+// raftpb on the wire: 3.7.1's form (absent = zero, a few explicit zeros as etcd writes them);
+// everything that 3.5 and 3.6 write decodes to the same value. Grammar: docs/formats/raftpb.md.
 #pragma once
 
 #include <string>

@@ -55,7 +55,12 @@ struct Snapshot {
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
-enum class ConfChangeType : uint8_t { kAddNode = 0, kRemoveNode = 1, kUpdateNode = 2, kAddLearnerNode = 3 };
+enum class ConfChangeType : uint8_t {
+  kAddNode = 0,
+  kRemoveNode = 1,
+  kUpdateNode = 2,
+  kAddLearnerNode = 3
+};
 
 // raftpb.ConfChange (v1): the only form that etcd proposes.
 struct ConfChange {
@@ -82,10 +87,30 @@ struct ConfChangeV2 {
 };
 
 enum class MessageType : uint8_t {
-  kHup = 0, kBeat = 1, kProp = 2, kApp = 3, kAppResp = 4, kVote = 5, kVoteResp = 6, kSnap = 7, kHeartbeat = 8,
-  kHeartbeatResp = 9, kUnreachable = 10, kSnapStatus = 11, kCheckQuorum = 12, kTransferLeader = 13, kTimeoutNow = 14,
-  kReadIndex = 15, kReadIndexResp = 16, kPreVote = 17, kPreVoteResp = 18, kStorageAppend = 19,
-  kStorageAppendResp = 20, kStorageApply = 21, kStorageApplyResp = 22, kForgetLeader = 23,
+  kHup = 0,
+  kBeat = 1,
+  kProp = 2,
+  kApp = 3,
+  kAppResp = 4,
+  kVote = 5,
+  kVoteResp = 6,
+  kSnap = 7,
+  kHeartbeat = 8,
+  kHeartbeatResp = 9,
+  kUnreachable = 10,
+  kSnapStatus = 11,
+  kCheckQuorum = 12,
+  kTransferLeader = 13,
+  kTimeoutNow = 14,
+  kReadIndex = 15,
+  kReadIndexResp = 16,
+  kPreVote = 17,
+  kPreVoteResp = 18,
+  kStorageAppend = 19,
+  kStorageAppendResp = 20,
+  kStorageApply = 21,
+  kStorageApplyResp = 22,
+  kForgetLeader = 23,
 };
 
 struct Message {

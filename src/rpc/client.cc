@@ -18,20 +18,22 @@ constexpr int32_t kWindowBytes = 16 << 20;
 
 nghttp2_nv Header(std::string_view name, std::string_view value) {
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
-          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NONE};
 }
 
 class ChannelImpl;
 
-// One call, unary or streaming. Owned by the channel until it has ended; a stream's user holds a StreamHandle.
+// One call, unary or streaming. Owned by the channel until it has ended; a stream's user holds a
+// StreamHandle.
 struct Call {
   ChannelImpl* channel = nullptr;
   int32_t id = 0;  // 0: waits for the connection
   std::string method;
   CallOptions options;
-  ClientStream::Handler* handler = nullptr;                         // streams
-  absl::AnyInvocable<void(StatusOr<std::string>)> done;             // unary
-  std::optional<std::string> answer;                                // unary
+  ClientStream::Handler* handler = nullptr;              // streams
+  absl::AnyInvocable<void(StatusOr<std::string>)> done;  // unary
+  std::optional<std::string> answer;                     // unary
   std::deque<std::string> out;
   size_t out_at = 0;
   bool half_closed = false;
@@ -44,7 +46,8 @@ struct Call {
 
 class ChannelImpl final : public Channel, private env::Connection::Handler {
  public:
-  ChannelImpl(env::Env& env, env::Executor& loop, std::string address, const ChannelOptions& options)
+  ChannelImpl(env::Env& env, env::Executor& loop, std::string address,
+              const ChannelOptions& options)
       : env_(env), loop_(loop), address_(std::move(address)), options_(options) {}
   ~ChannelImpl() override {
     *alive_ = false;
@@ -136,8 +139,8 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, OnStreamClose);
     CHECK_EQ(nghttp2_session_client_new(&h2_, callbacks, this), 0);
     nghttp2_session_callbacks_del(callbacks);
-    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kWindowBytes}};
+    const nghttp2_settings_entry settings[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kWindowBytes}};
     nghttp2_submit_settings(h2_, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(h2_, NGHTTP2_FLAG_NONE, 0, kWindowBytes);
     connection_->Start(*this);
@@ -150,15 +153,19 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
 
   void Submit(Call& call) {
     const std::string timeout = call.options.timeout ? FormatTimeout(*call.options.timeout) : "";
-    std::vector<nghttp2_nv> headers = {Header(":method", "POST"), Header(":scheme", "http"),
-                                       Header(":path", call.method), Header(":authority", address_),
-                                       Header("content-type", "application/grpc"), Header("te", "trailers"),
+    std::vector<nghttp2_nv> headers = {Header(":method", "POST"),
+                                       Header(":scheme", "http"),
+                                       Header(":path", call.method),
+                                       Header(":authority", address_),
+                                       Header("content-type", "application/grpc"),
+                                       Header("te", "trailers"),
                                        Header("grpc-accept-encoding", "identity,gzip")};
     if (!timeout.empty()) headers.push_back(Header("grpc-timeout", timeout));
     for (const auto& [name, value] : call.options.metadata) headers.push_back(Header(name, value));
     nghttp2_data_provider provider{};
     provider.read_callback = ReadRequest;
-    call.id = nghttp2_submit_request(h2_, nullptr, headers.data(), headers.size(), &provider, &call);
+    call.id =
+        nghttp2_submit_request(h2_, nullptr, headers.data(), headers.size(), &provider, &call);
     if (call.id < 0) {
       call.id = 0;
       return EndCall(call, absl::UnavailableError("the connection takes no further calls"));
@@ -166,8 +173,8 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     ScheduleFlush();
   }
 
-  static ssize_t ReadRequest(nghttp2_session* h2, int32_t id, uint8_t* to, size_t room, uint32_t* flags,
-                             nghttp2_data_source*, void*) {
+  static ssize_t ReadRequest(nghttp2_session* h2, int32_t id, uint8_t* to, size_t room,
+                             uint32_t* flags, nghttp2_data_source*, void*) {
     Call* call = CallOf(h2, id);
     if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t done = 0;
@@ -181,7 +188,8 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
       call->out.pop_front();
       call->out_at = 0;
     }
-    if (call->out.empty() && call->half_closed) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (call->out.empty() && call->half_closed)
+      *flags |= NGHTTP2_DATA_FLAG_EOF;
     else if (done == 0) {
       call->deferred = true;
       return NGHTTP2_ERR_DEFERRED;
@@ -189,8 +197,9 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     return static_cast<ssize_t>(done);
   }
 
-  static int OnHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name_at, size_t name_bytes,
-                      const uint8_t* value_at, size_t value_bytes, uint8_t, void*) {
+  static int OnHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name_at,
+                      size_t name_bytes, const uint8_t* value_at, size_t value_bytes, uint8_t,
+                      void*) {
     Call* call = CallOf(h2, frame->hd.stream_id);
     if (call == nullptr) return 0;
     const std::string_view name(reinterpret_cast<const char*>(name_at), name_bytes);
@@ -204,16 +213,19 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
 
   static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     ChannelImpl& self = Of(user);
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.ping_outstanding_ = false;
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+      self.ping_outstanding_ = false;
     if (frame->hd.type == NGHTTP2_GOAWAY) self.going_away_ = true;
     return 0;
   }
 
-  static int OnDataChunk(nghttp2_session* h2, uint8_t, int32_t id, const uint8_t* data, size_t size, void* user) {
+  static int OnDataChunk(nghttp2_session* h2, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                         void* user) {
     Call* call = CallOf(h2, id);
     if (call == nullptr) return 0;
     ChannelImpl& self = Of(user);
-    if (!call->reader) call->reader.emplace(self.options_.receive_message_bytes_max, call->encoding);
+    if (!call->reader)
+      call->reader.emplace(self.options_.receive_message_bytes_max, call->encoding);
     call->reader->Append(std::string_view(reinterpret_cast<const char*>(data), size));
     while (!call->ended) {
       StatusOr<std::optional<std::string>> message = call->reader->Next();
@@ -222,8 +234,10 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
         return 0;
       }
       if (!*message) return 0;
-      if (call->handler != nullptr) call->handler->OnMessage(**message);
-      else call->answer = **std::move(message);
+      if (call->handler != nullptr)
+        call->handler->OnMessage(**message);
+      else
+        call->answer = **std::move(message);
     }
     return 0;
   }
@@ -236,14 +250,18 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
 
   static Status StatusOf(const Call& call, uint32_t error) {
     int code = 0;
-    if (std::from_chars(call.grpc_status.data(), call.grpc_status.data() + call.grpc_status.size(), code).ec ==
-            std::errc() && !call.grpc_status.empty()) {
+    if (std::from_chars(call.grpc_status.data(), call.grpc_status.data() + call.grpc_status.size(),
+                        code)
+                .ec == std::errc() &&
+        !call.grpc_status.empty()) {
       return Status(static_cast<StatusCode>(code), call.grpc_message);
     }
-    if (error == NGHTTP2_REFUSED_STREAM) return absl::UnavailableError("the server refused the stream");
+    if (error == NGHTTP2_REFUSED_STREAM)
+      return absl::UnavailableError("the server refused the stream");
     if (error == NGHTTP2_CANCEL) return absl::CancelledError("the stream was cancelled");
     if (!call.http_status.empty() && call.http_status != "200") {
-      return absl::UnknownError("unexpected HTTP status code received from server: " + call.http_status);
+      return absl::UnknownError("unexpected HTTP status code received from server: " +
+                                call.http_status);
     }
     return absl::InternalError("server closed the stream without sending trailers");
   }
@@ -258,7 +276,8 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     } else if (!status.ok()) {
       call.done(status);
     } else if (!call.answer) {
-      call.done(absl::InternalError("cardinality violation: received no response message from non-server-streaming RPC"));
+      call.done(absl::InternalError(
+          "cardinality violation: received no response message from non-server-streaming RPC"));
     } else {
       call.done(*std::move(call.answer));
     }
@@ -269,14 +288,18 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     if (h2_ == nullptr) return;  // given up already
     heard_ = true;
     std::shared_ptr<bool> alive = alive_;
-    const ssize_t used = nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
+    const ssize_t used =
+        nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
     if (!*alive) return;
-    if (used < 0 || (going_away_ && calls_.empty())) return Lost(absl::UnavailableError("the connection was closed"));
+    if (used < 0 || (going_away_ && calls_.empty()))
+      return Lost(absl::UnavailableError("the connection was closed"));
     ScheduleFlush();
   }
   void OnDrained() override { ScheduleFlush(); }
   void OnClosed(Status why) override {
-    if (h2_ != nullptr) Lost(absl::UnavailableError(why.ok() ? "error reading from server: EOF" : std::string(why.message())));
+    if (h2_ != nullptr)
+      Lost(absl::UnavailableError(why.ok() ? "error reading from server: EOF"
+                                           : std::string(why.message())));
   }
 
   void Lost(const Status& status) {
@@ -284,7 +307,9 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     if (keepalive_timer_.value != 0) loop_.Cancel(std::exchange(keepalive_timer_, {}));
     nghttp2_session* h2 = std::exchange(h2_, nullptr);
     // Its callbacks may be on the stack.
-    loop_.Post([connection = std::shared_ptr<env::Connection>(std::move(connection_)), h2] { nghttp2_session_del(h2); });
+    loop_.Post([connection = std::shared_ptr<env::Connection>(std::move(connection_)), h2] {
+      nghttp2_session_del(h2);
+    });
     std::shared_ptr<bool> alive = alive_;
     std::vector<std::shared_ptr<Call>> lost;
     for (auto& [call, owned] : calls_) {
@@ -317,16 +342,18 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
 
   void KeepaliveTimer() {
     heard_ = false;
-    keepalive_timer_ = loop_.RunAfter(ping_outstanding_ ? options_.keepalive_timeout : options_.keepalive_time, [this] {
-      keepalive_timer_ = {};
-      if (ping_outstanding_ && !heard_) return Lost(absl::UnavailableError("keepalive ping not acknowledged"));
-      ping_outstanding_ = !heard_ && !calls_.empty();
-      if (ping_outstanding_) {
-        nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, nullptr);
-        ScheduleFlush();
-      }
-      KeepaliveTimer();
-    });
+    keepalive_timer_ = loop_.RunAfter(
+        ping_outstanding_ ? options_.keepalive_timeout : options_.keepalive_time, [this] {
+          keepalive_timer_ = {};
+          if (ping_outstanding_ && !heard_)
+            return Lost(absl::UnavailableError("keepalive ping not acknowledged"));
+          ping_outstanding_ = !heard_ && !calls_.empty();
+          if (ping_outstanding_) {
+            nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, nullptr);
+            ScheduleFlush();
+          }
+          KeepaliveTimer();
+        });
   }
 
   env::Env& env_;

@@ -1,4 +1,5 @@
-// rpc client: gRPC calls over one HTTP/2 connection, and HTTP/1.1 requests. What quoinctl, client/ and peers use.
+// rpc client: gRPC calls over one HTTP/2 connection, and HTTP/1.1 requests. What quoinctl, client/
+// and peers use.
 //
 // Thread: one executor owns a Channel; every callback runs there.
 #pragma once
@@ -17,18 +18,19 @@
 namespace quoin::rpc {
 
 struct CallOptions {
-  std::optional<env::Duration> timeout;                            // becomes grpc-timeout and a local deadline
+  std::optional<env::Duration> timeout;  // becomes grpc-timeout and a local deadline
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
 struct ChannelOptions {
   env::Duration dial_timeout = std::chrono::seconds(2);
-  env::Duration keepalive_time = std::chrono::seconds(0);          // 0 = no pings
+  env::Duration keepalive_time = std::chrono::seconds(0);  // 0 = no pings
   env::Duration keepalive_timeout = std::chrono::seconds(6);
   size_t receive_message_bytes_max = INT32_MAX;
 };
 
-// A stream of either direction. Ends with on_end exactly once; after that only destruction is allowed.
+// A stream of either direction. Ends with on_end exactly once; after that only destruction is
+// allowed.
 class ClientStream {
  public:
   class Handler {
@@ -46,7 +48,8 @@ class ClientStream {
 class Channel {
  public:
   // Connects lazily to "host:port" (or "unix:path"); reconnects on the next call after a loss.
-  static std::unique_ptr<Channel> New(env::Env& env, env::Executor& loop, std::string address, const ChannelOptions& options);
+  static std::unique_ptr<Channel> New(env::Env& env, env::Executor& loop, std::string address,
+                                      const ChannelOptions& options);
   virtual ~Channel() = default;
   virtual void Unary(std::string method, std::string request, const CallOptions& options,
                      absl::AnyInvocable<void(StatusOr<std::string>)> done) = 0;

@@ -13,7 +13,8 @@ constexpr size_t kInflateStepBytes = 64 * 1024;
 StatusOr<std::string> Gunzip(std::string_view data, size_t bytes_max) {
   z_stream stream{};
   constexpr int kGzipOnly = 16 + MAX_WBITS;
-  if (inflateInit2(&stream, kGzipOnly) != Z_OK) return absl::InternalError("grpc: cannot start decompression");
+  if (inflateInit2(&stream, kGzipOnly) != Z_OK)
+    return absl::InternalError("grpc: cannot start decompression");
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
   stream.avail_in = static_cast<uInt>(data.size());
   std::string out;
@@ -29,10 +30,12 @@ StatusOr<std::string> Gunzip(std::string_view data, size_t bytes_max) {
   }
   inflateEnd(&stream);
   if (out.size() > bytes_max) {
-    return absl::ResourceExhaustedError("grpc: received message after decompression larger than max " +
-                                        std::to_string(bytes_max));
+    return absl::ResourceExhaustedError(
+        "grpc: received message after decompression larger than max " + std::to_string(bytes_max));
   }
-  if (result != Z_STREAM_END) return absl::InternalError("grpc: failed to decompress the received message: gzip: invalid data");
+  if (result != Z_STREAM_END)
+    return absl::InternalError(
+        "grpc: failed to decompress the received message: gzip: invalid data");
   return out;
 }
 
@@ -40,30 +43,46 @@ StatusOr<std::string> Gunzip(std::string_view data, size_t bytes_max) {
 
 std::string MessagePrefix(uint64_t size) {
   std::string prefix(kMessagePrefixBytes, '\0');
-  for (int i = 0; i < 4; ++i) prefix[static_cast<size_t>(1 + i)] = static_cast<char>(size >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    prefix[static_cast<size_t>(1 + i)] = static_cast<char>(size >> (24 - 8 * i));
   return prefix;
 }
 
 StatusOr<env::Duration> ParseTimeout(std::string_view text) {
   auto malformed = [&](const std::string& why) {
-    return absl::InternalError("malformed grpc-timeout: transport: " + why + ": \"" + std::string(text) + "\"");
+    return absl::InternalError("malformed grpc-timeout: transport: " + why + ": \"" +
+                               std::string(text) + "\"");
   };
   if (text.size() < 2) return malformed("timeout string is too short");
   if (text.size() > 9) return malformed("timeout string is too long");
   int64_t unit = 0;
   switch (text.back()) {
-    case 'H': unit = 3600'000'000'000; break;
-    case 'M': unit = 60'000'000'000; break;
-    case 'S': unit = 1'000'000'000; break;
-    case 'm': unit = 1'000'000; break;
-    case 'u': unit = 1'000; break;
-    case 'n': unit = 1; break;
-    default: return malformed("timeout unit is not recognized");
+    case 'H':
+      unit = 3600'000'000'000;
+      break;
+    case 'M':
+      unit = 60'000'000'000;
+      break;
+    case 'S':
+      unit = 1'000'000'000;
+      break;
+    case 'm':
+      unit = 1'000'000;
+      break;
+    case 'u':
+      unit = 1'000;
+      break;
+    case 'n':
+      unit = 1;
+      break;
+    default:
+      return malformed("timeout unit is not recognized");
   }
   int64_t number = 0;
   const char* end = text.data() + text.size() - 1;
   auto [stop, error] = std::from_chars(text.data(), end, number);
-  if (error != std::errc() || stop != end || number < 0) return malformed("timeout value is not a number");
+  if (error != std::errc() || stop != end || number < 0)
+    return malformed("timeout value is not a number");
   constexpr int64_t kHoursMax = INT64_MAX / 3600'000'000'000;  // more cannot be told from for ever
   if (unit == 3600'000'000'000 && number > kHoursMax) return env::Duration(INT64_MAX / 2);
   return env::Duration(number * unit);
@@ -97,7 +116,8 @@ std::string DecodeStatusMessage(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     unsigned value = 0;
     if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr == text.data() + i + 3) {
+        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr ==
+            text.data() + i + 3) {
       out.push_back(static_cast<char>(value));
       i += 2;
     } else {
@@ -118,20 +138,26 @@ StatusOr<std::optional<std::string>> MessageReader::Next() {
   if (rest.size() < kMessagePrefixBytes) return std::optional<std::string>();
   const auto flag = static_cast<unsigned char>(rest[0]);
   uint64_t size = 0;
-  for (size_t i = 1; i < kMessagePrefixBytes; ++i) size = size << 8 | static_cast<unsigned char>(rest[i]);
-  if (flag > 1) return absl::InternalError("grpc: received unexpected payload format " + std::to_string(flag));
+  for (size_t i = 1; i < kMessagePrefixBytes; ++i)
+    size = size << 8 | static_cast<unsigned char>(rest[i]);
+  if (flag > 1)
+    return absl::InternalError("grpc: received unexpected payload format " + std::to_string(flag));
   const bool plain = encoding_.empty() || encoding_ == "identity";
-  if (flag == 1 && plain) return absl::InternalError("grpc: compressed flag set with identity or empty encoding");
+  if (flag == 1 && plain)
+    return absl::InternalError("grpc: compressed flag set with identity or empty encoding");
   if (flag == 1 && encoding_ != "gzip") {
-    return absl::UnimplementedError("grpc: Decompressor is not installed for grpc-encoding \"" + encoding_ + "\"");
+    return absl::UnimplementedError("grpc: Decompressor is not installed for grpc-encoding \"" +
+                                    encoding_ + "\"");
   }
   if (size > bytes_max_) {
-    return absl::ResourceExhaustedError("grpc: received message larger than max (" + std::to_string(size) + " vs. " +
+    return absl::ResourceExhaustedError("grpc: received message larger than max (" +
+                                        std::to_string(size) + " vs. " +
                                         std::to_string(bytes_max_) + ")");
   }
   if (rest.size() < kMessagePrefixBytes + size) return std::optional<std::string>();
   const std::string_view body = rest.substr(kMessagePrefixBytes, size);
-  StatusOr<std::string> message = flag == 1 ? Gunzip(body, bytes_max_) : StatusOr<std::string>(std::string(body));
+  StatusOr<std::string> message =
+      flag == 1 ? Gunzip(body, bytes_max_) : StatusOr<std::string>(std::string(body));
   at_ += kMessagePrefixBytes + size;
   if (at_ == buffer_.size()) {
     buffer_.clear();

@@ -1,4 +1,5 @@
-// gRPC on the wire, apart from HTTP/2 itself: message prefixes, timeouts, status texts, compression, method names.
+// gRPC on the wire, apart from HTTP/2 itself: message prefixes, timeouts, status texts,
+// compression, method names.
 //
 // Value types and functions; thread: any.
 #pragma once
@@ -32,7 +33,8 @@ bool IsGrpcContentType(std::string_view type);
 class MessageReader {
  public:
   // `encoding`: grpc-encoding of the stream; "" and "identity" mean none.
-  MessageReader(size_t bytes_max, std::string encoding) : bytes_max_(bytes_max), encoding_(std::move(encoding)) {}
+  MessageReader(size_t bytes_max, std::string encoding)
+      : bytes_max_(bytes_max), encoding_(std::move(encoding)) {}
   void Append(std::string_view data) { buffer_.append(data); }
   // The next whole message, decompressed; nullopt when more bytes are needed. Errors are grpc-go's.
   StatusOr<std::optional<std::string>> Next();

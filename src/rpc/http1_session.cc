@@ -1,7 +1,8 @@
-// The server's half of one HTTP/1.1 connection: requests one after another, answers in the same order.
+// The server's half of one HTTP/1.1 connection: requests one after another, answers in the same
+// order.
 
-#include <boost/beast/http.hpp>
 #include <algorithm>
+#include <boost/beast/http.hpp>
 
 #include "rpc/session.h"
 
@@ -21,7 +22,8 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
 
 class Http1Session final : public Session {
  public:
-  Http1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop, SessionOwner& owner)
+  Http1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
+               SessionOwner& owner)
       : context_(context), connection_(connection), loop_(loop), owner_(owner) {
     StartRequest();
   }
@@ -53,11 +55,13 @@ class Http1Session final : public Session {
     continue_sent_ = false;
   }
 
-  // Takes what is buffered. False: the connection is to be closed after the answer that was written.
+  // Takes what is buffered. False: the connection is to be closed after the answer that was
+  // written.
   bool Parse() {
     while (!buffer_.empty() && !answering_) {
       boost::system::error_code error;
-      const size_t used = parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
+      const size_t used =
+          parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
       buffer_.erase(0, used);
       if (error == http::error::need_more) return MaybeContinue();
       if (error) return Refuse(error);
@@ -71,7 +75,8 @@ class Http1Session final : public Session {
   }
 
   bool MaybeContinue() {
-    if (!continue_sent_ && parser_->is_header_done() && parser_->get()[http::field::expect] == "100-continue") {
+    if (!continue_sent_ && parser_->is_header_done() &&
+        parser_->get()[http::field::expect] == "100-continue") {
       continue_sent_ = true;
       connection_.Write(std::string("HTTP/1.1 100 Continue\r\n\r\n"));
     }
@@ -80,7 +85,9 @@ class Http1Session final : public Session {
 
   bool Refuse(const boost::system::error_code& error) {
     HttpResponse response;
-    response.status = error == http::error::body_limit ? 413 : error == http::error::header_limit ? 431 : 400;
+    response.status = error == http::error::body_limit     ? 413
+                      : error == http::error::header_limit ? 431
+                                                           : 400;
     response.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
     response.body = std::to_string(response.status) + " " +
                     std::string(http::obsolete_reason(static_cast<http::status>(response.status)));
@@ -93,13 +100,15 @@ class Http1Session final : public Session {
     HttpRequest request;
     request.method = std::string(message.method_string());
     request.target = std::string(message.target());
-    for (const auto& field : message) request.headers.emplace_back(field.name_string(), field.value());
+    for (const auto& field : message)
+      request.headers.emplace_back(field.name_string(), field.value());
     request.body = std::move(parser_->get().body());
     request.remote_address = connection_.remote_address();
     const bool keep_alive = message.keep_alive() && !draining_;
     const bool head = message.method() == http::verb::head;
     answering_ = true;
-    auto reply = [this, alive = std::weak_ptr<bool>(alive_), keep_alive, head](HttpResponse response) {
+    auto reply = [this, alive = std::weak_ptr<bool>(alive_), keep_alive,
+                  head](HttpResponse response) {
       std::shared_ptr<bool> living = alive.lock();
       if (living == nullptr || !*living) return;
       Write(std::move(response), keep_alive, head);
@@ -126,8 +135,9 @@ class Http1Session final : public Session {
   }
 
   void Write(HttpResponse response, bool keep_alive, bool head) {
-    std::string out = "HTTP/1.1 " + std::to_string(response.status) + " " +
-                      std::string(http::obsolete_reason(static_cast<http::status>(response.status))) + "\r\n";
+    std::string out =
+        "HTTP/1.1 " + std::to_string(response.status) + " " +
+        std::string(http::obsolete_reason(static_cast<http::status>(response.status))) + "\r\n";
     for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
     out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     if (!keep_alive) out += "Connection: close\r\n";
@@ -157,8 +167,8 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
   return std::nullopt;
 }
 
-std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-                                         SessionOwner& owner) {
+std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection,
+                                         env::Executor& loop, SessionOwner& owner) {
   return std::make_unique<Http1Session>(context, connection, loop, owner);
 }
 

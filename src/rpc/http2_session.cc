@@ -10,11 +10,14 @@ namespace {
 
 constexpr int32_t kStreamWindowBytes = 1 << 20;
 constexpr int32_t kConnectionWindowBytes = 16 << 20;
-constexpr size_t kConnectionUnsentBytesMax = 1 << 20;  // above it nothing more is produced, and reading stops
+constexpr size_t kConnectionUnsentBytesMax =
+    1 << 20;  // above it nothing more is produced, and reading stops
 constexpr size_t kWriteChunkBytes = 64 * 1024;
-constexpr uint64_t kResetsBeyondCompletedMax = 1000;   // rapid reset: more than this, and the client is cut off
+constexpr uint64_t kResetsBeyondCompletedMax =
+    1000;  // rapid reset: more than this, and the client is cut off
 constexpr int kPingStrikesMax = 2;
-constexpr env::Duration kIdlePingMin = std::chrono::hours(2);  // without calls, if those are not permitted
+constexpr env::Duration kIdlePingMin =
+    std::chrono::hours(2);  // without calls, if those are not permitted
 
 nghttp2_nv Header(std::string_view name, std::string_view value, bool copy_value) {
   const int flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | (copy_value ? 0 : NGHTTP2_NV_FLAG_NO_COPY_VALUE);
@@ -29,7 +32,7 @@ Status MalformedMethodName(std::string_view path) {
 
 }  // namespace
 
-// --- nghttp2's callbacks --------------------------------------------------------------------------------------------
+// --- nghttp2's callbacks ---
 
 struct Http2Callbacks {
   static Http2Session& Of(void* user) { return *static_cast<Http2Session*>(user); }
@@ -46,42 +49,56 @@ struct Http2Callbacks {
     return 0;
   }
 
-  static int OnHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name_at, size_t name_bytes,
-                      const uint8_t* value_at, size_t value_bytes, uint8_t, void*) {
+  static int OnHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name_at,
+                      size_t name_bytes, const uint8_t* value_at, size_t value_bytes, uint8_t,
+                      void*) {
     Http2Call* call = Call(h2, frame->hd.stream_id);
     if (call == nullptr || frame->hd.type != NGHTTP2_HEADERS) return 0;
     const std::string_view name(reinterpret_cast<const char*>(name_at), name_bytes);
     const std::string_view value(reinterpret_cast<const char*>(value_at), value_bytes);
-    if (name == ":path") call->path_ = value;
-    else if (name == ":method") call->http_method_ = value;
-    else if (name == "content-type") call->content_type_ = value;
-    else if (name == "grpc-encoding") call->encoding_ = value;
-    else if (name == "grpc-timeout") call->timeout_ = value;
-    else if (name[0] != ':' && name != "te") call->metadata_.emplace_back(name, value);
+    if (name == ":path")
+      call->path_ = value;
+    else if (name == ":method")
+      call->http_method_ = value;
+    else if (name == "content-type")
+      call->content_type_ = value;
+    else if (name == "grpc-encoding")
+      call->encoding_ = value;
+    else if (name == "grpc-timeout")
+      call->timeout_ = value;
+    else if (name[0] != ':' && name != "te")
+      call->metadata_.emplace_back(name, value);
     return 0;
   }
 
-  // Header values that nghttp2 finds invalid (bytes that are no field content) still reach the call: etcd answers them.
-  static int OnInvalidHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name, size_t name_bytes,
-                             const uint8_t* value, size_t value_bytes, uint8_t flags, void* user) {
+  // Header values that nghttp2 finds invalid (bytes that are no field content) still reach the
+  // call: etcd answers them.
+  static int OnInvalidHeader(nghttp2_session* h2, const nghttp2_frame* frame, const uint8_t* name,
+                             size_t name_bytes, const uint8_t* value, size_t value_bytes,
+                             uint8_t flags, void* user) {
     return OnHeader(h2, frame, name, name_bytes, value, value_bytes, flags, user);
   }
 
   static int OnFrame(nghttp2_session* h2, const nghttp2_frame* frame, void* user) {
     Http2Session& self = Of(user);
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.NotePing();
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.ping_outstanding_ = false;
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+      self.NotePing();
+    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+      self.ping_outstanding_ = false;
     if (frame->hd.type == NGHTTP2_RST_STREAM) self.NoteReset();
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) return 0;
     Http2Call* call = Call(h2, frame->hd.stream_id);
     if (call == nullptr) return 0;
-    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST) call->Begin();
+    if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+      call->Begin();
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) call->OnEnd();
     return 0;
   }
 
-  static int OnData(nghttp2_session* h2, uint8_t, int32_t id, const uint8_t* data, size_t size, void*) {
-    if (Http2Call* call = Call(h2, id)) call->OnData(std::string_view(reinterpret_cast<const char*>(data), size));
+  static int OnData(nghttp2_session* h2, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                    void*) {
+    if (Http2Call* call = Call(h2, id))
+      call->OnData(std::string_view(reinterpret_cast<const char*>(data), size));
     return 0;
   }
 
@@ -89,15 +106,17 @@ struct Http2Callbacks {
     Http2Session& self = Of(user);
     auto call = self.calls_.find(id);
     if (call == self.calls_.end()) return 0;
-    if (call->second->finished_) ++self.completed_;
-    else call->second->Cancel(absl::CancelledError("context canceled"));
+    if (call->second->finished_)
+      ++self.completed_;
+    else
+      call->second->Cancel(absl::CancelledError("context canceled"));
     self.calls_.erase(call);
     self.CallEnded();
     return 0;
   }
 
-  static ssize_t Read(nghttp2_session* h2, int32_t id, uint8_t* to, size_t room, uint32_t* flags, nghttp2_data_source*,
-                      void*) {
+  static ssize_t Read(nghttp2_session* h2, int32_t id, uint8_t* to, size_t room, uint32_t* flags,
+                      nghttp2_data_source*, void*) {
     Http2Call* call = Call(h2, id);
     if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     size_t done = 0;
@@ -128,16 +147,18 @@ struct Http2Callbacks {
   }
 };
 
-// --- session --------------------------------------------------------------------------------------------------------
+// --- session ---
 
-Http2Session::Http2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-                           SessionOwner& owner)
+Http2Session::Http2Session(const ServerContext& context, env::Connection& connection,
+                           env::Executor& loop, SessionOwner& owner)
     : context_(context), connection_(connection), loop_(loop), owner_(owner) {
   nghttp2_session_callbacks* callbacks;
   CHECK_EQ(nghttp2_session_callbacks_new(&callbacks), 0);
-  nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Http2Callbacks::OnBeginHeaders);
+  nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
+                                                          Http2Callbacks::OnBeginHeaders);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, Http2Callbacks::OnHeader);
-  nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, Http2Callbacks::OnInvalidHeader);
+  nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks,
+                                                           Http2Callbacks::OnInvalidHeader);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Http2Callbacks::OnFrame);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Http2Callbacks::OnData);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Http2Callbacks::OnClose);
@@ -168,7 +189,8 @@ Http2Session::~Http2Session() {
 bool Http2Session::Feed(std::string_view data) {
   heard_ = true;
   std::shared_ptr<bool> alive = alive_;
-  const ssize_t used = nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
+  const ssize_t used =
+      nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
   if (!*alive) return false;
   ScheduleFlush();
   if (used < 0) {
@@ -232,7 +254,8 @@ void Http2Session::OnLost() {
 
 bool Http2Session::StartDrain() {
   draining_ = true;
-  nghttp2_submit_goaway(h2_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2_), NGHTTP2_NO_ERROR, nullptr, 0);
+  nghttp2_submit_goaway(h2_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(h2_),
+                        NGHTTP2_NO_ERROR, nullptr, 0);
   ScheduleFlush();
   return calls_.empty();
 }
@@ -243,11 +266,13 @@ void Http2Session::CallEnded() {
 
 void Http2Session::GoAway(uint32_t error, std::string_view why) {
   nghttp2_session_terminate_session2(h2_, nghttp2_session_get_last_proc_stream_id(h2_), error);
-  context_.log.Warn("closing a client connection", {{"remote-addr", connection_.remote_address()}, {"reason", why}});
+  context_.log.Warn("closing a client connection",
+                    {{"remote-addr", connection_.remote_address()}, {"reason", why}});
   ScheduleFlush();
 }
 
-// Pings more frequent than the operator allows: two are forgiven, and any while answers flow (clients measure with them).
+// Pings more frequent than the operator allows: two are forgiven, and any while answers flow
+// (clients measure with them).
 void Http2Session::NotePing() {
   const env::Duration now = loop_.clock().Now();
   if (std::exchange(answered_since_ping_, false)) {
@@ -266,10 +291,12 @@ void Http2Session::NotePing() {
 }
 
 void Http2Session::NoteReset() {
-  if (++resets_ > completed_ + kResetsBeyondCompletedMax) GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too many stream resets");
+  if (++resets_ > completed_ + kResetsBeyondCompletedMax)
+    GoAway(NGHTTP2_ENHANCE_YOUR_CALM, "too many stream resets");
 }
 
-// A connection that says nothing for the interval is asked; one that does not answer in time is closed.
+// A connection that says nothing for the interval is asked; one that does not answer in time is
+// closed.
 void Http2Session::KeepaliveTimer() {
   heard_ = false;
   const env::Duration wait =
@@ -286,7 +313,7 @@ void Http2Session::KeepaliveTimer() {
   });
 }
 
-// --- call -----------------------------------------------------------------------------------------------------------
+// --- call ---
 
 Http2Call::~Http2Call() {
   if (deadline_timer_.value != 0) session_.loop_.Cancel(deadline_timer_);
@@ -304,26 +331,30 @@ env::Executor& Http2Call::executor() { return session_.loop_; }
 
 void Http2Call::Begin() {
   if (http_method_ != "POST") {
-    return Respond(405, absl::InternalError("http2Server.operateHeaders parsed a :method field: " + http_method_ +
-                                            " which should be POST"));
+    return Respond(405, absl::InternalError("http2Server.operateHeaders parsed a :method field: " +
+                                            http_method_ + " which should be POST"));
   }
   if (!IsGrpcContentType(content_type_)) {
-    return Respond(415, absl::InvalidArgumentError("invalid gRPC request content-type \"" + content_type_ + "\""));
+    return Respond(415, absl::InvalidArgumentError("invalid gRPC request content-type \"" +
+                                                   content_type_ + "\""));
   }
   if (timeout_) {
     StatusOr<env::Duration> timeout = ParseTimeout(*timeout_);
     if (!timeout.ok()) return Respond(400, timeout.status());
     deadline_ = session_.loop_.clock().Now() + *timeout;
   }
-  target_ = session_.context_.dispatcher == nullptr ? nullptr : session_.context_.dispatcher->Find(path_);
+  target_ =
+      session_.context_.dispatcher == nullptr ? nullptr : session_.context_.dispatcher->Find(path_);
   if (target_ == nullptr) {
     const size_t slash = path_.rfind('/');
     if (path_.empty() || path_[0] != '/' || slash == 0 || slash == std::string::npos) {
       return Finish(MalformedMethodName(path_));
     }
     const std::string service = path_.substr(1, slash - 1), method = path_.substr(slash + 1);
-    if (session_.context_.dispatcher != nullptr && session_.context_.dispatcher->HasService(service)) {
-      return Finish(absl::UnimplementedError("unknown method " + method + " for service " + service));
+    if (session_.context_.dispatcher != nullptr &&
+        session_.context_.dispatcher->HasService(service)) {
+      return Finish(
+          absl::UnimplementedError("unknown method " + method + " for service " + service));
     }
     return Finish(absl::UnimplementedError("unknown service " + service));
   }
@@ -363,9 +394,11 @@ void Http2Call::DeliverMessages() {
       return Finish(message.status());
     }
     if (!*message) break;
-    const bool one_only = target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
+    const bool one_only =
+        target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
     if (++messages_ > 1 && one_only) {
-      const Status status = absl::InternalError("cardinality violation: received more than one message for a call that takes one");
+      const Status status = absl::InternalError(
+          "cardinality violation: received more than one message for a call that takes one");
       handler_->OnCancel(status);
       return Finish(status);
     }
@@ -377,7 +410,8 @@ void Http2Call::DeliverMessages() {
 void Http2Call::OnEnd() {
   ended_by_client_ = true;
   if (finished_ || handler_ == nullptr || requests_paused_ || half_close_told_) return;
-  const bool one_only = target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
+  const bool one_only =
+      target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
   if (reader_->HasPartial() || (one_only && messages_ == 0)) {
     const Status status = absl::InternalError(reader_->HasPartial() ? "unexpected EOF" : "EOF");
     handler_->OnCancel(status);
@@ -422,11 +456,13 @@ void Http2Call::QueueBytes(std::string bytes) {
 // Response headers; with an error and nothing sent before, they are all there is.
 void Http2Call::Respond(int http_status, const Status& status) {
   const std::string code = std::to_string(http_status);
-  const std::string& type = http_status == 200 && IsGrpcContentType(content_type_) ? content_type_ : "application/grpc";
+  const std::string& type =
+      http_status == 200 && IsGrpcContentType(content_type_) ? content_type_ : "application/grpc";
   headers_sent_ = true;
   session_.answered_since_ping_ = true;
   if (http_status == 200 && status.ok()) {
-    const nghttp2_nv headers[] = {Header(":status", code, true), Header("content-type", type, true)};
+    const nghttp2_nv headers[] = {Header(":status", code, true),
+                                  Header("content-type", type, true)};
     nghttp2_data_provider provider{};
     provider.read_callback = Http2Callbacks::Read;
     nghttp2_submit_response(session_.h2_, id_, headers, 2, &provider);
@@ -435,7 +471,8 @@ void Http2Call::Respond(int http_status, const Status& status) {
     const std::string number = std::to_string(static_cast<int>(status.code()));
     const std::string text = EncodeStatusMessage(std::string(status.message()));
     const nghttp2_nv headers[] = {Header(":status", code, true), Header("content-type", type, true),
-                                  Header("grpc-status", number, true), Header("grpc-message", text, true)};
+                                  Header("grpc-status", number, true),
+                                  Header("grpc-message", text, true)};
     nghttp2_submit_response(session_.h2_, id_, headers, 4, nullptr);
   }
   session_.ScheduleFlush();
@@ -459,8 +496,8 @@ void Http2Call::Finish(const Status& status) {
   session_.ScheduleFlush();
 }
 
-std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-                                         SessionOwner& owner) {
+std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection,
+                                         env::Executor& loop, SessionOwner& owner) {
   return std::make_unique<Http2Session>(context, connection, loop, owner);
 }
 

@@ -19,7 +19,7 @@ namespace quoin::rpc {
 class Http2Session;
 struct Http2Callbacks;
 
-// One HTTP/2 stream that carries a gRPC call. Owned by its session.
+// One HTTP/2 stream that carries a gRPC call. Owned by its session. Thread: its I/O loop.
 class Http2Call final : public ServerCall {
  public:
   Http2Call(Http2Session& session, int32_t id) : session_(session), id_(id) {}
@@ -68,18 +68,20 @@ class Http2Call final : public ServerCall {
   bool requests_paused_ = false;
 
   std::deque<std::string> out_;
-  size_t out_at_ = 0;       // of the first chunk
+  size_t out_at_ = 0;  // of the first chunk
   size_t out_bytes_ = 0;
-  bool was_full_ = false;   // unsent_bytes went above the bound: OnDrained is owed
+  bool was_full_ = false;  // unsent_bytes went above the bound: OnDrained is owed
   bool headers_sent_ = false;
-  bool deferred_ = false;   // nghttp2 waits for more data
+  bool deferred_ = false;  // nghttp2 waits for more data
   bool finished_ = false;
   std::string trailer_status_, trailer_message_;
 };
 
+// See Session. Thread: its I/O loop.
 class Http2Session final : public Session {
  public:
-  Http2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop, SessionOwner& owner);
+  Http2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
+               SessionOwner& owner);
   ~Http2Session() override;
   bool Feed(std::string_view data) override;
   void OnDrained() override;
@@ -105,7 +107,8 @@ class Http2Session final : public Session {
   SessionOwner& owner_;
   nghttp2_session* h2_ = nullptr;
   std::map<int32_t, std::unique_ptr<Http2Call>> calls_;
-  std::vector<std::unique_ptr<CallHandler>> retired_;  // ended inside their own callbacks; destroyed at the flush
+  std::vector<std::unique_ptr<CallHandler>>
+      retired_;  // ended inside their own callbacks; destroyed at the flush
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool flush_scheduled_ = false;
   bool reading_paused_ = false;

@@ -19,7 +19,8 @@ class LoopHosts;
 // Thread: its I/O loop.
 class Host final : public env::Connection::Handler, public SessionOwner {
  public:
-  Host(const ServerContext& context, std::unique_ptr<env::Connection> connection, env::Executor& loop, LoopHosts& hosts)
+  Host(const ServerContext& context, std::unique_ptr<env::Connection> connection,
+       env::Executor& loop, LoopHosts& hosts)
       : context_(context), connection_(std::move(connection)), loop_(loop), hosts_(hosts) {}
   ~Host() override { DisarmIdle(); }
 
@@ -66,7 +67,8 @@ class Host final : public env::Connection::Handler, public SessionOwner {
   void Drain() {
     if (session_ == nullptr) return End();
     if (!session_->StartDrain()) return;
-    // Nothing is under way: one moment for the GOAWAY to leave, and no waiting for the peer to close.
+    // Nothing is under way: one moment for the GOAWAY to leave, and no waiting for the peer to
+    // close.
     idle_timer_ = loop_.RunAfter(kGoodbye, [this] {
       idle_timer_ = {};
       session_->OnLost();
@@ -133,7 +135,8 @@ class LoopHosts {
  private:
   const ServerContext& context_;
   env::Executor& loop_;
-  std::map<Host*, std::unique_ptr<Host>> hosts_;  // order does not matter, nothing observable depends on it
+  std::map<Host*, std::unique_ptr<Host>>
+      hosts_;  // order does not matter, nothing observable depends on it
   bool draining_ = false;
   env::Task on_empty_;
   env::TimerId grace_timer_;
@@ -148,16 +151,21 @@ class ServerImpl final : public Server {
  public:
   ServerImpl(env::Env& env, std::vector<env::Executor*> loops, const ServerOptions& options,
              GrpcDispatcher* dispatcher, HttpHandler* http, Logger& log)
-      : env_(env), loops_(std::move(loops)), options_(options), context_{options_, dispatcher, http, log} {
-    for (env::Executor* loop : loops_) hosts_.push_back(std::make_unique<LoopHosts>(context_, *loop));
+      : env_(env),
+        loops_(std::move(loops)),
+        options_(options),
+        context_{options_, dispatcher, http, log} {
+    for (env::Executor* loop : loops_)
+      hosts_.push_back(std::make_unique<LoopHosts>(context_, *loop));
   }
 
   Status Listen(const std::string& address, const env::ListenOptions& options) override {
     ASSIGN_OR_RETURN(auto listener,
-                     env_.network().Listen(address, loops_, options,
-                                           [this](std::unique_ptr<env::Connection> connection, env::Executor& loop) {
-                                             HostsOf(loop).Accept(std::move(connection));
-                                           }));
+                     env_.network().Listen(
+                         address, loops_, options,
+                         [this](std::unique_ptr<env::Connection> connection, env::Executor& loop) {
+                           HostsOf(loop).Accept(std::move(connection));
+                         }));
     listeners_.push_back(std::move(listener));
     return OkStatus();
   }
@@ -200,8 +208,9 @@ class ServerImpl final : public Server {
 
 }  // namespace
 
-std::unique_ptr<Server> Server::New(env::Env& env, std::vector<env::Executor*> io_loops, const ServerOptions& options,
-                                    GrpcDispatcher* dispatcher, HttpHandler* http, Logger& log) {
+std::unique_ptr<Server> Server::New(env::Env& env, std::vector<env::Executor*> io_loops,
+                                    const ServerOptions& options, GrpcDispatcher* dispatcher,
+                                    HttpHandler* http, Logger& log) {
   return std::make_unique<ServerImpl>(env, std::move(io_loops), options, dispatcher, http, log);
 }
 

@@ -1,9 +1,11 @@
 // rpc server: gRPC over HTTP/2 and plain HTTP/1.1 on one listener. Knows nothing of etcd.
 //
-// There are Server (listeners and sessions on I/O loops), ServerCall (one gRPC call, the library's side), CallHandler
-// (one gRPC call, the service's side), GrpcDispatcher and HttpHandler (who answers what).
+// There are Server (listeners and sessions on I/O loops), ServerCall (one gRPC call, the library's
+// side), CallHandler (one gRPC call, the service's side), GrpcDispatcher and HttpHandler (who
+// answers what).
 //
-// Threads: each connection and all its calls belong to one I/O loop (env::Executor); every callback runs there.
+// Threads: each connection and all its calls belong to one I/O loop (env::Executor); every callback
+// runs there.
 #pragma once
 
 #include <cstdint>
@@ -23,38 +25,40 @@ namespace quoin::rpc {
 
 struct ServerOptions {
   size_t receive_message_bytes_max = 1572864 + 512 * 1024;
-  uint32_t concurrent_streams_max = UINT32_MAX;         // advertised; memory is bounded separately
+  uint32_t concurrent_streams_max = UINT32_MAX;  // advertised; memory is bounded separately
   env::Duration keepalive_min_time = std::chrono::seconds(5);
   bool keepalive_permit_without_stream = false;
   env::Duration keepalive_interval = std::chrono::hours(2);
   env::Duration keepalive_timeout = std::chrono::seconds(20);
   env::Duration header_timeout = std::chrono::seconds(30);
-  size_t call_unsent_bytes_max = 1 << 20;               // above it OnDrained must be awaited
+  size_t call_unsent_bytes_max = 1 << 20;  // above it OnDrained must be awaited
 };
 
-// One gRPC call as a service sees it. Owned by the session; ends with Finish or OnCancel, after which it must not be
-// touched. Thread: its I/O loop.
+// One gRPC call as a service sees it. Owned by the session; ends with Finish or OnCancel, after
+// which it must not be touched. Thread: its I/O loop.
 class ServerCall {
  public:
   virtual ~ServerCall() = default;
   virtual std::string_view method() const = 0;  // "/etcdserverpb.KV/Put"
   // First value of a request header; nullopt when absent. Names in lower case.
   virtual std::optional<std::string_view> metadata(std::string_view name) const = 0;
-  virtual std::optional<env::Duration> deadline() const = 0;  // on the executor's clock, from grpc-timeout
+  virtual std::optional<env::Duration> deadline()
+      const = 0;  // on the executor's clock, from grpc-timeout
   virtual std::string remote_address() const = 0;
   virtual env::Executor& executor() = 0;
 
   // Sends one message.
   virtual void Send(std::string message) = 0;
-  // Sends one message whose size is known before its bytes: StartMessage once, then AppendMessage until all
-  // `total_bytes` are given. For answers too big to hold.
+  // Sends one message whose size is known before its bytes: StartMessage once, then AppendMessage
+  // until all `total_bytes` are given. For answers too big to hold.
   virtual void StartMessage(uint64_t total_bytes) = 0;
   virtual void AppendMessage(std::string part) = 0;
   virtual void AppendMessage(SharedBytes part) = 0;
-  // Response bytes accepted and not yet written to the connection. Producers stop above call_unsent_bytes_max and go
-  // on at CallHandler::OnDrained.
+  // Response bytes accepted and not yet written to the connection. Producers stop above
+  // call_unsent_bytes_max and go on at CallHandler::OnDrained.
   virtual size_t unsent_bytes() const = 0;
-  // Ends the call with a status (etcd's code and text); OK after the last message. No further callbacks.
+  // Ends the call with a status (etcd's code and text); OK after the last message. No further
+  // callbacks.
   virtual void Finish(const Status& status) = 0;
   // Takes no further request messages until Resume (back-pressure on client streams).
   virtual void PauseRequests() = 0;
@@ -65,13 +69,15 @@ class ServerCall {
 class CallHandler {
  public:
   virtual ~CallHandler() = default;
-  // One request message, decompressed; valid during the call. For a unary method it comes exactly once.
+  // One request message, decompressed; valid during the call. For a unary method it comes exactly
+  // once.
   virtual void OnMessage(std::string_view message) = 0;
-  // The client has sent its last message. (Unary: right after OnMessage; a unary call without a message never gets
-  // here, the session answers it.)
+  // The client has sent its last message. (Unary: right after OnMessage; a unary call without a
+  // message never gets here, the session answers it.)
   virtual void OnHalfClose() {}
   virtual void OnDrained() {}
-  // Client reset, deadline passed, connection lost or server stopping. The call is gone; send nothing.
+  // Client reset, deadline passed, connection lost or server stopping. The call is gone; send
+  // nothing.
   virtual void OnCancel(const Status& why) = 0;
 };
 
@@ -86,7 +92,7 @@ struct Method {
 class GrpcDispatcher {
  public:
   virtual ~GrpcDispatcher() = default;
-  virtual Method* Find(std::string_view path) = 0;                      // nullptr = unknown method
+  virtual Method* Find(std::string_view path) = 0;  // nullptr = unknown method
   virtual bool HasService(std::string_view service) const = 0;
 };
 
@@ -115,13 +121,16 @@ class HttpHandler {
 
 class Server {
  public:
-  // `dispatcher` or `http` may be null: then that protocol is refused. All references outlive the server.
-  static std::unique_ptr<Server> New(env::Env& env, std::vector<env::Executor*> io_loops, const ServerOptions& options,
-                                     GrpcDispatcher* dispatcher, HttpHandler* http, Logger& log);
+  // `dispatcher` or `http` may be null: then that protocol is refused. All references outlive the
+  // server.
+  static std::unique_ptr<Server> New(env::Env& env, std::vector<env::Executor*> io_loops,
+                                     const ServerOptions& options, GrpcDispatcher* dispatcher,
+                                     HttpHandler* http, Logger& log);
   virtual ~Server() = default;
   virtual Status Listen(const std::string& address, const env::ListenOptions& options) = 0;
   virtual std::vector<std::string> addresses() const = 0;
-  // GOAWAY to all, no new calls; `done` when the last call ended or after `grace`, then everything is closed.
+  // GOAWAY to all, no new calls; `done` when the last call ended or after `grace`, then everything
+  // is closed.
   virtual void Drain(env::Duration grace, absl::AnyInvocable<void()> done) = 0;
 };
 

@@ -1,4 +1,5 @@
-// What a server keeps per connection and per loop: shared by the HTTP/2 and HTTP/1.1 halves. Not for other rooms.
+// What a server keeps per connection and per loop: shared by the HTTP/2 and HTTP/1.1 halves. Not
+// for other rooms.
 //
 // Thread: one I/O loop.
 #pragma once
@@ -41,9 +42,9 @@ class SessionOwner {
   virtual void CloseSession() = 0;
 };
 
-std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-                                         SessionOwner& owner);
-std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-                                         SessionOwner& owner);
+std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection,
+                                         env::Executor& loop, SessionOwner& owner);
+std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection,
+                                         env::Executor& loop, SessionOwner& owner);
 
 }  // namespace quoin::rpc

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "raft_types/codec.h"
 #include "server/raft_loop.h"
 #include "wal/wal.h"
@@ -30,9 +30,16 @@ bool ChangesClusterInfo(state::Operation operation) {
 }  // namespace
 
 ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
-                     std::string snap_dir, state::StateMachine& machine, const RequestIds& ids, Logger& log)
-    : config_(config), info_(info), loops_(loops), files_(files), snap_dir_(std::move(snap_dir)), machine_(machine),
-      ids_(ids), log_(log) {}
+                     std::string snap_dir, state::StateMachine& machine, const RequestIds& ids,
+                     Logger& log)
+    : config_(config),
+      info_(info),
+      loops_(loops),
+      files_(files),
+      snap_dir_(std::move(snap_dir)),
+      machine_(machine),
+      ids_(ids),
+      log_(log) {}
 
 ApplyLoop::~ApplyLoop() = default;
 
@@ -72,7 +79,8 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
     const state::Command command = state::ParseLogged(entry.index, entry.data);
     std::optional<size_t> waiter;
     if (command.operation != state::Operation::kNone) waiter = ids_.LoopOf(command.request_id);
-    state::ApplyResult result = machine_.Apply(entry.index, entry.term, command, waiter.has_value());
+    state::ApplyResult result =
+        machine_.Apply(entry.index, entry.term, command, waiter.has_value());
     cluster_changed_ |= ChangesClusterInfo(command.operation);
     if (!waiter) return;
     Completion completion{command.request_id, std::move(result)};
@@ -83,12 +91,16 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
     }
     return;
   }
-  // Configuration changes: etcd proposes the first form only; the second is understood for raft's own sake.
+  // Configuration changes: etcd proposes the first form only; the second is understood for raft's
+  // own sake.
   std::optional<raft::ConfChange> effective;
   if (entry.type == raft::EntryType::kConfChange) {
     StatusOr<raft::ConfChange> change = raft::DecodeConfChange(entry.data);
-    if (!change.ok()) DieOnDiskError("log entry " + std::to_string(entry.index.value()) + ": malformed configuration change");
-    state::StateMachine::ConfChangeResult result = machine_.ApplyConfChange(entry.index, entry.term, *change);
+    if (!change.ok())
+      DieOnDiskError("log entry " + std::to_string(entry.index.value()) +
+                     ": malformed configuration change");
+    state::StateMachine::ConfChangeResult result =
+        machine_.ApplyConfChange(entry.index, entry.term, *change);
     if (result.effective) effective = *change;
     if (std::optional<size_t> waiter = ids_.LoopOf(change->id)) {
       Completion completion;
@@ -99,7 +111,8 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
   }
   cluster_changed_ = true;
   waits_for_conf_state_ = true;
-  loops_.raft.Post([raft = raft_, index = entry.index, effective] { raft->OnConfChange(index, effective); });
+  loops_.raft.Post(
+      [raft = raft_, index = entry.index, effective] { raft->OnConfChange(index, effective); });
 }
 
 void ApplyLoop::OnConfState(raft::ConfState state) {
@@ -113,20 +126,23 @@ void ApplyLoop::EndBatch() {
   machine_.Publish();
   const Index applied = machine_.applied_index();
   info_.applied_index.store(applied.value(), std::memory_order_release);
-  if (!machine_.membership().cluster_version().empty()) info_.capable.store(true, std::memory_order_release);
+  if (!machine_.membership().cluster_version().empty())
+    info_.capable.store(true, std::memory_order_release);
   if (cluster_changed_) ShareClusterInfo();
   for (size_t i = 0; i < frontends_.size(); ++i) {
     // Loops without an answer learn the applied index only if reads may wait for it there.
     if (completions_[i].empty() && info_.sole_voter_leads.load(std::memory_order_relaxed)) continue;
     Frontend* frontend = frontends_[i];
     frontend->loop().Post(
-        [frontend, published = Published{applied, std::exchange(completions_[i], {}), nullptr}]() mutable {
+        [frontend,
+         published = Published{applied, std::exchange(completions_[i], {}), nullptr}]() mutable {
           frontend->OnPublished(std::move(published));
         });
   }
   loops_.raft.Post([raft = raft_, applied] { raft->OnApplied(applied); });
   ScheduleCompaction();
-  if (machine_.tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes) MaybeCheckpoint(/*force=*/true);
+  if (machine_.tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
+    MaybeCheckpoint(/*force=*/true);
   if (after_batch_) after_batch_();
 }
 
@@ -148,7 +164,7 @@ void ApplyLoop::ShareClusterInfo() {
   }
 }
 
-// --- compaction -----------------------------------------------------------------------------------------------------
+// --- compaction ---
 
 void ApplyLoop::ScheduleCompaction() {
   if (compaction_scheduled_ || stopping_ || !machine_.store().compaction_pending()) return;
@@ -168,14 +184,16 @@ void ApplyLoop::CompactionTurn() {
   if (!finished) return ScheduleCompaction();
   // `physical` compactions answer only now, with their effect on disk.
   if (waits_for_compaction_.empty()) return;
-  after_checkpoint_.push_back([this, waiting = std::exchange(waits_for_compaction_, {})](Status) mutable {
-    for (auto& [frontend, completion] : waiting) completions_[frontend].push_back(std::move(completion));
-    EndBatch();
-  });
+  after_checkpoint_.push_back(
+      [this, waiting = std::exchange(waits_for_compaction_, {})](Status) mutable {
+        for (auto& [frontend, completion] : waiting)
+          completions_[frontend].push_back(std::move(completion));
+        EndBatch();
+      });
   MaybeCheckpoint(/*force=*/true);
 }
 
-// --- checkpoints and snapshots --------------------------------------------------------------------------------------
+// --- checkpoints and snapshots ---
 
 void ApplyLoop::CheckpointTimer() {
   checkpoint_timer_ = loops_.apply.RunAfter(config_.checkpoint_interval, [this] {
@@ -196,7 +214,8 @@ void ApplyLoop::MaybeCheckpoint(bool force) {
   checkpoint_started_ = loops_.apply.clock().Now();
   // Slices spread over most of the interval, so that the log's syncs see an idle disk in between.
   const uint64_t slices = machine_.tree().stats().dirty_bytes / (1 << 20) + 1;
-  env::Duration pace = force ? env::Duration(0) : config_.checkpoint_interval * 8 / 10 / static_cast<int64_t>(slices);
+  env::Duration pace = force ? env::Duration(0)
+                             : config_.checkpoint_interval * 8 / 10 / static_cast<int64_t>(slices);
   pace = std::min<env::Duration>(pace, std::chrono::milliseconds(100));
   loops_.storage.Post([this, pace, image = checkpoint_.get()] {
     machine_.tree().RunCheckpoint(*image, loops_.storage, pace, [this](Status status) {
@@ -238,7 +257,7 @@ void ApplyLoop::MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string d
   });
 }
 
-// --- frozen images and space ----------------------------------------------------------------------------------------
+// --- frozen images and space ---
 
 void ApplyLoop::Freeze(OnImage ready) {
   freezers_.push_back(std::move(ready));
@@ -267,8 +286,8 @@ void ApplyLoop::Defragment(env::DoneStatus done) {
   if (defragmenters_.size() == 1) DefragmentTurn();
 }
 
-// One slice of moving per turn, so that writes go on in between; then two checkpoints: the file may only be cut once
-// both metas know the lower mark.
+// One slice of moving per turn, so that writes go on in between; then two checkpoints: the file may
+// only be cut once both metas know the lower mark.
 void ApplyLoop::DefragmentTurn() {
   if (stopping_) {
     for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(errors::Stopped());
@@ -292,7 +311,7 @@ void ApplyLoop::DefragmentTurn() {
   MaybeCheckpoint(/*force=*/true);
 }
 
-// --- stop -----------------------------------------------------------------------------------------------------------
+// --- stop ---
 
 void ApplyLoop::Stop(env::Task stopped) {
   stopping_ = true;

@@ -1,5 +1,6 @@
-// ApplyLoop: carries out committed entries in order, makes them visible, answers who waits; and, between batches, the
-// store's housekeeping: checkpoints, compaction, giving space back, frozen images.
+// ApplyLoop: carries out committed entries in order, makes them visible, answers who waits; and,
+// between batches, the store's housekeeping: checkpoints, compaction, giving space back, frozen
+// images.
 //
 // Thread: the apply loop; every method runs there (others post).
 #pragma once
@@ -31,8 +32,8 @@ class ApplyLoop {
     env::Executor& raft;
     env::Executor& storage;
   };
-  ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files, std::string snap_dir,
-            state::StateMachine& machine, const RequestIds& ids, Logger& log);
+  ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
+            std::string snap_dir, state::StateMachine& machine, const RequestIds& ids, Logger& log);
   ~ApplyLoop();
 
   void Connect(RaftLoop& raft, std::vector<Frontend*> frontends);
@@ -44,7 +45,8 @@ class ApplyLoop {
   void OnConfState(raft::ConfState state);
 
   // --- for clients' calls that need this loop; answers run on the apply loop ---
-  // A frozen root for a copy or a whole-tree hash; waits while another one exists. Give it back with Thaw.
+  // A frozen root for a copy or a whole-tree hash; waits while another one exists. Give it back
+  // with Thaw.
   using OnImage = absl::AnyInvocable<void(std::unique_ptr<btree::Image>)>;
   void Freeze(OnImage ready);
   void Thaw(std::unique_ptr<btree::Image> image);
@@ -82,14 +84,15 @@ class ApplyLoop {
   std::vector<Frontend*> frontends_;
   std::function<void()> after_batch_;
 
-  std::deque<raft::Entry> queue_;          // committed, not yet applied
-  bool waits_for_conf_state_ = false;      // nothing after a configuration change until raft has switched
+  std::deque<raft::Entry> queue_;  // committed, not yet applied
+  bool waits_for_conf_state_ =
+      false;  // nothing after a configuration change until raft has switched
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
   std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
   bool cluster_changed_ = true;
   bool compaction_scheduled_ = false;
 
-  std::unique_ptr<btree::Image> checkpoint_;   // under way
+  std::unique_ptr<btree::Image> checkpoint_;  // under way
   raft::SnapshotMetadata checkpoint_holds_;
   std::string checkpoint_membership_;
   env::Duration checkpoint_started_{0};

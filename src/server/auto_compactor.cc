@@ -32,12 +32,13 @@ void AutoCompactor::Schedule() {
 }
 
 void AutoCompactor::Tick() {
-  int64_t target = config_.auto_compaction == AutoCompactionMode::kPeriodic ? PeriodicTarget() : RevisionTarget();
+  int64_t target = config_.auto_compaction == AutoCompactionMode::kPeriodic ? PeriodicTarget()
+                                                                            : RevisionTarget();
   if (target > compacted_ && !under_way_ && info_.is_leader.load()) Compact(target);
 }
 
-// Records one revision per interval; from the first full period on, the one recorded a period ago is the target, once
-// per min(period, 1 h).
+// Records one revision per interval; from the first full period on, the one recorded a period ago
+// is the target, once per min(period, 1 h).
 int64_t AutoCompactor::PeriodicTarget() {
   const size_t records = static_cast<size_t>(config_.auto_compaction_period / Interval());
   recorded_.push_back(frontend_.store().current_revision());
@@ -51,7 +52,8 @@ int64_t AutoCompactor::PeriodicTarget() {
 }
 
 int64_t AutoCompactor::RevisionTarget() const {
-  return std::max<int64_t>(0, frontend_.store().current_revision() - config_.auto_compaction_revisions);
+  return std::max<int64_t>(
+      0, frontend_.store().current_revision() - config_.auto_compaction_revisions);
 }
 
 void AutoCompactor::Compact(int64_t revision) {
@@ -61,14 +63,17 @@ void AutoCompactor::Compact(int64_t revision) {
     under_way_ = false;
     // Somebody else may have compacted further: that is as good.
     if (!result.status.ok() && !absl::IsOutOfRange(result.status)) {
-      log_.Warn("failed auto-compaction", {{"compact-revision", revision}, {"error", std::string(result.status.message())}});
+      log_.Warn("failed auto-compaction",
+                {{"compact-revision", revision}, {"error", std::string(result.status.message())}});
       return;
     }
     compacted_ = revision;
     ticks_until_next_ = kRecordsPerPeriod - 1;
     log_.Info("completed auto-compaction", {{"compact-revision", revision}});
   };
-  under_way_ = frontend_.Propose(state::Operation::kCompaction, request.SerializeAsString(), std::move(done)).ok();
+  under_way_ =
+      frontend_.Propose(state::Operation::kCompaction, request.SerializeAsString(), std::move(done))
+          .ok();
 }
 
 }  // namespace quoin::server

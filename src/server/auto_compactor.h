@@ -1,4 +1,5 @@
-// AutoCompactor: proposes compactions on the leader, by time or by number of revisions, as etcd's two modes do.
+// AutoCompactor: proposes compactions on the leader, by time or by number of revisions, as etcd's
+// two modes do.
 //
 // Thread: the apply loop (through that loop's frontend).
 #pragma once

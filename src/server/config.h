@@ -22,7 +22,8 @@ struct NodeConfig {
   std::vector<std::string> advertise_client_urls;
   std::map<std::string, std::vector<std::string>> initial_cluster;  // name → peer URLs
   std::string initial_cluster_token = "etcd-cluster";
-  Status initial_cluster_problem;  // why a new member cannot be made from these; asked only where there is no data
+  Status initial_cluster_problem;  // why a new member cannot be made from these; asked only where
+                                   // there is no data
 
   env::Duration heartbeat_interval = std::chrono::milliseconds(100);
   env::Duration election_timeout = std::chrono::milliseconds(1000);

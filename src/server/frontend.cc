@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/limits.h"
 #include "proto/rpc.pb.h"
 #include "server/raft_loop.h"
@@ -14,17 +14,26 @@ namespace {
 constexpr uint64_t kReadBit = uint64_t{1} << 63;  // tells waits for reads from waits for proposals
 constexpr env::Duration kDeadlineGranule = std::chrono::milliseconds(50);
 
-
 }  // namespace
 
-Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
-                   env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree, mvcc::Store& store)
-    : number_(number), ids_(ids), config_(config), info_(info), loop_(loop), raft_executor_(raft_executor),
-      raft_(raft), tree_(tree), store_(store), slot_(tree.epochs()) {}
+Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
+                   env::Executor& loop, env::Executor& raft_executor, RaftLoop& raft,
+                   btree::Tree& tree, mvcc::Store& store)
+    : number_(number),
+      ids_(ids),
+      config_(config),
+      info_(info),
+      loop_(loop),
+      raft_executor_(raft_executor),
+      raft_(raft),
+      tree_(tree),
+      store_(store),
+      slot_(tree.epochs()) {}
 
 Frontend::~Frontend() = default;
 
-StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload, OnApplied done) {
+StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload,
+                                             OnApplied done) {
   if (stopping_) return errors::Stopped();
   uint64_t commit = info_.commit_index.load(std::memory_order_relaxed);
   if (commit > info_.applied_index.load(std::memory_order_relaxed) + limits::kApplyLagMax) {
@@ -94,11 +103,14 @@ void Frontend::StartReadRound() {
   round.reads = std::move(gathered_reads_);
   gathered_reads_.clear();
   rounds_.push_back(std::move(round));
-  raft_executor_.Post([&raft = raft_, number = number_, id = rounds_.back().round] { raft.OnReadIndex(number, id); });
+  raft_executor_.Post([&raft = raft_, number = number_, id = rounds_.back().round] {
+    raft.OnReadIndex(number, id);
+  });
 }
 
 void Frontend::OnReadReady(ReadReady ready) {
-  auto round = std::find_if(rounds_.begin(), rounds_.end(), [&](const ReadRound& r) { return r.round == ready.round; });
+  auto round = std::find_if(rounds_.begin(), rounds_.end(),
+                            [&](const ReadRound& r) { return r.round == ready.round; });
   if (round == rounds_.end()) return;
   if (ready.status.ok()) {
     round->index = ready.index;
@@ -160,7 +172,8 @@ void Frontend::NoteDeadline() {
   if (!deadlines_.empty() && at < deadlines_.back().at + kDeadlineGranule) return;
   deadlines_.push_back({at, next_sequence_, kReadBit | next_read_});
   if (deadline_timer_.value != 0) return;
-  deadline_timer_ = loop_.RunAfter(config_.RequestTimeout() + kDeadlineGranule, [this] { OnDeadlineTimer(); });
+  deadline_timer_ =
+      loop_.RunAfter(config_.RequestTimeout() + kDeadlineGranule, [this] { OnDeadlineTimer(); });
 }
 
 void Frontend::OnDeadlineTimer() {
@@ -173,7 +186,8 @@ void Frontend::OnDeadlineTimer() {
                  last ? kReadBit | next_read_ : deadlines_.front().first_read);
   }
   if (deadlines_.empty() || deadline_timer_.value != 0) return;
-  deadline_timer_ = loop_.RunAfter(deadlines_.front().at + kDeadlineGranule - now, [this] { OnDeadlineTimer(); });
+  deadline_timer_ =
+      loop_.RunAfter(deadlines_.front().at + kDeadlineGranule - now, [this] { OnDeadlineTimer(); });
 }
 
 void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {

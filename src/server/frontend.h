@@ -1,6 +1,8 @@
-// Frontend: one I/O loop's door to the member: proposals out, answers in, reads at the right moment.
+// Frontend: one I/O loop's door to the member: proposals out, answers in, reads at the right
+// moment.
 //
-// Thread: its I/O loop (one Frontend per loop; the apply loop has one for the member's own proposals).
+// Thread: its I/O loop (one Frontend per loop; the apply loop has one for the member's own
+// proposals).
 #pragma once
 
 #include <cstdint>
@@ -25,8 +27,8 @@ namespace quoin::server {
 
 class RaftLoop;
 
-// Where request ids come from. Ids name the member (high 16 bits), and the loop that waits (by remainder), so that an
-// answer finds its way without a shared table.
+// Where request ids come from. Ids name the member (high 16 bits), and the loop that waits (by
+// remainder), so that an answer finds its way without a shared table.
 struct RequestIds {
   uint64_t base = 0;
   uint64_t loops = 1;
@@ -44,15 +46,18 @@ class Frontend {
   // Names a waiting call; 0 = it was answered already.
   using WaitId = uint64_t;
 
-  Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info, env::Executor& loop,
-           env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree, mvcc::Store& store);
+  Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
+           env::Executor& loop, env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree,
+           mvcc::Store& store);
   ~Frontend();
 
-  // Proposes one operation; `done` is called once, later, on this loop, unless the wait is cancelled first (the
-  // proposal itself cannot be taken back). Errors at once: too large, too many requests, server stopping.
+  // Proposes one operation; `done` is called once, later, on this loop, unless the wait is
+  // cancelled first (the proposal itself cannot be taken back). Errors at once: too large, too many
+  // requests, server stopping.
   StatusOr<WaitId> Propose(state::Operation operation, std::string_view payload, OnApplied done);
-  // The quota check that stands before a write of `cost` bytes (0 always passes). When it fails, the NOSPACE alarm is
-  // proposed, and `done` gets the error afterwards; returns true when the caller may go on.
+  // The quota check that stands before a write of `cost` bytes (0 always passes). When it fails,
+  // the NOSPACE alarm is proposed, and `done` gets the error afterwards; returns true when the
+  // caller may go on.
   bool AdmitSpace(int64_t cost, OnApplied& done);
 
   // Everything acknowledged so far is visible here: a linearizable read need not wait.
@@ -79,8 +84,9 @@ class Frontend {
   void Stop();
 
  private:
-  // Everything asked between two instants expires together, at `at`: proposals from `first_proposal` (a sequence
-  // number) and reads from `first_read` up to those of the next bucket.
+  // Everything asked between two instants expires together, at `at`: proposals from
+  // `first_proposal` (a sequence number) and reads from `first_read` up to those of the next
+  // bucket.
   struct DeadlineBucket {
     env::Duration at;
     uint64_t first_proposal;
@@ -111,14 +117,14 @@ class Frontend {
   EpochDomain::ReaderSlot slot_;
 
   uint64_t next_sequence_ = 0;
-  std::vector<Proposal> gathered_;             // this turn's proposals
+  std::vector<Proposal> gathered_;                  // this turn's proposals
   absl::flat_hash_map<WaitId, OnApplied> waiting_;  // looked up only
-  std::deque<DeadlineBucket> deadlines_;       // ascending; a bucket per granule of time
-  uint64_t expired_before_ = 0;                // proposals below have been answered or expired
+  std::deque<DeadlineBucket> deadlines_;            // ascending; a bucket per granule of time
+  uint64_t expired_before_ = 0;                     // proposals below have been answered or expired
   env::TimerId deadline_timer_;
 
   std::vector<std::pair<WaitId, OnReadable>> gathered_reads_;  // wait for the next round
-  std::deque<ReadRound> rounds_;               // ascending; only the last may lack its index
+  std::deque<ReadRound> rounds_;  // ascending; only the last may lack its index
   uint64_t next_round_ = 1;
   uint64_t next_read_ = 1;
   Index applied_;

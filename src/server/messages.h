@@ -1,5 +1,5 @@
-// What crosses between the loops of one member: plain structs, moved. Nothing else is shared but the tree, the key index
-// (both readable by anyone) and the gauges of node_info.h.
+// What crosses between the loops of one member: plain structs, moved. Nothing else is shared but
+// the tree, the key index (both readable by anyone) and the gauges of node_info.h.
 #pragma once
 
 #include <cstdint>

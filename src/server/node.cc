@@ -6,9 +6,11 @@
 namespace quoin::server {
 namespace {
 
-// High 16 bits: the member; below, the start time in ms shifted by 8, then a counter: unique across restarts.
+// High 16 bits: the member; below, the start time in ms shifted by 8, then a counter: unique across
+// restarts.
 RequestIds MakeRequestIds(uint64_t member_id, env::Duration wall_now, size_t loops) {
-  const uint64_t ms = static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(wall_now).count());
+  const uint64_t ms = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(wall_now).count());
   RequestIds ids;
   ids.base = (member_id & 0xffff) << 48 | ((ms & 0xffffffffff) << 8);
   ids.loops = loops;
@@ -17,11 +19,12 @@ RequestIds MakeRequestIds(uint64_t member_id, env::Duration wall_now, size_t loo
 
 }  // namespace
 
-Node::Node(env::Env& env, const NodeConfig& config, Logger& log) : env_(env), config_(config), log_(log) {}
+Node::Node(env::Env& env, const NodeConfig& config, Logger& log)
+    : env_(env), config_(config), log_(log) {}
 
 StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& config,
-                                            std::vector<env::Executor*> io_loops, env::Executor& owner,
-                                            env::Task ready, Logger& log) {
+                                            std::vector<env::Executor*> io_loops,
+                                            env::Executor& owner, env::Task ready, Logger& log) {
   std::unique_ptr<Node> node(new Node(env, config, log));
   node->owner_ = &owner;
   node->ready_ = std::move(ready);
@@ -35,7 +38,8 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   ASSIGN_OR_RETURN(recovered_, RecoverOrCreate(env_, config_, *wal_executor_, log_));
   if (recovered_.machine->auth().enabled()) {
     return absl::FailedPreconditionError(
-        "this data directory has authentication enabled, which this release cannot enforce yet; refusing to serve it "
+        "this data directory has authentication enabled, which this release cannot enforce yet; "
+        "refusing to serve it "
         "open to everyone");
   }
   raft_executor_ = env_.NewExecutor("raft");
@@ -48,26 +52,30 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   info_.applied_index.store(recovered_.machine->applied_index().value());
   raft::Config raft_config;
   raft_config.id = NodeId(info_.member_id);
-  raft_config.election_ticks = static_cast<int>(config_.election_timeout / config_.heartbeat_interval);
+  raft_config.election_ticks =
+      static_cast<int>(config_.election_timeout / config_.heartbeat_interval);
   raft_config.pre_vote = config_.pre_vote;
   raft_config.message_bytes_max = limits::kMessageBytesMax;
   raft_config.inflight_messages_max = limits::kInflightMessagesMax;
   raft::Raft raft(raft_config, std::move(recovered_.raft), env_.Random());
 
-  recovered_.wal->set_on_fsync([this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
-  raft_ = std::make_unique<RaftLoop>(config_, info_, RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_},
-                                     std::move(raft), *recovered_.wal, log_);
+  recovered_.wal->set_on_fsync(
+      [this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
+  raft_ = std::make_unique<RaftLoop>(
+      config_, info_, RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_},
+      std::move(raft), *recovered_.wal, log_);
   io_loops.push_back(apply_executor_.get());
   const RequestIds ids = MakeRequestIds(info_.member_id, env_.clock().WallNow(), io_loops.size());
   std::vector<Frontend*> frontends;
   for (size_t i = 0; i < io_loops.size(); ++i) {
-    frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i], *raft_executor_, *raft_,
-                                                    *recovered_.tree, recovered_.machine->store()));
+    frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i],
+                                                    *raft_executor_, *raft_, *recovered_.tree,
+                                                    recovered_.machine->store()));
     frontends.push_back(frontends_.back().get());
   }
-  apply_ = std::make_unique<ApplyLoop>(config_, info_,
-                                       ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
-                                       env_.files(), Paths(config_).snap, *recovered_.machine, ids, log_);
+  apply_ = std::make_unique<ApplyLoop>(
+      config_, info_, ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
+      env_.files(), Paths(config_).snap, *recovered_.machine, ids, log_);
   apply_->Connect(*raft_, frontends);
   raft_->Connect(*apply_, frontends);
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
@@ -88,20 +96,24 @@ void Node::AfterBatch() {
   const cluster::Membership& membership = recovered_.machine->membership();
   auto self = membership.members().find(info_.member_id);
   if (self == membership.members().end()) return;
-  const bool published =
-      self->second.name == config_.name && self->second.client_urls == config_.advertise_client_urls;
+  const bool published = self->second.name == config_.name &&
+                         self->second.client_urls == config_.advertise_client_urls;
   if (!published && info_.leader.load() != 0 && !publishing_attributes_) {
     membershippb::ClusterMemberAttrSetRequest request;
     request.set_member_id(info_.member_id);
     request.mutable_member_attributes()->set_name(config_.name);
-    for (const std::string& url : config_.advertise_client_urls) request.mutable_member_attributes()->add_client_urls(url);
-    ProposeOwn(state::Operation::kClusterMemberAttributesSet, request.SerializeAsString(), publishing_attributes_);
+    for (const std::string& url : config_.advertise_client_urls)
+      request.mutable_member_attributes()->add_client_urls(url);
+    ProposeOwn(state::Operation::kClusterMemberAttributesSet, request.SerializeAsString(),
+               publishing_attributes_);
   }
-  // A version that is already decided stays: the directory then remains readable for the etcd that wrote it.
+  // A version that is already decided stays: the directory then remains readable for the etcd that
+  // wrote it.
   if (membership.cluster_version().empty() && info_.is_leader.load() && !publishing_version_) {
     membershippb::ClusterVersionSetRequest request;
     request.set_ver(kClusterVersion);
-    ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(), publishing_version_);
+    ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(),
+               publishing_version_);
   }
   if (published && !membership.cluster_version().empty() && info_.leader.load() != 0 && ready_) {
     owner_->Post(std::exchange(ready_, nullptr));
@@ -110,7 +122,8 @@ void Node::AfterBatch() {
 
 void Node::ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way) {
   under_way = frontends_.back()
-                  ->Propose(operation, payload, [&under_way](const state::ApplyResult&) { under_way = false; })
+                  ->Propose(operation, payload,
+                            [&under_way](const state::ApplyResult&) { under_way = false; })
                   .ok();
 }
 

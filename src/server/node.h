@@ -23,11 +23,11 @@ namespace quoin::server {
 
 class Node {
  public:
-  // Recovers or makes the directory and starts the loops. `ready` is posted to `owner` once the member has published
-  // itself and knows the cluster version: from then on it may serve clients.
+  // Recovers or makes the directory and starts the loops. `ready` is posted to `owner` once the
+  // member has published itself and knows the cluster version: from then on it may serve clients.
   static StatusOr<std::unique_ptr<Node>> Start(env::Env& env, const NodeConfig& config,
-                                               std::vector<env::Executor*> io_loops, env::Executor& owner,
-                                               env::Task ready, Logger& log);
+                                               std::vector<env::Executor*> io_loops,
+                                               env::Executor& owner, env::Task ready, Logger& log);
   ~Node();
 
   Frontend& frontend(size_t io_loop) { return *frontends_[io_loop]; }
@@ -42,7 +42,8 @@ class Node {
   env::Executor& apply_executor() { return *apply_executor_; }
   ApplyLoop& apply_loop() { return *apply_; }
 
-  // Answers what waits, writes a last checkpoint, closes the log. `stopped` is posted to `owner`; destroy after it.
+  // Answers what waits, writes a last checkpoint, closes the log. `stopped` is posted to `owner`;
+  // destroy after it.
   void Stop(env::Executor& owner, env::Task stopped);
 
  private:

@@ -1,4 +1,5 @@
-// NodeInfo: gauges of one member that any thread may read: for Status, metrics, health and admission.
+// NodeInfo: gauges of one member that any thread may read: for Status, metrics, health and
+// admission.
 //
 // Thread: written by the loop named at each, read by all.
 #pragma once
@@ -21,8 +22,9 @@ struct NodeInfo {
   std::atomic<uint64_t> commit_index{0};
   std::atomic<bool> is_leader{false};
   std::atomic<bool> is_learner{false};
-  // This member is leader and the only voter: what it has applied includes all that was ever acknowledged, so a
-  // linearizable read needs no round. Cleared before any message leaves that could end this.
+  // This member is leader and the only voter: what it has applied includes all that was ever
+  // acknowledged, so a linearizable read needs no round. Cleared before any message leaves that
+  // could end this.
   std::atomic<bool> sole_voter_leads{false};
 
   // apply loop

@@ -1,7 +1,7 @@
 #include "server/raft_loop.h"
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/limits.h"
 #include "server/apply_loop.h"
 #include "server/frontend.h"
@@ -43,8 +43,8 @@ Status StatusOf(raft::ProposeResult result) {
 
 }  // namespace
 
-RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, wal::Writer& wal,
-                   Logger& log)
+RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft,
+                   wal::Writer& wal, Logger& log)
     : config_(config), info_(info), loops_(loops), raft_(std::move(raft)), wal_(wal), log_(log) {}
 
 RaftLoop::~RaftLoop() = default;
@@ -57,7 +57,8 @@ void RaftLoop::Connect(ApplyLoop& apply, std::vector<Frontend*> frontends) {
 void RaftLoop::Start() {
   raft::RaftStatus status = raft_.Status();
   const raft::ConfState& conf = status.conf_state;
-  alone_ = conf.voters.size() == 1 && conf.voters_outgoing.empty() && conf.voters[0].value() == info_.member_id;
+  alone_ = conf.voters.size() == 1 && conf.voters_outgoing.empty() &&
+           conf.voters[0].value() == info_.member_id;
   Tick();
   CampaignIfAlone();
   ScheduleTurn();
@@ -87,7 +88,9 @@ void RaftLoop::OnProposals(size_t frontend, std::vector<Proposal> batch) {
     std::vector<uint64_t> ids;
     for (const Proposal& proposal : batch) ids.push_back(proposal.request_id);
     Frontend* refused = frontends_[frontend];
-    refused->loop().Post([refused, ids = std::move(ids), status]() mutable { refused->OnRefused(std::move(ids), status); });
+    refused->loop().Post([refused, ids = std::move(ids), status]() mutable {
+      refused->OnRefused(std::move(ids), status);
+    });
   }
   ScheduleTurn();
 }
@@ -113,9 +116,12 @@ void RaftLoop::OnConfChange(Index index, std::optional<raft::ConfChange> change)
   std::optional<raft::ConfChangeV2> v2;
   if (change) v2 = raft::AsV2(*change);
   raft::ConfState state = raft_.ConfChangeApplied(index, v2);
-  alone_ = state.voters.size() == 1 && state.voters_outgoing.empty() && state.voters[0].value() == info_.member_id;
+  alone_ = state.voters.size() == 1 && state.voters_outgoing.empty() &&
+           state.voters[0].value() == info_.member_id;
   PublishInfo();
-  loops_.apply.Post([apply = apply_, state = std::move(state)]() mutable { apply->OnConfState(std::move(state)); });
+  loops_.apply.Post([apply = apply_, state = std::move(state)]() mutable {
+    apply->OnConfState(std::move(state));
+  });
   CampaignIfAlone();
   ScheduleTurn();
 }
@@ -138,7 +144,8 @@ void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
     });
   });
   const uint64_t keep = config_.catch_up_entries;
-  if (index.value() > keep) raft_.Compact(Index(index.value() - keep), std::move(metadata), SharedBytes());
+  if (index.value() > keep)
+    raft_.Compact(Index(index.value() - keep), std::move(metadata), SharedBytes());
   ScheduleTurn();
 }
 
@@ -193,7 +200,9 @@ void RaftLoop::AnswerReads(std::vector<raft::ReadState> reads) {
     uint64_t number = ReadNumber(std::string_view(read.context).substr(8));
     CHECK_LT(number, frontends_.size());
     Frontend* asked = frontends_[number];
-    asked->loop().Post([asked, round, index = read.index] { asked->OnReadReady({round, index, OkStatus()}); });
+    asked->loop().Post([asked, round, index = read.index] {
+      asked->OnReadReady({round, index, OkStatus()});
+    });
   }
 }
 
@@ -203,7 +212,8 @@ void RaftLoop::PublishInfo() {
   if (leader != leader_seen_) {
     leader_seen_ = leader;
     info_.leader_changes.Add();
-    // What a leader has applied is complete once its own first entry is: everything acknowledged lies before it.
+    // What a leader has applied is complete once its own first entry is: everything acknowledged
+    // lies before it.
     if (leads) complete_from_ = raft_.Status().last_index;
     log_.Info(leads ? "became leader" : "leader changed",
               {{"term", raft_.term().value()}, {"leader-id", cluster::HexId(leader)}});

@@ -1,4 +1,5 @@
-// RaftLoop: drives raft::Raft: ticks, proposals, persistence, commits, reads. The only user of the core.
+// RaftLoop: drives raft::Raft: ticks, proposals, persistence, commits, reads. The only user of the
+// core.
 //
 // Thread: the raft loop; every method runs there (others post).
 #pragma once
@@ -31,7 +32,8 @@ class RaftLoop {
     env::Executor& apply;
   };
   // `wal` belongs to the wal loop and is used there only.
-  RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, wal::Writer& wal, Logger& log);
+  RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, wal::Writer& wal,
+           Logger& log);
   ~RaftLoop();
 
   // Wires the other loops in; before Start. `frontends[i]` is the loop number i of RequestIds.
@@ -46,7 +48,8 @@ class RaftLoop {
   void OnApplied(Index index);
   // The apply loop waits with what follows until raft has switched; answers ApplyLoop::OnConfState.
   void OnConfChange(Index index, std::optional<raft::ConfChange> change);
-  // The data file holds everything up to `metadata.index`, and the .snap file is durable: older log may go.
+  // The data file holds everything up to `metadata.index`, and the .snap file is durable: older log
+  // may go.
   void OnSnapshotSaved(raft::SnapshotMetadata metadata);
 
  private:

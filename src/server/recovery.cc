@@ -15,8 +15,8 @@ std::string Hex16(uint64_t value) {
   return out;
 }
 
-// The first entries of a new cluster: one configuration change per initial member, ascending by id, committed at once.
-// Every member makes the same ones.
+// The first entries of a new cluster: one configuration change per initial member, ascending by id,
+// committed at once. Every member makes the same ones.
 struct Bootstrap {
   wal::Metadata identity;
   raft::HardState hard_state;
@@ -51,7 +51,8 @@ StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
     change.context = cluster::MemberJson(member);
     std::string data;
     raft::EncodeConfChange(change, data);
-    out.entries.push_back({Term(1), Index(out.entries.size() + 1), raft::EntryType::kConfChange, SharedBytes(data)});
+    out.entries.push_back(
+        {Term(1), Index(out.entries.size() + 1), raft::EntryType::kConfChange, SharedBytes(data)});
   }
   out.hard_state.term = Term(1);
   out.hard_state.commit = out.entries.back().index;
@@ -63,14 +64,20 @@ void RemoveLeftovers(env::BlockingFileSystem& files, const std::string& snap_dir
   StatusOr<std::vector<std::string>> names = files.List(snap_dir);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (name.starts_with("tmp") || name.starts_with("db.tmp.")) (void)files.Remove(snap_dir + "/" + name);
+    if (name.starts_with("tmp") || name.starts_with("db.tmp."))
+      (void)files.Remove(snap_dir + "/" + name);
   }
 }
 
 class Recovery {
  public:
   Recovery(env::Env& env, const NodeConfig& config, env::Executor& wal_loop, Logger& log)
-      : env_(env), files_(env.files().blocking()), config_(config), wal_loop_(wal_loop), log_(log), paths_(config) {}
+      : env_(env),
+        files_(env.files().blocking()),
+        config_(config),
+        wal_loop_(wal_loop),
+        log_(log),
+        paths_(config) {}
 
   StatusOr<Recovered> Run() {
     const bool has_log = wal::Exists(files_, paths_.wal);
@@ -84,9 +91,10 @@ class Recovery {
     if (has_db) RETURN_IF_ERROR(OpenTree());
     if (!has_log) {
       if (has_db && out_.machine->applied_index().value() != 0) {
-        return absl::DataLossError(paths_.db + ": holds a state up to log index " +
-                                   std::to_string(out_.machine->applied_index().value()) + ", but " + paths_.wal +
-                                   " holds no log; this is not a new member. Restore the log, or start from a snapshot");
+        return absl::DataLossError(
+            paths_.db + ": holds a state up to log index " +
+            std::to_string(out_.machine->applied_index().value()) + ", but " + paths_.wal +
+            " holds no log; this is not a new member. Restore the log, or start from a snapshot");
       }
       RETURN_IF_ERROR(CreateLog());
       if (!has_db) RETURN_IF_ERROR(OpenTree());
@@ -100,12 +108,14 @@ class Recovery {
  private:
   // A log that starts at its very first entry can rebuild the tree; any other cannot.
   Status RefuseLogWithoutTree() {
-    ASSIGN_OR_RETURN(wal::Recovered log, wal::Recover(files_, paths_.wal, wal::ReadMode::kReadOnly, Index(), log_));
+    ASSIGN_OR_RETURN(wal::Recovered log,
+                     wal::Recover(files_, paths_.wal, wal::ReadMode::kReadOnly, Index(), log_));
     if (log.start.index.value() == 0) return OkStatus();
     if (files_.Exists(paths_.ReceivedTree(log.start.index))) return OkStatus();
-    return absl::DataLossError(paths_.db + ": missing or empty, and the log in " + paths_.wal +
-                               " starts after a snapshot at index " + std::to_string(log.start.index.value()) +
-                               ": the state before it is gone. Restore the file, or start from a snapshot");
+    return absl::DataLossError(
+        paths_.db + ": missing or empty, and the log in " + paths_.wal +
+        " starts after a snapshot at index " + std::to_string(log.start.index.value()) +
+        ": the state before it is gone. Restore the file, or start from a snapshot");
   }
 
   Status OpenTree() {
@@ -129,8 +139,8 @@ class Recovery {
     wal::Options options;
     options.fsync = config_.fsync;
     const wal::Writer::Batch first{bootstrap.entries, bootstrap.hard_state, std::nullopt, true};
-    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity, first, options,
-                                                   wal_loop_, log_));
+    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity,
+                                                   first, options, wal_loop_, log_));
     out_.identity = bootstrap.identity;
     out_.raft.hard_state = bootstrap.hard_state;
     out_.raft.entries = std::move(bootstrap.entries);
@@ -139,12 +149,14 @@ class Recovery {
 
   Status ReadLog(bool has_db) {
     const Index applied = has_db ? out_.machine->applied_index() : Index();
-    ASSIGN_OR_RETURN(wal::Recovered log, wal::Recover(files_, paths_.wal, wal::ReadMode::kRepair, applied, log_));
+    ASSIGN_OR_RETURN(wal::Recovered log,
+                     wal::Recover(files_, paths_.wal, wal::ReadMode::kRepair, applied, log_));
     if (applied < log.start.index) RETURN_IF_ERROR(TakeReceivedTree(log.start.index));
     if (out_.machine == nullptr) RETURN_IF_ERROR(OpenTree());
     wal::Options options;
     options.fsync = config_.fsync;
-    ASSIGN_OR_RETURN(out_.wal, wal::Writer::Open(env_.files(), paths_.wal, log, options, wal_loop_, log_));
+    ASSIGN_OR_RETURN(out_.wal,
+                     wal::Writer::Open(env_.files(), paths_.wal, log, options, wal_loop_, log_));
     out_.identity = log.metadata;
     out_.raft.hard_state = log.hard_state;
     // The commit index in the log may lag: it moves without a sync of its own.
@@ -152,20 +164,22 @@ class Recovery {
     out_.raft.entries = std::move(log.entries);
     out_.raft.snapshot.index = log.start.index;
     out_.raft.snapshot.term = log.start.term;
-    // The members table is the truth about the configuration at the applied index; meta/confState of a restored
-    // directory still names the old cluster.
+    // The members table is the truth about the configuration at the applied index; meta/confState
+    // of a restored directory still names the old cluster.
     out_.raft.snapshot.conf_state = out_.machine->membership().ConfigurationState();
     out_.raft.applied = out_.machine->applied_index();
     return OkStatus();
   }
 
-  // The log begins after a snapshot that the tree does not hold: a leader's tree file must be waiting beside it.
+  // The log begins after a snapshot that the tree does not hold: a leader's tree file must be
+  // waiting beside it.
   Status TakeReceivedTree(Index start) {
     const std::string received = paths_.ReceivedTree(start);
     const Index held = out_.machine == nullptr ? Index() : out_.machine->applied_index();
     if (!files_.Exists(received)) {
-      return absl::DataLossError(paths_.db + ": database file (index " + std::to_string(held.value()) +
-                                 ") does not match with snapshot (index " + std::to_string(start.value()) + ")");
+      return absl::DataLossError(
+          paths_.db + ": database file (index " + std::to_string(held.value()) +
+          ") does not match with snapshot (index " + std::to_string(start.value()) + ")");
     }
     out_.machine.reset();
     out_.tree.reset();
@@ -175,8 +189,9 @@ class Recovery {
     RETURN_IF_ERROR(OpenTree());
     if (out_.machine->applied_index() < start) {
       return absl::DataLossError(paths_.db + ": the received tree ends at index " +
-                                 std::to_string(out_.machine->applied_index().value()) + ", before its snapshot (index " +
-                                 std::to_string(start.value()) + ")");
+                                 std::to_string(out_.machine->applied_index().value()) +
+                                 ", before its snapshot (index " + std::to_string(start.value()) +
+                                 ")");
     }
     return OkStatus();
   }
@@ -198,9 +213,12 @@ Paths::Paths(const NodeConfig& config)
       wal(config.wal_dir.empty() ? member + "/wal" : config.wal_dir),
       db(snap + "/db") {}
 
-std::string Paths::ReceivedTree(Index index) const { return snap + "/" + Hex16(index.value()) + ".snap.db"; }
+std::string Paths::ReceivedTree(Index index) const {
+  return snap + "/" + Hex16(index.value()) + ".snap.db";
+}
 
-StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config, env::Executor& wal_loop, Logger& log) {
+StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config,
+                                    env::Executor& wal_loop, Logger& log) {
   return Recovery(env, config, wal_loop, log).Run();
 }
 

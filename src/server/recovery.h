@@ -1,4 +1,5 @@
-// Recovery: from a data directory to everything that a member starts from; and the making of a new directory.
+// Recovery: from a data directory to everything that a member starts from; and the making of a new
+// directory.
 //
 // Thread: before the loops start; waits for the disk (env/blocking.h).
 #pragma once
@@ -34,8 +35,10 @@ struct Recovered {
   raft::RecoveredState raft;
 };
 
-// Opens or makes the directory. What cannot be trusted is refused with file and offset, and nothing on disk has been
-// changed then (but for the repair of a torn tail of the log, which is said in the log). `wal_loop` will run the log.
-StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config, env::Executor& wal_loop, Logger& log);
+// Opens or makes the directory. What cannot be trusted is refused with file and offset, and nothing
+// on disk has been changed then (but for the repair of a torn tail of the log, which is said in the
+// log). `wal_loop` will run the log.
+StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config,
+                                    env::Executor& wal_loop, Logger& log);
 
 }  // namespace quoin::server

@@ -51,7 +51,8 @@ bool ForbiddenWhenCorrupt(Operation operation) {
 
 Status StateMachine::AdmitUnderAlarms(const Command& command) const {
   if (alarms_.empty()) return OkStatus();
-  if (HasAlarm(AlarmType::kCorrupt) && ForbiddenWhenCorrupt(command.operation)) return errors::CorruptCluster();
+  if (HasAlarm(AlarmType::kCorrupt) && ForbiddenWhenCorrupt(command.operation))
+    return errors::CorruptCluster();
   if (HasAlarm(AlarmType::kNoSpace) && Costs(command)) return errors::NoSpace();
   return OkStatus();
 }

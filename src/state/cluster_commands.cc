@@ -1,4 +1,5 @@
-// Membership facts that travel as ordinary entries: versions, attributes, downgrades; and 3.5's form of the first two.
+// Membership facts that travel as ordinary entries: versions, attributes, downgrades; and 3.5's
+// form of the first two.
 
 #include "proto/membership.pb.h"
 #include "state/state_machine.h"
@@ -17,7 +18,8 @@ std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::
 
 void StateMachine::ApplyClusterVersion(std::string version) {
   MustSucceed(membership_.SetClusterVersion(version, writer_));
-  // The data file's own version follows the cluster's; directories of 3.5 have none and stay readable there.
+  // The data file's own version follows the cluster's; directories of 3.5 have none and stay
+  // readable there.
   if (version >= kFirstVersionWithStorageVersion && version > storage_version_) {
     storage_version_ = std::move(version);
     MustSucceed(writer_.Put("meta", "storageVersion", storage_version_));
@@ -35,8 +37,8 @@ ApplyResult StateMachine::ClusterMemberAttributesSet(std::string_view payload) {
   membershippb::ClusterMemberAttrSetRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed member attributes in the log");
   const membershippb::Attributes& attributes = request.member_attributes();
-  MustSucceed(membership_.SetAttributes(request.member_id(), attributes.name(), ToVector(attributes.client_urls()),
-                                        writer_));
+  MustSucceed(membership_.SetAttributes(request.member_id(), attributes.name(),
+                                        ToVector(attributes.client_urls()), writer_));
   return {};
 }
 
@@ -64,7 +66,8 @@ ApplyResult StateMachine::LegacyV2(std::string_view payload) {
     path.remove_suffix(kAttributes.size());
     std::optional<uint64_t> id = cluster::ParseHexId(path);
     StatusOr<cluster::Member> attributes = cluster::ParseMemberJson(request->value);
-    if (!id || !attributes.ok()) DieOnDiskError("malformed member attributes in a v2 request of the log");
+    if (!id || !attributes.ok())
+      DieOnDiskError("malformed member attributes in a v2 request of the log");
     MustSucceed(membership_.SetAttributes(*id, attributes->name, attributes->client_urls, writer_));
   }
   return {};

@@ -59,7 +59,8 @@ bool ParseHeader(std::string_view bytes, Command& command) {
   for (wire::Field field; reader.Next(field);) {
     if (field.number == 1 && field.type == wire::Type::kVarint) command.request_id = field.varint;
     if (field.number == 2 && field.type == wire::Type::kBytes) command.username = field.bytes;
-    if (field.number == 3 && field.type == wire::Type::kVarint) command.auth_revision = field.varint;
+    if (field.number == 3 && field.type == wire::Type::kVarint)
+      command.auth_revision = field.varint;
   }
   return reader.ok();
 }
@@ -81,21 +82,24 @@ StatusOr<Command> ParseCommand(std::string_view entry_data) {
     if (field.type == wire::Type::kVarint && field.number == 1) command.request_id = field.varint;
     if (field.type != wire::Type::kBytes) continue;
     if (field.number == kHeaderField) {
-      if (!ParseHeader(field.bytes, command)) return absl::DataLossError("malformed request header");
-    } else if (field.number == static_cast<uint32_t>(Operation::kLegacy) || KnownOperation(field.number)) {
+      if (!ParseHeader(field.bytes, command))
+        return absl::DataLossError("malformed request header");
+    } else if (field.number == static_cast<uint32_t>(Operation::kLegacy) ||
+               KnownOperation(field.number)) {
       command.operation = static_cast<Operation>(field.number);
       command.payload = field.bytes;
     }
   }
   if (!reader.ok()) return absl::DataLossError("the entry is no request");
-  if (command.operation == Operation::kNone) return absl::DataLossError("the entry holds no known operation");
+  if (command.operation == Operation::kNone)
+    return absl::DataLossError("the entry holds no known operation");
   return command;
 }
 
 size_t EncodedCommandSize(uint64_t request_id, Operation operation, size_t payload_bytes) {
   size_t header = HeaderSize(request_id);
-  return wire::VarintSize(static_cast<uint64_t>(operation) << 3) + wire::VarintSize(payload_bytes) + payload_bytes +
-         wire::VarintSize(kHeaderField << 3) + wire::VarintSize(header) + header;
+  return wire::VarintSize(static_cast<uint64_t>(operation) << 3) + wire::VarintSize(payload_bytes) +
+         payload_bytes + wire::VarintSize(kHeaderField << 3) + wire::VarintSize(header) + header;
 }
 
 SharedBytes EncodeCommand(uint64_t request_id, Operation operation, std::string_view payload) {
@@ -109,7 +113,8 @@ SharedBytes EncodeCommand(uint64_t request_id, Operation operation, std::string_
       payload.copy(at, payload.size());
       at += payload.size();
     };
-    const bool operation_first = static_cast<uint32_t>(operation) < kHeaderField;  // ascending numbers, as Go writes
+    const bool operation_first =
+        static_cast<uint32_t>(operation) < kHeaderField;  // ascending numbers, as Go writes
     if (operation_first) put_operation();
     at = wire::PutVarint(at, kHeaderField << 3 | kBytes);
     at = wire::PutVarint(at, HeaderSize(request_id));

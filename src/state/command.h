@@ -1,9 +1,10 @@
-// What a log entry says: the envelope of InternalRaftRequest, taken apart without copying, and put together again.
+// What a log entry says: the envelope of InternalRaftRequest, taken apart without copying, and put
+// together again.
 //
 // Grammar:  entry := operation header     operation := field number of the request kind, its bytes
 //           header := field 100 {1 ID, 2 username, 3 auth_revision}
-// Operations keep the client's bytes as they came. Members of 3.5 and older also log requests of the v2 API, either
-// bare or in field 2; they are recognised here (see v2_request.h).
+// Operations keep the client's bytes as they came. Members of 3.5 and older also log requests of
+// the v2 API, either bare or in field 2; they are recognised here (see v2_request.h).
 #pragma once
 
 #include <cstdint>
@@ -83,8 +84,8 @@ struct PutCommand {
 };
 std::optional<PutCommand> ParsePut(std::string_view payload);
 
-// Parses a generated message with room for 128 nested transactions (protobuf stops at 100 levels by itself).
+// Parses a generated message with room for 128 nested transactions (protobuf stops at 100 levels by
+// itself).
 bool ParseDeep(std::string_view bytes, google::protobuf::MessageLite& message);
-
 
 }  // namespace quoin::state

@@ -13,9 +13,10 @@ TEST(Command, EncodesAsGeneratedClassesRead) {
   etcdserverpb::PutRequest put;
   put.set_key("k");
   put.set_value(std::string(300, 'v'));
-  SharedBytes entry = EncodeCommand(0x1234'0000'0000'0001, Operation::kPut, put.SerializeAsString());
-  EXPECT_EQ(entry.size(),
-            EncodedCommandSize(0x1234'0000'0000'0001, Operation::kPut, put.SerializeAsString().size()));
+  SharedBytes entry =
+      EncodeCommand(0x1234'0000'0000'0001, Operation::kPut, put.SerializeAsString());
+  EXPECT_EQ(entry.size(), EncodedCommandSize(0x1234'0000'0000'0001, Operation::kPut,
+                                             put.SerializeAsString().size()));
   etcdserverpb::InternalRaftRequest request;
   ASSERT_TRUE(request.ParseFromArray(entry.data(), static_cast<int>(entry.size())));
   EXPECT_EQ(request.header().id(), 0x1234'0000'0000'0001u);
@@ -27,8 +28,8 @@ TEST(Command, HighNumberedOperationsFollowTheHeader) {
   etcdserverpb::InternalRaftRequest request;
   request.mutable_header()->set_id(7);
   request.mutable_cluster_version_set()->set_ver("3.7.0");
-  SharedBytes entry =
-      EncodeCommand(7, Operation::kClusterVersionSet, request.cluster_version_set().SerializeAsString());
+  SharedBytes entry = EncodeCommand(7, Operation::kClusterVersionSet,
+                                    request.cluster_version_set().SerializeAsString());
   EXPECT_EQ(request.SerializeAsString(), entry.view());
 }
 

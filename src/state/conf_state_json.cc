@@ -42,7 +42,8 @@ std::string ConfStateJson(const raft::ConfState& state) {
 StatusOr<raft::ConfState> ParseConfStateJson(std::string_view text) {
   boost::system::error_code error;
   json::value value = json::parse(text, error);
-  if (error || !value.is_object()) return absl::DataLossError("bucket meta: confState is not a JSON object");
+  if (error || !value.is_object())
+    return absl::DataLossError("bucket meta: confState is not a JSON object");
   const json::object& object = value.get_object();
   raft::ConfState state;
   if (!GetIds(object, "voters", state.voters) || !GetIds(object, "learners", state.learners) ||

@@ -26,12 +26,14 @@ std::optional<mvcc::KeyValue> Existing(const mvcc::View& view, std::string_view 
 
 }  // namespace
 
-void StateMachine::PutKey(mvcc::WriteTxn& txn, std::string_view key, std::string_view value, int64_t lease) {
+void StateMachine::PutKey(mvcc::WriteTxn& txn, std::string_view key, std::string_view value,
+                          int64_t lease) {
   MustSucceed(txn.Put(key, value, lease).status());
   lessor_.Attach(key, LeaseId(lease));
 }
 
-int64_t StateMachine::DeleteKeys(mvcc::WriteTxn& txn, std::string_view key, std::string_view range_end) {
+int64_t StateMachine::DeleteKeys(mvcc::WriteTxn& txn, std::string_view key,
+                                 std::string_view range_end) {
   if (!lessor_.leases().empty()) {
     txn.view().VisitKeys(key, range_end, txn.view().revision(), [&](const mvcc::KeyValue& kv) {
       lessor_.Attach(kv.key, LeaseId());
@@ -42,7 +44,8 @@ int64_t StateMachine::DeleteKeys(mvcc::WriteTxn& txn, std::string_view key, std:
 }
 
 ApplyResult StateMachine::Put(const PutCommand& put) {
-  if (put.lease != 0 && lessor_.Find(LeaseId(put.lease)) == nullptr) return Failed(errors::LeaseNotFound());
+  if (put.lease != 0 && lessor_.Find(LeaseId(put.lease)) == nullptr)
+    return Failed(errors::LeaseNotFound());
   mvcc::WriteTxn txn = store_->Begin();
   ApplyResult result;
   std::string kept_value;

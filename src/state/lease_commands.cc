@@ -11,7 +11,8 @@ ApplyResult StateMachine::LeaseGrant(std::string_view payload) {
   etcdserverpb::LeaseGrantRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease grant in the log");
   ApplyResult result;
-  StatusOr<int64_t> ttl = lessor_.Grant(LeaseId(request.id()), request.ttl(), options_.lease_ttl_seconds_min, writer_);
+  StatusOr<int64_t> ttl =
+      lessor_.Grant(LeaseId(request.id()), request.ttl(), options_.lease_ttl_seconds_min, writer_);
   result.status = ttl.status();
   if (!ttl.ok()) return result;
   wire::PutUintNonZero(result.body, 2, static_cast<uint64_t>(request.id()));
@@ -42,7 +43,8 @@ ApplyResult StateMachine::LeaseCheckpoint(std::string_view payload) {
   // Durable from cluster version 3.6 on: older members would not carry it over.
   const bool persist = membership_.cluster_version() >= "3.6.0";
   for (const auto& checkpoint : request.checkpoints()) {
-    MustSucceed(lessor_.Checkpoint(LeaseId(checkpoint.id()), checkpoint.remaining_ttl(), persist, writer_));
+    MustSucceed(
+        lessor_.Checkpoint(LeaseId(checkpoint.id()), checkpoint.remaining_ttl(), persist, writer_));
   }
   return {};
 }

@@ -34,21 +34,48 @@ std::optional<RangeCommand> ParseRange(std::string_view payload) {
       if (field.type != wanted) return std::nullopt;
     }
     switch (field.number) {
-      case 1: query.key = field.bytes; break;
-      case 2: query.range_end = field.bytes; break;
-      case 3: query.limit = field.int64(); break;
-      case 4: query.revision = field.int64(); break;
+      case 1:
+        query.key = field.bytes;
+        break;
+      case 2:
+        query.range_end = field.bytes;
+        break;
+      case 3:
+        query.limit = field.int64();
+        break;
+      case 4:
+        query.revision = field.int64();
+        break;
       // Numbers that are no known option stay recognisable after the narrowing.
-      case 5: query.order = static_cast<mvcc::SortOrder>(std::min<uint64_t>(field.varint, UINT8_MAX)); break;
-      case 6: query.target = static_cast<mvcc::SortTarget>(std::min<uint64_t>(field.varint, UINT8_MAX)); break;
-      case 7: out.serializable = field.varint != 0; break;
-      case 8: query.keys_only = field.varint != 0; break;
-      case 9: query.count_only = field.varint != 0; break;
-      case 10: query.min_mod_revision = field.int64(); break;
-      case 11: query.max_mod_revision = field.int64(); break;
-      case 12: query.min_create_revision = field.int64(); break;
-      case 13: query.max_create_revision = field.int64(); break;
-      default: break;
+      case 5:
+        query.order = static_cast<mvcc::SortOrder>(std::min<uint64_t>(field.varint, UINT8_MAX));
+        break;
+      case 6:
+        query.target = static_cast<mvcc::SortTarget>(std::min<uint64_t>(field.varint, UINT8_MAX));
+        break;
+      case 7:
+        out.serializable = field.varint != 0;
+        break;
+      case 8:
+        query.keys_only = field.varint != 0;
+        break;
+      case 9:
+        query.count_only = field.varint != 0;
+        break;
+      case 10:
+        query.min_mod_revision = field.int64();
+        break;
+      case 11:
+        query.max_mod_revision = field.int64();
+        break;
+      case 12:
+        query.min_create_revision = field.int64();
+        break;
+      case 13:
+        query.max_create_revision = field.int64();
+        break;
+      default:
+        break;
     }
   }
   if (!reader.ok()) return std::nullopt;

@@ -15,7 +15,8 @@ namespace quoin::state {
 // mvcc's question for a request that has been validated. The query points into `request`.
 mvcc::RangeQuery ToQuery(const etcdserverpb::RangeRequest& request);
 
-// RangeRequest, read without generated classes: ranges are the other hot path. The query points into `payload`.
+// RangeRequest, read without generated classes: ranges are the other hot path. The query points
+// into `payload`.
 struct RangeCommand {
   mvcc::RangeQuery query;
   bool serializable = false;
@@ -26,7 +27,8 @@ Status CheckRangeQuery(const mvcc::RangeQuery& query);
 
 // The parts of RangeResponse after the header: kvs (2), more (3), count (4).
 void AppendRangeBody(const mvcc::RangeResult& result, bool keys_only, std::string& out);
-// mvccpb.KeyValue of one result, without field tag: the stored record, or key and revisions alone for keys_only.
+// mvccpb.KeyValue of one result, without field tag: the stored record, or key and revisions alone
+// for keys_only.
 void AppendKeyValue(const mvcc::KeyValue& kv, bool keys_only, std::string& out);
 // Its size, from the index alone.
 size_t KeyValueSize(const mvcc::KeyValue& kv, bool keys_only);

@@ -10,8 +10,9 @@ namespace {
 
 constexpr std::string_view kMeta = "meta";
 constexpr std::string_view kAlarm = "alarm";
-constexpr std::string_view kBuckets[] = {"alarm", "auth",  "authRoles", "authUsers",       "cluster",
-                                         "key",   "lease", "members",   "members_removed", "meta"};
+constexpr std::string_view kBuckets[] = {"alarm",           "auth", "authRoles", "authUsers",
+                                         "cluster",         "key",  "lease",     "members",
+                                         "members_removed", "meta"};
 
 std::string BigEndian(uint64_t value) {
   std::string out;
@@ -20,7 +21,8 @@ std::string BigEndian(uint64_t value) {
 }
 
 StatusOr<uint64_t> ReadBigEndian(std::string_view bytes, std::string_view what) {
-  if (bytes.size() != 8) return absl::DataLossError("bucket meta: " + std::string(what) + " is not 8 bytes long");
+  if (bytes.size() != 8)
+    return absl::DataLossError("bucket meta: " + std::string(what) + " is not 8 bytes long");
   uint64_t value = 0;
   for (unsigned char byte : bytes) value = value << 8 | byte;
   return value;
@@ -35,7 +37,8 @@ void MustSucceed(const Status& status) {
 StateMachine::StateMachine(btree::Tree& tree, const Options& options, Logger& log)
     : tree_(tree), writer_(tree.writer()), options_(options), log_(log) {}
 
-StatusOr<std::unique_ptr<StateMachine>> StateMachine::Open(btree::Tree& tree, const Options& options, Logger& log) {
+StatusOr<std::unique_ptr<StateMachine>> StateMachine::Open(btree::Tree& tree,
+                                                           const Options& options, Logger& log) {
   std::unique_ptr<StateMachine> machine(new StateMachine(tree, options, log));
   RETURN_IF_ERROR(machine->Load());
   return machine;
@@ -98,7 +101,8 @@ Status StateMachine::LoadAlarms(const btree::Snapshot& snapshot) {
 Command ParseLogged(Index index, std::string_view entry_data) {
   StatusOr<Command> command = ParseCommand(entry_data);
   if (command.ok()) return *command;
-  DieOnDiskError("log entry " + std::to_string(index.value()) + ": " + std::string(command.status().message()));
+  DieOnDiskError("log entry " + std::to_string(index.value()) + ": " +
+                 std::string(command.status().message()));
 }
 
 ApplyResult StateMachine::Apply(Index index, Term term, const Command& command, bool want_result) {
@@ -117,7 +121,8 @@ ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
   switch (command.operation) {
     case Operation::kPut: {
       std::optional<PutCommand> put = ParsePut(command.payload);
-      if (!put) DieOnDiskError("log entry " + std::to_string(applied_index_.value()) + ": malformed put");
+      if (!put)
+        DieOnDiskError("log entry " + std::to_string(applied_index_.value()) + ": malformed put");
       return Put(*put);
     }
     case Operation::kRange:
@@ -148,8 +153,8 @@ ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
     case Operation::kDowngradeVersionTest:
       return {};
     default: {  // the auth family
-      StatusOr<std::string> body = auth_.Apply(static_cast<uint32_t>(command.operation), command.payload,
-                                               applied_index_, writer_);
+      StatusOr<std::string> body = auth_.Apply(static_cast<uint32_t>(command.operation),
+                                               command.payload, applied_index_, writer_);
       ApplyResult result;
       result.status = body.status();
       if (body.ok()) result.body = *std::move(body);
@@ -165,7 +170,8 @@ bool StateMachine::HasAlarm(AlarmType type) const {
   return false;
 }
 
-StateMachine::ConfChangeResult StateMachine::ApplyConfChange(Index index, Term term, const raft::ConfChange& change) {
+StateMachine::ConfChangeResult StateMachine::ApplyConfChange(Index index, Term term,
+                                                             const raft::ConfChange& change) {
   ConfChangeResult result;
   if (index <= applied_index_) return result;
   applied_index_ = index;
@@ -188,6 +194,8 @@ void StateMachine::Publish() {
   store_->Publish();
 }
 
-bool StateMachine::CompactionSlice(size_t revisions_max) { return MustSucceed(store_->CompactionSlice(revisions_max)); }
+bool StateMachine::CompactionSlice(size_t revisions_max) {
+  return MustSucceed(store_->CompactionSlice(revisions_max));
+}
 
 }  // namespace quoin::state

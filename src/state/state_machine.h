@@ -1,8 +1,10 @@
-// StateMachine: what the replicated log means. Apply is a function of (state, index, command): no clock, randomness,
-// node identity, hash order or file size takes part, so that equal logs give equal states.
+// StateMachine: what the replicated log means. Apply is a function of (state, index, command): no
+// clock, randomness, node identity, hash order or file size takes part, so that equal logs give
+// equal states.
 //
-// There are StateMachine (the one switch), ApplyResult (what the client that waits gets), and one file per family of
-// commands: kv_commands, txn, lease_commands, alarm_commands, cluster_commands, auth_commands.
+// There are StateMachine (the one switch), ApplyResult (what the client that waits gets), and one
+// file per family of commands: kv_commands, txn, lease_commands, alarm_commands, cluster_commands,
+// auth_commands.
 //
 // Thread: the apply loop; readers use store() and the published copies only.
 #pragma once
@@ -16,10 +18,10 @@
 #include <utility>
 #include <vector>
 
+#include "auth/auth_store.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "btree/tree.h"
-#include "auth/auth_store.h"
 #include "cluster/membership.h"
 #include "lease/lessor.h"
 #include "mvcc/store.h"
@@ -28,13 +30,14 @@
 
 namespace quoin::state {
 
-// The answer to one command. `body` is the encoded response message without its header (field 1): whoever answers
-// the client puts the header in front, which protobuf's merge rule joins.
+// The answer to one command. `body` is the encoded response message without its header (field 1):
+// whoever answers the client puts the header in front, which protobuf's merge rule joins.
 struct ApplyResult {
   Status status;
-  int64_t revision = 0;             // for the header
+  int64_t revision = 0;  // for the header
   std::string body;
-  bool wait_for_compaction = false;  // a `physical` compaction: answer when the pending one has finished
+  bool wait_for_compaction =
+      false;  // a `physical` compaction: answer when the pending one has finished
 };
 
 struct Options {
@@ -47,15 +50,17 @@ enum class AlarmType : uint8_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
 class StateMachine {
  public:
   // Reads everything from the tree (which may be empty: then the ten buckets are made).
-  static StatusOr<std::unique_ptr<StateMachine>> Open(btree::Tree& tree, const Options& options, Logger& log);
+  static StatusOr<std::unique_ptr<StateMachine>> Open(btree::Tree& tree, const Options& options,
+                                                      Logger& log);
 
-  // Applies one normal entry. `want_result`: a client of this member waits, so the answer is worth making (ranges
-  // inside a transaction are skipped otherwise). Entries at or below applied_index() are ignored.
-  // An operation that does not parse is a bug or damage: the process ends (members would differ otherwise).
+  // Applies one normal entry. `want_result`: a client of this member waits, so the answer is worth
+  // making (ranges inside a transaction are skipped otherwise). Entries at or below applied_index()
+  // are ignored. An operation that does not parse is a bug or damage: the process ends (members
+  // would differ otherwise).
   ApplyResult Apply(Index index, Term term, const Command& command, bool want_result);
 
-  // Applies a committed configuration change. Returns whether it took effect (a refused one is a no-op for raft), the
-  // status for the proposer, and the configuration to persist.
+  // Applies a committed configuration change. Returns whether it took effect (a refused one is a
+  // no-op for raft), the status for the proposer, and the configuration to persist.
   struct ConfChangeResult {
     Status status;
     bool effective = false;

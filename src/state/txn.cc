@@ -1,7 +1,7 @@
 #include "state/txn.h"
 
-#include "base/errors.h"
 #include "base/check.h"
+#include "base/errors.h"
 #include "base/wire.h"
 #include "state/range_response.h"
 #include "state/state_machine.h"
@@ -26,7 +26,9 @@ constexpr uint32_t kResponseTxn = 4;
 
 // −1, 0, 1: the actual value against the given one. An unknown target compares as equal.
 int CompareActual(const Compare& compare, const mvcc::KeyValue& kv) {
-  auto three_way = [](int64_t actual, int64_t given) { return actual < given ? -1 : actual > given; };
+  auto three_way = [](int64_t actual, int64_t given) {
+    return actual < given ? -1 : actual > given;
+  };
   switch (compare.target()) {
     case Compare::VERSION:
       return three_way(kv.version, compare.version());
@@ -152,14 +154,15 @@ class TxnExecutor {
   }
 
  private:
-  // Everything that can fail, against the state before: a failing transaction changes nothing. All puts first, then all
-  // ranges, as etcd does: which error a client gets depends on it.
+  // Everything that can fail, against the state before: a failing transaction changes nothing. All
+  // puts first, then all ranges, as etcd does: which error a client gets depends on it.
   Status Check(const TxnRequest& request, const TxnPath& path) {
     RETURN_IF_ERROR(ForEachOp(request, path, [this](const RequestOp& op) {
       return op.has_request_put() ? CheckPutAgainstState(op.request_put()) : OkStatus();
     }));
     return ForEachOp(request, path, [this](const RequestOp& op) {
-      return op.has_request_range() ? CheckRangeRevision(txn_.view(), op.request_range()) : OkStatus();
+      return op.has_request_range() ? CheckRangeRevision(txn_.view(), op.request_range())
+                                    : OkStatus();
     });
   }
 
@@ -167,14 +170,18 @@ class TxnExecutor {
   Status ForEachOp(const TxnRequest& request, const TxnPath& path, const Visit& visit) {
     size_t child = 0;
     for (const RequestOp& op : Chosen(request, path.succeeded)) {
-      RETURN_IF_ERROR(op.has_request_txn() ? ForEachOp(op.request_txn(), path.children[child++], visit) : visit(op));
+      RETURN_IF_ERROR(op.has_request_txn()
+                          ? ForEachOp(op.request_txn(), path.children[child++], visit)
+                          : visit(op));
     }
     return OkStatus();
   }
 
   Status CheckPutAgainstState(const PutRequest& put) {
-    if ((put.ignore_value() || put.ignore_lease()) && !Find(put.key())) return errors::KeyNotFound();
-    if (put.lease() != 0 && machine_.lessor_.Find(LeaseId(put.lease())) == nullptr) return errors::LeaseNotFound();
+    if ((put.ignore_value() || put.ignore_lease()) && !Find(put.key()))
+      return errors::KeyNotFound();
+    if (put.lease() != 0 && machine_.lessor_.Find(LeaseId(put.lease())) == nullptr)
+      return errors::LeaseNotFound();
     return OkStatus();
   }
 
@@ -232,7 +239,8 @@ class TxnExecutor {
     std::string previous;
     if (put.ignore_value() || put.ignore_lease() || put.prev_kv()) {
       std::optional<mvcc::KeyValue> existing = Find(put.key());
-      // Checked before the transaction ran, but a delete of the same transaction may have removed it since.
+      // Checked before the transaction ran, but a delete of the same transaction may have removed
+      // it since.
       if (existing) {
         if (put.ignore_value()) value = std::string(existing->value);
         if (put.ignore_lease()) lease = existing->lease;

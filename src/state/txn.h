@@ -1,5 +1,5 @@
-// Transactions: guards first, for the whole tree of them, against the state before; then checks of the chosen branch;
-// then its operations in order under one revision.
+// Transactions: guards first, for the whole tree of them, against the state before; then checks of
+// the chosen branch; then its operations in order under one revision.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,8 @@ StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const etcdserverpb::Txn
 Status CheckRangeRevision(const mvcc::View& view, const etcdserverpb::RangeRequest& request);
 
 // Runs a read-only transaction on a view; returns the response's parts after the header.
-StatusOr<std::string> RunReadOnlyTxn(const mvcc::View& view, const etcdserverpb::TxnRequest& request);
+StatusOr<std::string> RunReadOnlyTxn(const mvcc::View& view,
+                                     const etcdserverpb::TxnRequest& request);
 
 // The chosen list of operations.
 inline const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>& Chosen(
@@ -34,6 +35,7 @@ inline const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>& Chosen
 }
 
 // ResponseOp{response_range} with its header, appended as field 3 of TxnResponse.
-Status AppendRangeOp(const mvcc::View& view, const etcdserverpb::RangeRequest& request, std::string& out);
+Status AppendRangeOp(const mvcc::View& view, const etcdserverpb::RangeRequest& request,
+                     std::string& out);
 
 }  // namespace quoin::state

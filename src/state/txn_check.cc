@@ -1,12 +1,11 @@
 #include "state/txn_check.h"
 
-#include "base/errors.h"
-
 #include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
+#include "base/errors.h"
 
 namespace quoin::state {
 namespace {
@@ -39,7 +38,8 @@ Status CheckOp(const RequestOp& op, size_t budget) {
 }
 
 Status CheckOps(const TxnRequest& request, size_t budget) {
-  size_t n = static_cast<size_t>(std::max({request.compare_size(), request.success_size(), request.failure_size()}));
+  size_t n = static_cast<size_t>(
+      std::max({request.compare_size(), request.success_size(), request.failure_size()}));
   if (n > budget) return errors::TooManyOps();
   for (const auto& compare : request.compare()) {
     if (compare.key().empty()) return errors::KeyNotProvided();
@@ -80,7 +80,8 @@ struct Touched {
   IntervalUnion deletes;
 };
 
-Status AddBranchPuts(const std::set<std::string>& branch, const std::set<std::string>* sibling_branch, Touched& all) {
+Status AddBranchPuts(const std::set<std::string>& branch,
+                     const std::set<std::string>* sibling_branch, Touched& all) {
   for (const std::string& key : branch) {
     if (all.puts.contains(key)) {
       // A key put in both branches of one child is fine: only one of them runs.
@@ -111,7 +112,8 @@ Status CollectTouched(const Ops& ops, Touched& all) {
   for (const RequestOp& op : ops) {
     if (!op.has_request_delete_range()) continue;
     const DeleteRangeRequest& range = op.request_delete_range();
-    all.deletes.Add(range.key(), range.range_end().empty() ? range.key() + '\0' : range.range_end());
+    all.deletes.Add(range.key(),
+                    range.range_end().empty() ? range.key() + '\0' : range.range_end());
   }
   for (const RequestOp& op : ops) {
     if (op.has_request_txn()) RETURN_IF_ERROR(CollectChild(op.request_txn(), all));
@@ -127,7 +129,8 @@ Status CollectTouched(const Ops& ops, Touched& all) {
 int64_t OpsCost(const Ops& ops) {
   int64_t cost = 0;
   for (const RequestOp& op : ops) {
-    if (op.has_request_put()) cost += PutCost(op.request_put().key().size(), op.request_put().value().size());
+    if (op.has_request_put())
+      cost += PutCost(op.request_put().key().size(), op.request_put().value().size());
     if (op.has_request_txn()) cost += TxnCost(op.request_txn());
   }
   return cost;
@@ -144,14 +147,17 @@ Status CheckRange(const RangeRequest& request) {
   return OkStatus();
 }
 
-Status CheckPut(std::string_view key, std::string_view value, int64_t lease, bool ignore_value, bool ignore_lease) {
+Status CheckPut(std::string_view key, std::string_view value, int64_t lease, bool ignore_value,
+                bool ignore_lease) {
   if (key.empty()) return errors::KeyNotProvided();
   if (ignore_value && !value.empty()) return errors::ValueProvided();
   if (ignore_lease && lease != 0) return errors::LeaseProvided();
   return OkStatus();
 }
 
-Status CheckDelete(const DeleteRangeRequest& request) { return request.key().empty() ? errors::KeyNotProvided() : OkStatus(); }
+Status CheckDelete(const DeleteRangeRequest& request) {
+  return request.key().empty() ? errors::KeyNotProvided() : OkStatus();
+}
 
 Status CheckTxn(const TxnRequest& request, size_t ops_max) {
   RETURN_IF_ERROR(CheckOps(request, ops_max));
@@ -167,13 +173,19 @@ bool IsReadOnly(const TxnRequest& request) {
 }
 
 bool IsSerializable(const TxnRequest& request) {
-  auto is_serializable = [](const RequestOp& op) { return op.has_request_range() && op.request_range().serializable(); };
+  auto is_serializable = [](const RequestOp& op) {
+    return op.has_request_range() && op.request_range().serializable();
+  };
   return std::all_of(request.success().begin(), request.success().end(), is_serializable) &&
          std::all_of(request.failure().begin(), request.failure().end(), is_serializable);
 }
 
-int64_t PutCost(size_t key_bytes, size_t value_bytes) { return static_cast<int64_t>(256 + key_bytes + value_bytes); }
+int64_t PutCost(size_t key_bytes, size_t value_bytes) {
+  return static_cast<int64_t>(256 + key_bytes + value_bytes);
+}
 
-int64_t TxnCost(const TxnRequest& request) { return std::max(OpsCost(request.success()), OpsCost(request.failure())); }
+int64_t TxnCost(const TxnRequest& request) {
+  return std::max(OpsCost(request.success()), OpsCost(request.failure()));
+}
 
 }  // namespace quoin::state

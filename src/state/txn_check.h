@@ -1,4 +1,5 @@
-// What a transaction request must satisfy before it is proposed: etcd's static checks and its overlap check.
+// What a transaction request must satisfy before it is proposed: etcd's static checks and its
+// overlap check.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,12 @@
 namespace quoin::state {
 
 Status CheckRange(const etcdserverpb::RangeRequest& request);
-Status CheckPut(std::string_view key, std::string_view value, int64_t lease, bool ignore_value, bool ignore_lease);
+Status CheckPut(std::string_view key, std::string_view value, int64_t lease, bool ignore_value,
+                bool ignore_lease);
 Status CheckDelete(const etcdserverpb::DeleteRangeRequest& request);
 
-// Counts with the nested budget, keys, options; then put/put and put/delete overlaps of each branch.
+// Counts with the nested budget, keys, options; then put/put and put/delete overlaps of each
+// branch.
 Status CheckTxn(const etcdserverpb::TxnRequest& request, size_t ops_max);
 
 // Every operation at the top level of both branches is a range (a nested transaction disqualifies).

@@ -58,18 +58,21 @@ TEST(CheckTxn, ADeleteFromKeyOnNeverClashes) {
 }
 
 TEST(CheckTxn, AnEmptyStartToHighEndCoversEverythingBetween) {
-  EXPECT_EQ(Check(Txn({Delete("a", "c"), Delete("e", "g"), Delete("b", "f"), Put("d")})), errors::DuplicateKey());
+  EXPECT_EQ(Check(Txn({Delete("a", "c"), Delete("e", "g"), Delete("b", "f"), Put("d")})),
+            errors::DuplicateKey());
   EXPECT_TRUE(Check(Txn({Delete("a", "c"), Delete("e", "g"), Put("d")})).ok());
 }
 
 TEST(CheckTxn, BothBranchesOfAChildMayPutTheSameKey) {
   EXPECT_TRUE(Check(Txn({Nested(Txn({Put("a")}, {Put("a")}))})).ok());
   EXPECT_EQ(Check(Txn({Nested(Txn({Put("a")}, {Put("a")})), Put("a")})), errors::DuplicateKey());
-  EXPECT_EQ(Check(Txn({Nested(Txn({Put("a")})), Nested(Txn({}, {Put("a")}))})), errors::DuplicateKey());
+  EXPECT_EQ(Check(Txn({Nested(Txn({Put("a")})), Nested(Txn({}, {Put("a")}))})),
+            errors::DuplicateKey());
 }
 
 TEST(CheckTxn, AnEarlierSiblingsDeleteIsSeenALaterOneIsNot) {
-  EXPECT_EQ(Check(Txn({Nested(Txn({Delete("a", "c")})), Nested(Txn({Put("b")}))})), errors::DuplicateKey());
+  EXPECT_EQ(Check(Txn({Nested(Txn({Delete("a", "c")})), Nested(Txn({Put("b")}))})),
+            errors::DuplicateKey());
   EXPECT_TRUE(Check(Txn({Nested(Txn({Put("b")})), Nested(Txn({Delete("a", "c")}))})).ok());
 }
 
@@ -92,7 +95,8 @@ TEST(CheckTxn, EveryPartIsCheckedLikeItsOwnRequest) {
   compare.add_compare();
   EXPECT_EQ(Check(compare), errors::KeyNotProvided());
   RequestOp bad_sort = Range("a");
-  bad_sort.mutable_request_range()->set_sort_target(static_cast<etcdserverpb::RangeRequest::SortTarget>(9));
+  bad_sort.mutable_request_range()->set_sort_target(
+      static_cast<etcdserverpb::RangeRequest::SortTarget>(9));
   EXPECT_EQ(Check(Txn({bad_sort})), errors::InvalidSortOption());
   RequestOp ignore = Put("a");
   ignore.mutable_request_put()->set_ignore_value(true);

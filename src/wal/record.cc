@@ -40,7 +40,8 @@ std::optional<Record> ParseRecord(std::string_view bytes) {
   wire::Reader reader(bytes);
   for (wire::Field field; reader.Next(field);) {
     if (field.number == 1) {
-      if (field.type != wire::Type::kVarint || field.varint < 1 || field.varint > 5) return std::nullopt;
+      if (field.type != wire::Type::kVarint || field.varint < 1 || field.varint > 5)
+        return std::nullopt;
       record.type = static_cast<RecordType>(field.varint);
       has_type = true;
     } else if (field.number == 2) {

@@ -1,11 +1,11 @@
 // Records and frames of the log (docs/formats/wal.md).
 //
 //   frame  := length field i64 little-endian, record, padding to a multiple of 8
-//   length field: low 56 bits = record bytes; top byte = 0x80 | padding when there is padding (1–7), else 0
-//   record := 1 type, 2 crc, 3 data (absent in crc records)
+//   length field: low 56 bits = record bytes; top byte = 0x80 | padding when there is padding
+//   (1–7), else 0 record := 1 type, 2 crc, 3 data (absent in crc records)
 //
-// Each record carries the running CRC-32C over the data of all records up to and including its own. A segment begins
-// with a crc record that carries the chain's value so far.
+// Each record carries the running CRC-32C over the data of all records up to and including its own.
+// A segment begins with a crc record that carries the chain's value so far.
 //
 // Value types.
 #pragma once
@@ -41,7 +41,7 @@ struct Record {
 // One frame at the front of `bytes`.
 struct Frame {
   enum class Kind : uint8_t {
-    kEnd,        // nothing, or a zero length field
+    kEnd,  // nothing, or a zero length field
     kRecord,
     kOverrun,    // the length reaches beyond the bytes
     kMalformed,  // a length that fits, but no record inside

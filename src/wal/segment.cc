@@ -11,31 +11,37 @@ namespace {
 
 std::string Hex16(uint64_t value) {
   std::string out(16, '0');
-  for (int i = 15; i >= 0; --i, value >>= 4) out[static_cast<size_t>(i)] = "0123456789abcdef"[value & 15];
+  for (int i = 15; i >= 0; --i, value >>= 4)
+    out[static_cast<size_t>(i)] = "0123456789abcdef"[value & 15];
   return out;
 }
 
 std::optional<uint64_t> ParseHex16(std::string_view text) {
   uint64_t value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  if (error != std::errc() || end != text.data() + text.size() || text.size() != 16) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size() || text.size() != 16)
+    return std::nullopt;
   return value;
 }
 
 }  // namespace
 
-std::string SegmentName::text() const { return Hex16(sequence) + "-" + Hex16(first_index.value()) + ".wal"; }
+std::string SegmentName::text() const {
+  return Hex16(sequence) + "-" + Hex16(first_index.value()) + ".wal";
+}
 
 std::optional<SegmentName> ParseSegmentName(std::string_view name) {
   constexpr std::string_view kSuffix = ".wal";
-  if (name.size() != 33 + kSuffix.size() || !name.ends_with(kSuffix) || name[16] != '-') return std::nullopt;
+  if (name.size() != 33 + kSuffix.size() || !name.ends_with(kSuffix) || name[16] != '-')
+    return std::nullopt;
   std::optional<uint64_t> sequence = ParseHex16(name.substr(0, 16));
   std::optional<uint64_t> index = ParseHex16(name.substr(17, 16));
   if (!sequence || !index) return std::nullopt;
   return SegmentName{*sequence, Index(*index)};
 }
 
-StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files, const std::string& dir) {
+StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
+                                                const std::string& dir) {
   ASSIGN_OR_RETURN(std::vector<std::string> names, files.List(dir));
   std::vector<SegmentName> segments;
   for (const std::string& name : names) {

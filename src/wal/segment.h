@@ -21,7 +21,8 @@ struct SegmentName {
 };
 std::optional<SegmentName> ParseSegmentName(std::string_view name);
 // Those of `dir`, ascending.
-StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files, const std::string& dir);
+StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
+                                                const std::string& dir);
 
 std::string EncodeMetadata(const Metadata& metadata);
 std::optional<Metadata> DecodeMetadata(std::string_view data);

@@ -1,4 +1,5 @@
-// .snap files: snappb.snapshot {1 crc, 2 data = raftpb.Snapshot}, crc = CRC-32C of data (docs/formats/snap.md).
+// .snap files: snappb.snapshot {1 crc, 2 data = raftpb.Snapshot}, crc = CRC-32C of data
+// (docs/formats/snap.md).
 
 #include "base/crc32c.h"
 #include "base/wire.h"
@@ -10,24 +11,28 @@ namespace {
 
 std::string Hex16(uint64_t value) {
   std::string out(16, '0');
-  for (int i = 15; i >= 0; --i, value >>= 4) out[static_cast<size_t>(i)] = "0123456789abcdef"[value & 15];
+  for (int i = 15; i >= 0; --i, value >>= 4)
+    out[static_cast<size_t>(i)] = "0123456789abcdef"[value & 15];
   return out;
 }
 
 }  // namespace
 
-Status WriteSnapFile(env::BlockingFileSystem& files, const std::string& snap_dir, const raft::Snapshot& snapshot) {
+Status WriteSnapFile(env::BlockingFileSystem& files, const std::string& snap_dir,
+                     const raft::Snapshot& snapshot) {
   std::string data, content;
   raft::EncodeSnapshot(snapshot, data);
   wire::PutUint(content, 1, Crc32c(0, data));
   wire::PutBytes(content, 2, data);
   const std::string building = snap_dir + "/tmp-snap";
   {
-    ASSIGN_OR_RETURN(std::unique_ptr<env::File> file, files.Open(building, env::OpenMode::kCreateTrunc, 0644));
+    ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
+                     files.Open(building, env::OpenMode::kCreateTrunc, 0644));
     RETURN_IF_ERROR(file->blocking().Write(0, content));
     RETURN_IF_ERROR(file->blocking().Sync());
   }
-  const std::string name = Hex16(snapshot.metadata.term.value()) + "-" + Hex16(snapshot.metadata.index.value()) + ".snap";
+  const std::string name = Hex16(snapshot.metadata.term.value()) + "-" +
+                           Hex16(snapshot.metadata.index.value()) + ".snap";
   RETURN_IF_ERROR(files.Rename(building, snap_dir + "/" + name));
   return files.SyncDirectory(snap_dir);
 }

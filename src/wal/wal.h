@@ -1,7 +1,7 @@
 // wal: the write-ahead log in etcd's segment format (docs/formats/wal.md).
 //
-// There are Recover() (reads and repairs a log at start), Writer (appends; one write and one sync for all that waits)
-// and Create() (a new log).
+// There are Recover() (reads and repairs a log at start), Writer (appends; one write and one sync
+// for all that waits) and Create() (a new log).
 #pragma once
 
 #include <cstdint>
@@ -43,10 +43,10 @@ struct Recovered {
   Metadata metadata;
   raft::HardState hard_state;
   std::vector<SnapshotRecord> snapshots;  // all, in log order
-  SnapshotRecord start;                   // where the entries begin: the newest with index ≤ hard_state.commit
-  std::vector<raft::Entry> entries;       // after start.index, contiguous
-  bool repaired = false;                  // a torn tail was cut off; what and where is in the log line
-  struct End {                            // where the next record goes
+  SnapshotRecord start;  // where the entries begin: the newest with index ≤ hard_state.commit
+  std::vector<raft::Entry> entries;  // after start.index, contiguous
+  bool repaired = false;             // a torn tail was cut off; what and where is in the log line
+  struct End {                       // where the next record goes
     std::string path;
     uint64_t offset = 0;
     uint32_t crc = 0;
@@ -54,16 +54,18 @@ struct Recovered {
 };
 
 enum class ReadMode : uint8_t {
-  kRepair,    // server start: a torn tail is cut (with a .broken copy), the rest of the last segment zeroed
+  kRepair,  // server start: a torn tail is cut (with a .broken copy), the rest of the last segment
+            // zeroed
   kReadOnly,  // tools: nothing is changed; a torn tail is reported in `repaired`
 };
 
 // Whether `dir` holds a log (at least one .wal name).
 bool Exists(env::BlockingFileSystem& files, const std::string& dir);
 
-// Reads a log. Refuses (DataLoss with file and offset, nothing changed on disk) whatever could mean that a synced
-// record is gone: a bad record with later records of the chain behind it, a gap, a missing segment, an end before
-// `applied_floor` (the data file's applied index), damage below member/quoin/wal.end. reliability.md box a–c.
+// Reads a log. Refuses (DataLoss with file and offset, nothing changed on disk) whatever could mean
+// that a synced record is gone: a bad record with later records of the chain behind it, a gap, a
+// missing segment, an end before `applied_floor` (the data file's applied index), damage below
+// member/quoin/wal.end. reliability.md box a–c.
 StatusOr<Recovered> Recover(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode,
                             Index applied_floor, Logger& log);
 
@@ -72,23 +74,26 @@ class Writer {
  public:
   struct Batch {
     std::vector<raft::Entry> entries;
-    std::optional<raft::HardState> hard_state;          // when changed
-    std::optional<SnapshotRecord> snapshot;             // after the .snap file is durable
-    bool must_sync = true;                              // false: only a commit moved
+    std::optional<raft::HardState> hard_state;  // when changed
+    std::optional<SnapshotRecord> snapshot;     // after the .snap file is durable
+    bool must_sync = true;                      // false: only a commit moved
   };
   virtual ~Writer() = default;
-  // A new log that holds `first`: built in <dir>.tmp, synced, renamed, so that it is there whole or not at all.
-  static StatusOr<std::unique_ptr<Writer>> Create(env::FileSystem& files, const std::string& dir, const Metadata& metadata,
-                                                  const Batch& first, const Options& options, env::Executor& loop,
+  // A new log that holds `first`: built in <dir>.tmp, synced, renamed, so that it is there whole or
+  // not at all.
+  static StatusOr<std::unique_ptr<Writer>> Create(env::FileSystem& files, const std::string& dir,
+                                                  const Metadata& metadata, const Batch& first,
+                                                  const Options& options, env::Executor& loop,
                                                   Logger& log);
   // Continues after Recover(kRepair).
-  static StatusOr<std::unique_ptr<Writer>> Open(env::FileSystem& files, const std::string& dir, const Recovered& recovered,
-                                                const Options& options, env::Executor& loop, Logger& log);
-  // `done(OK)` once this batch and all before it are durable (written, when !must_sync). One write and one fdatasync
-  // cover all batches that wait. An error is final: the process must end.
+  static StatusOr<std::unique_ptr<Writer>> Open(env::FileSystem& files, const std::string& dir,
+                                                const Recovered& recovered, const Options& options,
+                                                env::Executor& loop, Logger& log);
+  // `done(OK)` once this batch and all before it are durable (written, when !must_sync). One write
+  // and one fdatasync cover all batches that wait. An error is final: the process must end.
   virtual void Append(Batch batch, env::DoneStatus done) = 0;
-  // Segments wholly below `index` may go (a snapshot covers them): the oldest are removed while there are more than
-  // `keep_max` segments.
+  // Segments wholly below `index` may go (a snapshot covers them): the oldest are removed while
+  // there are more than `keep_max` segments.
   virtual void ReleaseTo(Index index, size_t keep_max) = 0;
   // Done when all that waits is written. Nothing may be appended afterwards.
   virtual void Close(env::DoneStatus done) = 0;
@@ -97,7 +102,8 @@ class Writer {
 };
 
 // One .snap file (docs/formats/snap.md): raft snapshot with membership as v2-store JSON in `data`.
-Status WriteSnapFile(env::BlockingFileSystem& files, const std::string& snap_dir, const raft::Snapshot& snapshot);
+Status WriteSnapFile(env::BlockingFileSystem& files, const std::string& snap_dir,
+                     const raft::Snapshot& snapshot);
 StatusOr<raft::Snapshot> ReadSnapFile(env::BlockingFileSystem& files, const std::string& path);
 
 }  // namespace quoin::wal

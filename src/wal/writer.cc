@@ -20,7 +20,8 @@ std::string Parent(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-// Writes batches as frames. Every batch ends with a state record: recovery reads batch borders off it.
+// Writes batches as frames. Every batch ends with a state record: recovery reads batch borders off
+// it.
 class BatchEncoder {
  public:
   void Reset(uint32_t crc, Metadata metadata, raft::HardState hard_state) {
@@ -60,7 +61,8 @@ class BatchEncoder {
 
 class SegmentWriter final : public Writer {
  public:
-  SegmentWriter(env::FileSystem& files, std::string dir, const Options& options, env::Executor& loop, Logger& log)
+  SegmentWriter(env::FileSystem& files, std::string dir, const Options& options,
+                env::Executor& loop, Logger& log)
       : files_(files), dir_(std::move(dir)), options_(options), loop_(loop), log_(log) {}
 
   // --- before the loops run ---
@@ -71,7 +73,8 @@ class SegmentWriter final : public Writer {
     RETURN_IF_ERROR(files.RemoveAll(building));
     RETURN_IF_ERROR(files.MakeDirectory(building));
     segments_.push_back({0, Index(0)});
-    ASSIGN_OR_RETURN(file_, files.Open(building + "/" + segments_.back().text(), env::OpenMode::kCreate));
+    ASSIGN_OR_RETURN(file_,
+                     files.Open(building + "/" + segments_.back().text(), env::OpenMode::kCreate));
     RETURN_IF_ERROR(file_->blocking().Allocate(options_.segment_bytes));
     encoder_.Reset(0, metadata, {});
     encoder_.AppendHead(buffer_);
@@ -86,7 +89,8 @@ class SegmentWriter final : public Writer {
     offset_ = buffer_.size();
     buffer_.clear();
     NoteEntries(first);
-    ASSIGN_OR_RETURN(file_, files.Open(dir_ + "/" + segments_.back().text(), env::OpenMode::kReadWrite));
+    ASSIGN_OR_RETURN(file_,
+                     files.Open(dir_ + "/" + segments_.back().text(), env::OpenMode::kReadWrite));
     return OkStatus();
   }
 
@@ -97,7 +101,8 @@ class SegmentWriter final : public Writer {
     ASSIGN_OR_RETURN(file_, files.Open(recovered.end.path, env::OpenMode::kReadWrite));
     offset_ = recovered.end.offset;
     encoder_.Reset(recovered.end.crc, recovered.metadata, recovered.hard_state);
-    last_index_ = recovered.entries.empty() ? recovered.start.index : recovered.entries.back().index;
+    last_index_ =
+        recovered.entries.empty() ? recovered.start.index : recovered.entries.back().index;
     return OkStatus();
   }
 
@@ -123,7 +128,9 @@ class SegmentWriter final : public Writer {
     if (!busy_) std::exchange(on_idle_, nullptr)(OkStatus());
   }
 
-  void set_on_fsync(absl::AnyInvocable<void(env::Duration)> observer) override { on_fsync_ = std::move(observer); }
+  void set_on_fsync(absl::AnyInvocable<void(env::Duration)> observer) override {
+    on_fsync_ = std::move(observer);
+  }
 
  private:
   struct Waiting {
@@ -200,7 +207,8 @@ class SegmentWriter final : public Writer {
     files_.Open(building, env::OpenMode::kCreateTrunc, loop_, [this, name, building](auto file) {
       if (!file.ok()) return Fail(file.status());
       next_ = *std::move(file);
-      if (Status status = next_->blocking().Allocate(options_.segment_bytes); !status.ok()) return Fail(status);
+      if (Status status = next_->blocking().Allocate(options_.segment_bytes); !status.ok())
+        return Fail(status);
       encoder_.AppendHead(buffer_);
       encoder_.AppendState(buffer_);
       next_->Write(0, {buffer_}, loop_, Then([this, name, building] { SyncNext(name, building); }));
@@ -209,10 +217,11 @@ class SegmentWriter final : public Writer {
 
   void SyncNext(const SegmentName& name, const std::string& building) {
     next_->Sync(loop_, Then([this, name, building] {
-      files_.Rename(building, dir_ + "/" + name.text(), loop_, Then([this, name] {
-        files_.SyncDirectory(dir_, loop_, Then([this, name] { Switch(name); }));
-      }));
-    }));
+                  files_.Rename(building, dir_ + "/" + name.text(), loop_, Then([this, name] {
+                                  files_.SyncDirectory(dir_, loop_,
+                                                       Then([this, name] { Switch(name); }));
+                                }));
+                }));
   }
 
   void Switch(const SegmentName& name) {
@@ -250,8 +259,9 @@ class SegmentWriter final : public Writer {
 }  // namespace
 
 StatusOr<std::unique_ptr<Writer>> Writer::Create(env::FileSystem& files, const std::string& dir,
-                                                 const Metadata& metadata, const Batch& first, const Options& options,
-                                                 env::Executor& loop, Logger& log) {
+                                                 const Metadata& metadata, const Batch& first,
+                                                 const Options& options, env::Executor& loop,
+                                                 Logger& log) {
   auto writer = std::make_unique<SegmentWriter>(files, dir, options, loop, log);
   RETURN_IF_ERROR(writer->CreateLog(metadata, first));
   return std::unique_ptr<Writer>(std::move(writer));

@@ -1,3 +1,4 @@
+// PosixClock: the kernel's clocks.
 #pragma once
 
 #include "env/clock.h"

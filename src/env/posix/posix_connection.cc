@@ -30,7 +30,8 @@ std::string AddressText(int fd, bool remote) {
   sockaddr_storage storage{};
   socklen_t length = sizeof storage;
   auto* address = reinterpret_cast<sockaddr*>(&storage);
-  if ((remote ? getpeername(fd, address, &length) : getsockname(fd, address, &length)) != 0) return "";
+  if ((remote ? getpeername(fd, address, &length) : getsockname(fd, address, &length)) != 0)
+    return "";
   char text[INET6_ADDRSTRLEN] = {};
   if (storage.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(storage);
@@ -98,7 +99,8 @@ void PosixConnection::ReadOnce() {
 void PosixConnection::Write(std::string bytes) {
   const size_t size = bytes.size();
   if (!queue_.empty() && queue_.size() > (first_sent_ > 0 ? 1u : 0u)) {
-    if (auto* last = std::get_if<std::string>(&queue_.back()); last != nullptr && last->size() + size <= kJoinBytesMax) {
+    if (auto* last = std::get_if<std::string>(&queue_.back());
+        last != nullptr && last->size() + size <= kJoinBytesMax) {
       last->append(bytes);
       unsent_ += size;
       return;
@@ -147,7 +149,9 @@ void PosixConnection::SendQueued() {
       blocked_ = true;
       break;
     }
-    if (n < 0) return Closed(absl::UnavailableError("write " + remote_address() + ": " + std::strerror(errno)));
+    if (n < 0)
+      return Closed(
+          absl::UnavailableError("write " + remote_address() + ": " + std::strerror(errno)));
     DropSent(static_cast<size_t>(n));
   }
   UpdateWatch();

@@ -1,3 +1,4 @@
+// PosixConnection: one stream socket on an executor's epoll set.
 #pragma once
 
 #include <deque>
@@ -45,14 +46,15 @@ class PosixConnection final : public Connection, private Pollable, private Flush
   std::deque<Chunk> queue_;
   size_t first_sent_ = 0;  // bytes of the first chunk that the kernel has
   size_t unsent_ = 0;
-  uint32_t watched_ = 0;   // epoll events asked for
+  uint32_t watched_ = 0;  // epoll events asked for
   bool flush_scheduled_ = false;
   bool reading_ = true;
-  bool blocked_ = false;   // the kernel's buffer is full
-  bool closing_ = false;   // CloseAfterFlush
+  bool blocked_ = false;  // the kernel's buffer is full
+  bool closing_ = false;  // CloseAfterFlush
   bool closed_ = false;
   TimerId grace_timer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // tells callbacks whether the handler destroyed us
+  std::shared_ptr<bool> alive_ =
+      std::make_shared<bool>(true);  // tells callbacks whether the handler destroyed us
 };
 
 // "host:port" of a socket address, or "unix:path".

@@ -20,7 +20,9 @@ class PosixEnv final : public Env {
     CHECK_EQ(getrandom(&value, sizeof value, 0), static_cast<ssize_t>(sizeof value));
     return value;
   }
-  std::unique_ptr<Executor> NewExecutor(std::string_view name) override { return std::make_unique<PosixExecutor>(name); }
+  std::unique_ptr<Executor> NewExecutor(std::string_view name) override {
+    return std::make_unique<PosixExecutor>(name);
+  }
 
  private:
   PosixClock clock_;

@@ -29,7 +29,9 @@ Duration PosixClock::Now() const { return Read(CLOCK_MONOTONIC); }
 Duration PosixClock::WallNow() const { return Read(CLOCK_REALTIME); }
 
 PosixExecutor::PosixExecutor(std::string_view name)
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), events_(kEventsPerWait),
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      events_(kEventsPerWait),
       read_buffer_(kReadBufferBytes) {
   CHECK(epoll_ >= 0 && wake_ >= 0) << std::strerror(errno);
   Watch(wake_, EPOLLIN, nullptr);
@@ -109,7 +111,8 @@ void PosixExecutor::ChangeWatch(int fd, uint32_t events, Pollable* pollable) {
 
 void PosixExecutor::Unwatch(int fd, Pollable* pollable) {
   epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
-  for (int i = event_at_; i < event_count_; ++i) {  // events of this turn that it will not see any more
+  for (int i = event_at_; i < event_count_;
+       ++i) {  // events of this turn that it will not see any more
     if (events_[i].data.ptr == pollable) events_[i].events = 0;
   }
 }

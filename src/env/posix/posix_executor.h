@@ -1,6 +1,7 @@
 // PosixExecutor: a thread, an epoll set, a queue of tasks, timers.
 //
-// One turn: wait → socket events → posted tasks → due timers → end-of-turn tasks → writes that connections gathered.
+// One turn: wait → socket events → posted tasks → due timers → end-of-turn tasks → writes that
+// connections gathered.
 #pragma once
 
 #include <sys/epoll.h>
@@ -66,7 +67,7 @@ class PosixExecutor final : public Executor {
   const int epoll_;
   const int wake_;
 
-  std::mutex mutex_;                // guards the next three
+  std::mutex mutex_;  // guards the next three
   std::vector<Task> posted_;
   bool sleeping_ = false;
   bool stop_ = false;

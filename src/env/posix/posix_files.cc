@@ -37,10 +37,13 @@ Status ErrnoStatus(const std::string& what, int error) {
   }
 }
 
-std::string At(const std::string& path, uint64_t offset) { return path + " at offset " + std::to_string(offset); }
+std::string At(const std::string& path, uint64_t offset) {
+  return path + " at offset " + std::to_string(offset);
+}
 
 void PostStatus(Executor& on, DoneStatus done, Status status) {
-  on.Post([done = std::move(done), status = std::move(status)]() mutable { done(std::move(status)); });
+  on.Post(
+      [done = std::move(done), status = std::move(status)]() mutable { done(std::move(status)); });
 }
 
 class PosixFile final : public File, public BlockingFile {
@@ -51,21 +54,26 @@ class PosixFile final : public File, public BlockingFile {
   void Read(uint64_t offset, std::span<char> into, Executor& on, DoneStatus done) override {
     StatusOr<size_t> got = Read(offset, into);
     Status status = got.status();
-    if (got.ok() && *got < into.size()) status = absl::OutOfRangeError(At(path_, offset) + ": the file ends before");
+    if (got.ok() && *got < into.size())
+      status = absl::OutOfRangeError(At(path_, offset) + ": the file ends before");
     PostStatus(on, std::move(done), std::move(status));
   }
-  void Write(uint64_t offset, std::vector<std::string_view> pieces, Executor& on, DoneStatus done) override {
+  void Write(uint64_t offset, std::vector<std::string_view> pieces, Executor& on,
+             DoneStatus done) override {
     PostStatus(on, std::move(done), WritePieces(offset, pieces));
   }
   void Sync(Executor& on, DoneStatus done) override { PostStatus(on, std::move(done), Sync()); }
-  void Resize(uint64_t size, Executor& on, DoneStatus done) override { PostStatus(on, std::move(done), Resize(size)); }
+  void Resize(uint64_t size, Executor& on, DoneStatus done) override {
+    PostStatus(on, std::move(done), Resize(size));
+  }
   BlockingFile& blocking() override { return *this; }
   const std::string& path() const override { return path_; }
 
   StatusOr<size_t> Read(uint64_t offset, std::span<char> into) override {
     size_t got = 0;
     while (got < into.size()) {
-      ssize_t n = pread(fd_, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
+      ssize_t n =
+          pread(fd_, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return ErrnoStatus("read " + At(path_, offset + got), errno);
       if (n == 0) break;
@@ -90,7 +98,9 @@ class PosixFile final : public File, public BlockingFile {
   }
   Status Allocate(uint64_t size) override {
     const int error = posix_fallocate(fd_, 0, static_cast<off_t>(size));
-    return error == 0 ? OkStatus() : ErrnoStatus("allocate " + std::to_string(size) + " bytes for " + path_, error);
+    return error == 0
+               ? OkStatus()
+               : ErrnoStatus("allocate " + std::to_string(size) + " bytes for " + path_, error);
   }
   StatusOr<uint64_t> Size() override {
     struct stat info;
@@ -110,10 +120,12 @@ class PosixFile final : public File, public BlockingFile {
       ssize_t n = pwritev(fd_, &vectors[first], count, static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return ErrnoStatus("write " + At(path_, offset), errno);
-      if (n == 0) return absl::ResourceExhaustedError("write " + At(path_, offset) + ": nothing was taken");
+      if (n == 0)
+        return absl::ResourceExhaustedError("write " + At(path_, offset) + ": nothing was taken");
       offset += static_cast<uint64_t>(n);
       auto left = static_cast<size_t>(n);
-      while (first < vectors.size() && left >= vectors[first].iov_len) left -= vectors[first++].iov_len;
+      while (first < vectors.size() && left >= vectors[first].iov_len)
+        left -= vectors[first++].iov_len;
       if (left > 0) {
         vectors[first].iov_base = static_cast<char*>(vectors[first].iov_base) + left;
         vectors[first].iov_len -= left;
@@ -153,7 +165,8 @@ int Flags(OpenMode mode) {
 
 void PosixFileSystem::Open(std::string path, OpenMode mode, Executor& on,
                            absl::AnyInvocable<void(StatusOr<std::unique_ptr<File>>)> done) {
-  on.Post([done = std::move(done), file = Open(path, mode, 0600)]() mutable { done(std::move(file)); });
+  on.Post(
+      [done = std::move(done), file = Open(path, mode, 0600)]() mutable { done(std::move(file)); });
 }
 
 void PosixFileSystem::Rename(std::string from, std::string to, Executor& on, DoneStatus done) {
@@ -168,7 +181,8 @@ void PosixFileSystem::SyncDirectory(std::string path, Executor& on, DoneStatus d
   PostStatus(on, std::move(done), SyncDirectory(path));
 }
 
-StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, OpenMode mode, uint32_t permissions) {
+StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, OpenMode mode,
+                                                      uint32_t permissions) {
   const int fd = open(path.c_str(), Flags(mode) | O_CLOEXEC, permissions);
   if (fd < 0) return ErrnoStatus("open " + path, errno);
   return std::unique_ptr<File>(new PosixFile(path, fd));
@@ -203,10 +217,12 @@ Status PosixFileSystem::MakeDirectory(const std::string& path, uint32_t permissi
   }
   if (errno != ENOENT) return ErrnoStatus("make directory " + path, errno);
   const size_t slash = path.find_last_of('/');
-  if (slash == std::string::npos || slash == 0) return ErrnoStatus("make directory " + path, ENOENT);
+  if (slash == std::string::npos || slash == 0)
+    return ErrnoStatus("make directory " + path, ENOENT);
   RETURN_IF_ERROR(MakeDirectory(path.substr(0, slash), permissions));
-  return mkdir(path.c_str(), permissions) == 0 || errno == EEXIST ? OkStatus()
-                                                                  : ErrnoStatus("make directory " + path, errno);
+  return mkdir(path.c_str(), permissions) == 0 || errno == EEXIST
+             ? OkStatus()
+             : ErrnoStatus("make directory " + path, errno);
 }
 
 Status PosixFileSystem::SyncDirectory(const std::string& path) {

@@ -1,3 +1,4 @@
+// PosixFileSystem: files by system calls.
 #pragma once
 
 #include <memory>
@@ -8,7 +9,8 @@
 
 namespace quoin::env {
 
-// System calls at once, on the calling thread; completions posted as the contract says. Thread: any.
+// System calls at once, on the calling thread; completions posted as the contract says. Thread:
+// any.
 class PosixFileSystem final : public FileSystem, public BlockingFileSystem {
  public:
   void Open(std::string path, OpenMode mode, Executor& on,
@@ -18,7 +20,8 @@ class PosixFileSystem final : public FileSystem, public BlockingFileSystem {
   void SyncDirectory(std::string path, Executor& on, DoneStatus done) override;
   BlockingFileSystem& blocking() override { return *this; }
 
-  StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode, uint32_t permissions) override;
+  StatusOr<std::unique_ptr<File>> Open(const std::string& path, OpenMode mode,
+                                       uint32_t permissions) override;
   Status Rename(const std::string& from, const std::string& to) override;
   Status Remove(const std::string& path) override;
   Status RemoveAll(const std::string& path) override;

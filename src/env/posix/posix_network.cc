@@ -34,7 +34,8 @@ struct Address {
 StatusOr<Address> UnixAddress(std::string_view path) {
   Address out;
   auto& address = reinterpret_cast<sockaddr_un&>(out.storage);
-  if (path.size() >= sizeof address.sun_path) return absl::InvalidArgumentError("socket path too long");
+  if (path.size() >= sizeof address.sun_path)
+    return absl::InvalidArgumentError("socket path too long");
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, path.size());
   out.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
@@ -44,15 +45,18 @@ StatusOr<Address> UnixAddress(std::string_view path) {
 StatusOr<Address> Resolve(const std::string& text, bool passive) {
   if (text.starts_with(kUnix)) return UnixAddress(std::string_view(text).substr(kUnix.size()));
   const size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return absl::InvalidArgumentError("address " + text + ": missing port in address");
+  if (colon == std::string::npos)
+    return absl::InvalidArgumentError("address " + text + ": missing port in address");
   std::string host = text.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
   if (host == "localhost") hints.ai_family = AF_INET;
   addrinfo* found = nullptr;
-  const int error = getaddrinfo(host.empty() ? nullptr : host.c_str(), text.c_str() + colon + 1, &hints, &found);
+  const int error =
+      getaddrinfo(host.empty() ? nullptr : host.c_str(), text.c_str() + colon + 1, &hints, &found);
   if (error != 0) return absl::UnavailableError("lookup " + host + ": " + gai_strerror(error));
   Address out;
   std::memcpy(&out.storage, found->ai_addr, found->ai_addrlen);
@@ -80,14 +84,17 @@ class PosixListener final : public Listener {
   class Acceptor final : public Pollable {
    public:
     Acceptor(int fd, std::vector<PosixExecutor*> loops, Network::OnAccept on_accept)
-        : fd_(fd), loops_(std::move(loops)),
+        : fd_(fd),
+          loops_(std::move(loops)),
           on_accept_(std::make_shared<Network::OnAccept>(std::move(on_accept))) {}
     ~Acceptor() override { close(fd_); }
     void Start() { loops_[0]->Watch(fd_, EPOLLIN, this); }
     void Stop() {
       stopped_ = true;
-      if (pause_timer_.value != 0) loops_[0]->Cancel(pause_timer_);
-      else loops_[0]->Unwatch(fd_, this);
+      if (pause_timer_.value != 0)
+        loops_[0]->Cancel(pause_timer_);
+      else
+        loops_[0]->Unwatch(fd_, this);
     }
     void OnEvents(uint32_t) override {
       for (int i = 0; i < kAcceptsPerEvent && !stopped_; ++i) {
@@ -166,7 +173,8 @@ class Connector final : public Pollable {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
-    Finish(error == 0 ? OkStatus() : absl::UnavailableError(what_ + ": connect: " + ErrnoText(error)));
+    Finish(error == 0 ? OkStatus()
+                      : absl::UnavailableError(what_ + ": connect: " + ErrnoText(error)));
   }
 
  private:
@@ -199,17 +207,22 @@ PosixExecutor& AsPosix(Executor& executor) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Listener>> PosixNetwork::Listen(const std::string& address, std::vector<Executor*> loops,
-                                                         const ListenOptions& options, OnAccept on_accept) {
+StatusOr<std::unique_ptr<Listener>> PosixNetwork::Listen(const std::string& address,
+                                                         std::vector<Executor*> loops,
+                                                         const ListenOptions& options,
+                                                         OnAccept on_accept) {
   CHECK(!loops.empty());
   const bool is_unix = address.starts_with(kUnix);
-  const std::string what = std::string("listen ") + (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
+  const std::string what = std::string("listen ") +
+                           (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
   StatusOr<Address> resolved = Resolve(address, /*passive=*/true);
-  if (!resolved.ok()) return absl::InvalidArgumentError(what + ": " + std::string(resolved.status().message()));
+  if (!resolved.ok())
+    return absl::InvalidArgumentError(what + ": " + std::string(resolved.status().message()));
   const int fd = socket(resolved->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return absl::UnavailableError(what + ": socket: " + ErrnoText(errno));
   const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);  // a restart must not wait for old connections
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
+             sizeof on);  // a restart must not wait for old connections
   if (options.reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (is_unix) unlink(address.c_str() + kUnix.size());
   if (bind(fd, resolved->get(), resolved->length) != 0 || listen(fd, kBacklog) != 0) {
@@ -229,12 +242,16 @@ void PosixNetwork::Connect(const std::string& address, Duration timeout, Executo
                            absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) {
   PosixExecutor& loop = AsPosix(on);
   const bool is_unix = address.starts_with(kUnix);
-  const std::string what = std::string("dial ") + (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
+  const std::string what =
+      std::string("dial ") + (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
   auto fail = [&loop, &done](Status status) {
-    loop.Post([done = std::move(done), status = std::move(status)]() mutable { done(std::move(status)); });
+    loop.Post([done = std::move(done), status = std::move(status)]() mutable {
+      done(std::move(status));
+    });
   };
   StatusOr<Address> resolved = Resolve(address, /*passive=*/false);
-  if (!resolved.ok()) return fail(absl::UnavailableError(what + ": " + std::string(resolved.status().message())));
+  if (!resolved.ok())
+    return fail(absl::UnavailableError(what + ": " + std::string(resolved.status().message())));
   const int fd = socket(resolved->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(absl::UnavailableError(what + ": socket: " + ErrnoText(errno)));
   SetStreamOptions(fd, resolved->family());

@@ -1,3 +1,4 @@
+// PosixNetwork: listening and connecting.
 #pragma once
 
 #include <memory>
@@ -8,11 +9,14 @@
 
 namespace quoin::env {
 
-// Non-blocking sockets on PosixExecutors (and no other kind of executor). Thread: as env/network.h says.
+// Non-blocking sockets on PosixExecutors (and no other kind of executor). Thread: as env/network.h
+// says.
 class PosixNetwork final : public Network {
  public:
-  StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address, std::vector<Executor*> loops,
-                                             const ListenOptions& options, OnAccept on_accept) override;
+  StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
+                                             std::vector<Executor*> loops,
+                                             const ListenOptions& options,
+                                             OnAccept on_accept) override;
   void Connect(const std::string& address, Duration timeout, Executor& on,
                absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) override;
 };

@@ -74,7 +74,8 @@ TEST(PosixExecutor, TimersRunInOrderUnlessCancelled) {
   std::promise<void> done;
   executor->Post([&] {
     executor->RunAfter(std::chrono::milliseconds(20), [&] { seen.push_back(2); });
-    TimerId cancelled = executor->RunAfter(std::chrono::milliseconds(5), [&] { seen.push_back(99); });
+    TimerId cancelled =
+        executor->RunAfter(std::chrono::milliseconds(5), [&] { seen.push_back(99); });
     executor->RunAfter(std::chrono::milliseconds(1), [&, cancelled] {
       seen.push_back(1);
       EXPECT_TRUE(executor->Cancel(cancelled));
@@ -182,12 +183,13 @@ TEST(PosixNetwork, EchoesMegabytesUnderBackPressure) {
   auto client_loop = env->NewExecutor("client");
   std::mutex mutex;
   std::vector<std::unique_ptr<Echo>> echoes;
-  auto listener = env->network().Listen("127.0.0.1:0", {server_loop.get(), second_loop.get()}, {},
-                                        [&](std::unique_ptr<Connection> connection, Executor& loop) {
-                                          EXPECT_TRUE(loop.IsCurrent());
-                                          std::lock_guard lock(mutex);
-                                          echoes.push_back(std::make_unique<Echo>(std::move(connection)));
-                                        });
+  auto listener =
+      env->network().Listen("127.0.0.1:0", {server_loop.get(), second_loop.get()}, {},
+                            [&](std::unique_ptr<Connection> connection, Executor& loop) {
+                              EXPECT_TRUE(loop.IsCurrent());
+                              std::lock_guard lock(mutex);
+                              echoes.push_back(std::make_unique<Echo>(std::move(connection)));
+                            });
   ASSERT_TRUE(listener.ok()) << listener.status();
   std::string sent;
   for (int i = 0; i < 1 << 20; ++i) sent += std::to_string(i);
@@ -223,7 +225,8 @@ TEST(PosixNetwork, SaysWhyItCannotListenOrConnect) {
     env->network().Connect("127.0.0.1:1", std::chrono::seconds(1), *loop,
                            [&](auto made) { refused.set_value(made.status()); });
   });
-  EXPECT_EQ(refused.get_future().get().message(), "dial tcp 127.0.0.1:1: connect: connection refused");
+  EXPECT_EQ(refused.get_future().get().message(),
+            "dial tcp 127.0.0.1:1: connect: connection refused");
 }
 
 TEST(PosixNetwork, CloseAfterFlushDeliversEverything) {
@@ -234,12 +237,13 @@ TEST(PosixNetwork, CloseAfterFlushDeliversEverything) {
     void OnData(std::string_view) override {}
     void OnClosed(Status) override {}
   } ignore;
-  auto listener = env->network().Listen("127.0.0.1:0", {loop.get()}, {}, [&](std::unique_ptr<Connection> c, Executor&) {
-    accepted = std::move(c);
-    accepted->Start(ignore);
-    accepted->Write(std::string(3 << 20, 'x'));
-    accepted->CloseAfterFlush();
-  });
+  auto listener = env->network().Listen("127.0.0.1:0", {loop.get()}, {},
+                                        [&](std::unique_ptr<Connection> c, Executor&) {
+                                          accepted = std::move(c);
+                                          accepted->Start(ignore);
+                                          accepted->Write(std::string(3 << 20, 'x'));
+                                          accepted->CloseAfterFlush();
+                                        });
   class UntilClosed : public Connection::Handler {
    public:
     void OnData(std::string_view data) override { bytes += data.size(); }
