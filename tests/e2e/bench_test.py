@@ -1,0 +1,31 @@
+#!/usr/bin/python3
+"""bench/run.py runs: one short turn of each kind of call, and its record can be read back. No speed is asserted."""
+import json, os, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
+import members
+from members import equal, finish, run
+
+
+def short_run():
+    with tempfile.TemporaryDirectory(prefix="quoin-test-") as folder:
+        command = [sys.executable, os.path.join(members.SOURCE, "bench", "run.py"), "--etcd", "none", "--rounds", "1",
+                   "--seconds", "1", "--warmup", "1", "--keys", "200", "--connections", "4", "--streams", "3",
+                   "--quoin", members.quoin_binary(), "--loadgen", os.path.join(members.BIN, "loadgen"),
+                   "--quoinctl", os.path.join(members.BIN, "quoinctl"), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(folder, "results.jsonl")) as f:
+            record = json.loads(f.read())
+        leg, = record["legs"]
+        for name, result in leg["workloads"].items():
+            assert result["ops"] > 0 and result["ops_per_s"] > 0 and result["anon_mib"] > 0, (name, result)
+            for kind in ("put", "range"):
+                equal(result.get("kinds", {}).get(kind, {}).get("errors", 0), 0, "errors")
+        equal(leg["workloads"]["fill"]["ops"], 200)
+        equal(os.listdir(os.path.join(folder, "data")), [], "what is left of data directories")
+
+
+if __name__ == "__main__":
+    run("bench: a short run", short_run)
+    finish()
