@@ -1,0 +1,189 @@
+// A whole member on a simulated disk and virtual time: what it acknowledged survives every crash.
+
+#include "server/node.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "env/sim/sim_world.h"
+#include "proto/rpc.pb.h"
+
+namespace quoin::sim {
+namespace {
+
+constexpr size_t kStepsMax = 2'000'000;
+
+// One machine: a disk that stays, and a member that comes and goes on it.
+class Machine {
+ public:
+  explicit Machine(uint64_t seed) : world_(seed), disk_(&world_), network_(world_) {
+    config_.name = "m0";
+    config_.data_dir = "data";
+    config_.advertise_peer_urls = {"http://10.0.0.1:2380"};
+    config_.advertise_client_urls = {"http://10.0.0.1:2379"};
+    config_.initial_cluster = {{"m0", config_.advertise_peer_urls}};
+    config_.snapshot_count = 50;
+    config_.checkpoint_interval = std::chrono::milliseconds(300);
+  }
+  ~Machine() { Down(); }
+
+  Status Start() {
+    env_ = std::make_unique<env::SimEnv>(world_, disk_, network_);
+    io_ = env_->NewExecutor("io");
+    owner_ = env_->NewExecutor("owner");
+    ready_ = false;
+    ASSIGN_OR_RETURN(node_,
+                     server::Node::Start(
+                         *env_, config_, {io_.get()}, *owner_, [this] { ready_ = true; }, log_));
+    return world_.RunUntil([this] { return ready_; }, kStepsMax)
+               ? OkStatus()
+               : absl::DeadlineExceededError("never ready");
+  }
+
+  // The process is gone and the disk loses what was not synced.
+  void Crash() {
+    Down();
+    disk_.Crash(world_.random());
+  }
+
+  // Proposes a put; `acknowledged` runs when the member says that it is done.
+  void Put(const std::string& key, const std::string& value,
+           std::function<void(int64_t)> acknowledged) {
+    io_->Post([this, key, value, acknowledged] {
+      etcdserverpb::PutRequest put;
+      put.set_key(key);
+      put.set_value(value);
+      auto done = [acknowledged](const state::ApplyResult& result) {
+        if (result.status.ok()) acknowledged(result.revision);
+      };
+      ASSERT_TRUE(
+          node_->frontend(0).Propose(state::Operation::kPut, put.SerializeAsString(), done).ok());
+    });
+  }
+
+  // All keys, as a linearizable read sees them.
+  std::map<std::string, std::string> Read(int64_t& revision) {
+    bool readable = false;
+    io_->Post([&] {
+      server::Frontend& frontend = node_->frontend(0);
+      if (frontend.ReadableNow())
+        readable = true;
+      else
+        frontend.WaitReadable([&](Status status) { readable = status.ok(); });
+    });
+    EXPECT_TRUE(world_.RunUntil([&] { return readable; }, kStepsMax));
+    std::map<std::string, std::string> found;
+    server::Frontend& frontend = node_->frontend(0);
+    EpochDomain::Guard guard(frontend.slot());
+    const mvcc::View view = frontend.store().Current(btree::OnMiss::kLoad);
+    mvcc::RangeQuery query;
+    query.key = std::string_view("\0", 1);
+    query.range_end = std::string_view("\0", 1);
+    StatusOr<mvcc::RangeResult> range = view.Range(query);
+    EXPECT_TRUE(range.ok()) << range.status();
+    for (const mvcc::KeyValue& kv : range->kvs) found.emplace(kv.key, kv.value);
+    revision = view.revision();
+    return found;
+  }
+
+  env::SimWorld& world() { return world_; }
+  server::Node& node() { return *node_; }
+
+ private:
+  void Down() {
+    node_.reset();
+    io_.reset();
+    owner_.reset();
+    env_.reset();
+  }
+
+  NullLogger log_;
+  env::SimWorld world_;
+  env::SimDisk disk_;
+  env::SimNetwork network_;
+  server::NodeConfig config_;
+  std::unique_ptr<env::SimEnv> env_;
+  std::unique_ptr<env::Executor> io_, owner_;
+  std::unique_ptr<server::Node> node_;
+  bool ready_ = false;
+};
+
+TEST(SimulatedMember, PutCrashGet) {
+  Machine machine(1);
+  ASSERT_TRUE(machine.Start().ok());
+  int64_t acknowledged = 0;
+  machine.Put("k", "v", [&](int64_t revision) { acknowledged = revision; });
+  ASSERT_TRUE(machine.world().RunUntil([&] { return acknowledged != 0; }, kStepsMax));
+  EXPECT_EQ(acknowledged, 2);
+  machine.Crash();
+  ASSERT_TRUE(machine.Start().ok());
+  int64_t revision = 0;
+  EXPECT_EQ(machine.Read(revision), (std::map<std::string, std::string>{{"k", "v"}}));
+  EXPECT_EQ(revision, 2);
+}
+
+// Load, a crash after a drawn number of events, recovery, again and again. Returns the trace of the
+// run.
+uint64_t CrashRounds(uint64_t seed, int rounds) {
+  Machine machine(seed);
+  std::map<std::string, std::string> acknowledged;
+  std::map<std::string, std::vector<std::string>> unknown;  // sent since, without an answer
+  int64_t highest = 0;
+  int sent = 0, answered = 0;
+  for (int round = 0; round < rounds; ++round) {
+    Status started = machine.Start();
+    EXPECT_TRUE(started.ok()) << "seed " << seed << " round " << round << ": " << started;
+    if (!started.ok()) return 0;
+    int64_t revision = 0;
+    std::map<std::string, std::string> found = machine.Read(revision);
+    EXPECT_GE(revision, highest) << "seed " << seed << " round " << round;
+    highest = revision;
+    for (const auto& [key, value] : acknowledged) {
+      std::vector<std::string>& maybe = unknown[key];
+      const bool legal =
+          found.contains(key) &&
+          (found[key] == value || std::count(maybe.begin(), maybe.end(), found[key]) > 0);
+      EXPECT_TRUE(legal) << "seed " << seed << " round " << round << ": " << key << " = "
+                         << found[key] << ", acknowledged was " << value;
+    }
+    for (const auto& [key, value] : found) acknowledged[key] = value;
+    unknown.clear();
+    const size_t crash_after = machine.world().events() + machine.world().random().Below(4000) + 1;
+    while (machine.world().events() < crash_after) {
+      const std::string key = "k" + std::to_string(machine.world().random().Below(20));
+      const std::string value =
+          "v" + std::to_string(++sent) + std::string(machine.world().random().Below(2000), 'x');
+      unknown[key].push_back(value);
+      machine.Put(key, value, [&, key, value](int64_t at) {
+        acknowledged[key] = value;
+        // What was sent before it is overwritten; later ones of the same key may still be on their
+        // way.
+        std::vector<std::string>& maybe = unknown[key];
+        maybe.erase(maybe.begin(), std::find(maybe.begin(), maybe.end(), value) + 1);
+        highest = std::max(highest, at);
+        ++answered;
+      });
+      for (int step = 0; step < 40 && machine.world().events() < crash_after; ++step)
+        machine.world().Step();
+    }
+    machine.Crash();
+  }
+  EXPECT_GT(answered, rounds);
+  return machine.world().trace();
+}
+
+class SimulatedCrashes : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SimulatedCrashes, LoseNothingAcknowledged) {
+  const uint64_t trace = CrashRounds(GetParam(), 12);
+  if (HasFailure()) return;
+  EXPECT_EQ(CrashRounds(GetParam(), 12), trace) << "the same seed gave another run";
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedCrashes, testing::Range<uint64_t>(1, 9));
+
+}  // namespace
+}  // namespace quoin::sim
