@@ -1,0 +1,196 @@
+// quoinutl: looks at and mends data directories while no server runs on them.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "btree/tree.h"
+#include "env/posix/posix_env.h"
+#include "utl/directory.h"
+#include "utl/report.h"
+#include "utl/restore.h"
+
+namespace quoin::utl {
+namespace {
+
+constexpr int kBadArguments = 128;
+
+int Fail(const Status& status) {
+  fmt::print(stderr, "Error: {}\n", std::string(status.message()));
+  return 1;
+}
+
+int Dump(env::BlockingFileSystem& files, const std::string& path) {
+  NullLogger log;
+  StatusOr<Directory> directory = Load(files, path, log);
+  if (!directory.ok()) return Fail(directory.status());
+  StatusOr<std::string> text = DumpJson(*directory);
+  if (!text.ok()) return Fail(text.status());
+  fmt::print("{}\n", *text);
+  return 0;
+}
+
+// The file's structure, then the whole directory read as a server would read it.
+int Check(env::BlockingFileSystem& files, const std::string& path) {
+  StatusOr<env::FileInfo> info = files.Stat(path);
+  if (!info.ok()) return Fail(info.status());
+  const std::string file = info->is_directory ? path + "/member/snap/db" : path;
+  if (files.Exists(file)) {
+    btree::CheckReport report = btree::CheckFile(files, file);
+    for (const std::string& problem : report.problems) fmt::print(stderr, "Error: {}\n", problem);
+    if (!report.problems.empty()) return 1;
+    fmt::print("{}: sound, {} pages in use, {} free\n", file, report.pages_reachable,
+               report.pages_free);
+  }
+  NullLogger log;
+  StatusOr<Directory> directory = Load(files, path, log);
+  if (!directory.ok()) return Fail(directory.status());
+  if (directory->log) {
+    fmt::print("log: sound{}, {} entries, commit {}, data file at {}\n",
+               directory->log->repaired ? " but for a torn write at its end" : "",
+               directory->log->entries.size(), directory->log->hard_state.commit.value(),
+               directory->index_in_file);
+  }
+  fmt::print("ok: revision {}, index {}\n", directory->machine->store().current_revision(),
+             directory->machine->applied_index().value());
+  return 0;
+}
+
+int PrintStatus(env::BlockingFileSystem& files, const std::string& path,
+                const std::string& format) {
+  if (StatusOr<uint64_t> bytes = CheckDigest(files, path, /*required=*/false); !bytes.ok())
+    return Fail(bytes.status());
+  NullLogger log;
+  StatusOr<Directory> directory = Load(files, path, log);
+  if (!directory.ok()) return Fail(directory.status());
+  StatusOr<SnapshotStatus> status = StatusOf(*directory);
+  if (!status.ok()) return Fail(status.status());
+  const SnapshotStatus& s = *status;
+  if (format == "json") {
+    fmt::print(
+        "{{\"hash\":{},\"revision\":{},\"totalKey\":{},\"totalSize\":{},\"version\":\"{}\"}}\n",
+        s.hash, s.revision, s.total_keys, s.total_bytes, s.version);
+  } else if (format == "fields") {
+    fmt::print(
+        "\"Hash\" : {}\n\"Revision\" : {}\n\"Keys\" : {}\n\"Size\" : {}\n\"Version\" : \"{}\"\n",
+        s.hash, s.revision, s.total_keys, s.total_bytes, s.version);
+  } else if (format == "simple") {
+    fmt::print("{:x}, {}, {}, {}, {}\n", s.hash, s.revision, s.total_keys,
+               HumanBytes(s.total_bytes), s.version);
+  } else {
+    fmt::print(stderr, "Error: {} not supported as output format\n", format);
+    return 4;
+  }
+  return 0;
+}
+
+int HashKv(env::BlockingFileSystem& files, const std::string& path, int64_t revision) {
+  NullLogger log;
+  StatusOr<Directory> directory = Load(files, path, log);
+  if (!directory.ok()) return Fail(directory.status());
+  EpochDomain::ReaderSlot slot(directory->tree->epochs());
+  StatusOr<mvcc::HashResult> hash = directory->machine->store().HashByRevision(revision, slot);
+  if (!hash.ok()) return Fail(hash.status());
+  fmt::print("{}, {}, {}\n", hash->hash, hash->hash_revision, hash->compact_revision);
+  return 0;
+}
+
+// "a=http://h1:2380,b=http://h2:2380,a=…"
+bool ParseCluster(const std::string& text, std::map<std::string, std::vector<std::string>>& out) {
+  for (const std::string& part : CLI::detail::split(text, ',')) {
+    const size_t equals = part.find('=');
+    if (equals == std::string::npos || equals == 0) return false;
+    out[part.substr(0, equals)].push_back(part.substr(equals + 1));
+  }
+  return !out.empty();
+}
+
+int RunRestore(RestoreOptions options, const std::string& initial_cluster) {
+  if ((options.bump_revision > 0) != options.mark_compacted) {
+    fmt::print(stderr,
+               "Error: --mark-compacted required if --bump-revision is set, and only then\n");
+    return kBadArguments;
+  }
+  if (!ParseCluster(initial_cluster, options.initial_cluster)) {
+    fmt::print(stderr, "Error: --initial-cluster is not name=url[,name=url]\n");
+    return kBadArguments;
+  }
+  if (options.data_dir.empty()) options.data_dir = options.name + ".etcd";
+  NullLogger log;
+  std::unique_ptr<env::Env> env = env::NewPosixEnv();
+  Status status = Restore(*env, options, log);
+  if (!status.ok()) return Fail(status);
+  fmt::print(stderr, "restored snapshot {} into {}\n", options.snapshot, options.data_dir);
+  return 0;
+}
+
+int Run(int argc, char** argv) {
+  std::unique_ptr<env::FileSystem> fs = env::NewPosixFileSystem();
+  env::BlockingFileSystem& files = fs->blocking();
+  CLI::App app(
+      "Looks at and mends data directories of quoin and etcd while no server runs on them.",
+      "quoinutl");
+  app.require_subcommand(1);
+  std::string path, format = "simple", initial_cluster = "default=http://localhost:2380", advertise;
+  int64_t revision = 0;
+  int result = 0;
+  RestoreOptions restore;
+  app.add_option("-w,--write-out", format, "simple, fields or json")->configurable(false);
+  app.fallthrough();
+
+  CLI::App* dump = app.add_subcommand(
+      "dump", "Prints all that a directory or snapshot file holds, as JSON; changes nothing");
+  dump->add_option("path", path, "data directory or file")->required();
+  dump->callback([&] { result = Dump(files, path); });
+  CLI::App* check =
+      app.add_subcommand("check", "Checks data file and log, and that they fit each other");
+  check->add_option("path", path, "data directory or file")->required();
+  check->callback([&] { result = Check(files, path); });
+  CLI::App* hashkv = app.add_subcommand(
+      "hashkv", "Prints hash, hash revision and compact revision of a data file");
+  hashkv->add_option("file", path)->required();
+  hashkv->add_option("--rev", revision, "revision up to which to hash; 0 = all");
+  hashkv->callback([&] { result = HashKv(files, path, revision); });
+  app.add_subcommand("version", "Prints the version")->callback([] {
+    fmt::print("quoinutl version: 3.7.1\nAPI version: 3.7\n");
+  });
+
+  CLI::App* snapshot = app.add_subcommand("snapshot", "Snapshot files");
+  snapshot->require_subcommand(1);
+  CLI::App* status =
+      snapshot->add_subcommand("status", "Prints hash, revision, keys, size and version");
+  status->add_option("file", path)->required();
+  status->callback([&] { result = PrintStatus(files, path, format); });
+  CLI::App* make =
+      snapshot->add_subcommand("restore", "Makes a new data directory out of a snapshot file");
+  make->add_option("file", restore.snapshot)->required();
+  make->add_option("--data-dir", restore.data_dir, "where to; default <name>.etcd");
+  make->add_option("--wal-dir", restore.wal_dir);
+  make->add_option("--name", restore.name)->capture_default_str();
+  make->add_option("--initial-cluster", initial_cluster)->capture_default_str();
+  make->add_option("--initial-cluster-token", restore.cluster_token)->capture_default_str();
+  make->add_option("--initial-advertise-peer-urls", advertise,
+                   "this member's peer URLs, as --initial-cluster has them");
+  make->add_flag("--skip-hash-check", restore.skip_hash_check);
+  make->add_option("--bump-revision", restore.bump_revision,
+                   "how far to raise the latest revision");
+  make->add_flag("--mark-compacted", restore.mark_compacted);
+  make->callback([&] { result = RunRestore(restore, initial_cluster); });
+  snapshot->fallthrough();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    fmt::print(stderr, "Error: {}\n", error.what());
+    return 1;
+  }
+  return result;
+}
+
+}  // namespace
+}  // namespace quoin::utl
+
+int main(int argc, char** argv) { return quoin::utl::Run(argc, argv); }
