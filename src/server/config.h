@@ -34,6 +34,7 @@ struct NodeConfig {
   size_t wals_max = 5;
   size_t snapshots_max = 5;
   bool fsync = true;
+  uint64_t wal_segment_bytes = limits::kWalSegmentBytes;
 
   int64_t quota_bytes = limits::kQuotaBytesDefault;  // < 0: off
   size_t request_bytes_max = limits::kRequestBytesMax;

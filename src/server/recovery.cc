@@ -138,6 +138,7 @@ class Recovery {
     ASSIGN_OR_RETURN(Bootstrap bootstrap, MakeBootstrap(config_));
     wal::Options options;
     options.fsync = config_.fsync;
+    options.segment_bytes = config_.wal_segment_bytes;
     const wal::Writer::Batch first{bootstrap.entries, bootstrap.hard_state, std::nullopt, true};
     ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity,
                                                    first, options, wal_loop_, log_));
@@ -155,6 +156,7 @@ class Recovery {
     if (out_.machine == nullptr) RETURN_IF_ERROR(OpenTree());
     wal::Options options;
     options.fsync = config_.fsync;
+    options.segment_bytes = config_.wal_segment_bytes;
     ASSIGN_OR_RETURN(out_.wal,
                      wal::Writer::Open(env_.files(), paths_.wal, log, options, wal_loop_, log_));
     out_.identity = log.metadata;

@@ -26,6 +26,7 @@ class Machine {
     config_.advertise_client_urls = {"http://10.0.0.1:2379"};
     config_.initial_cluster = {{"m0", config_.advertise_peer_urls}};
     config_.snapshot_count = 50;
+    config_.wal_segment_bytes = 64 * 1024;
     config_.checkpoint_interval = std::chrono::milliseconds(300);
   }
   ~Machine() { Down(); }
@@ -113,13 +114,13 @@ class Machine {
 
 TEST(SimulatedMember, PutCrashGet) {
   Machine machine(1);
-  ASSERT_TRUE(machine.Start().ok());
+  ASSERT_EQ(machine.Start(), OkStatus());
   int64_t acknowledged = 0;
   machine.Put("k", "v", [&](int64_t revision) { acknowledged = revision; });
   ASSERT_TRUE(machine.world().RunUntil([&] { return acknowledged != 0; }, kStepsMax));
   EXPECT_EQ(acknowledged, 2);
   machine.Crash();
-  ASSERT_TRUE(machine.Start().ok());
+  ASSERT_EQ(machine.Start(), OkStatus());
   int64_t revision = 0;
   EXPECT_EQ(machine.Read(revision), (std::map<std::string, std::string>{{"k", "v"}}));
   EXPECT_EQ(revision, 2);

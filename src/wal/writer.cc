@@ -200,8 +200,14 @@ class SegmentWriter final : public Writer {
     for (Waiting& waiting : std::exchange(waiting_, {})) waiting.done(status);
   }
 
-  // The next segment is complete under another name before it takes its place.
+  // The next segment's head continues the chain: whatever stands before it, commit-only records
+  // too, must be on the disk first, or a crash would leave a chain with a hole.
   void Cut() {
+    file_->Sync(loop_, Then([this] { BuildNext(); }));
+  }
+
+  // The next segment is complete under another name before it takes its place.
+  void BuildNext() {
     const SegmentName name{segments_.back().sequence + 1, last_index_ + 1};
     const std::string building = dir_ + "/next.tmp";
     files_.Open(building, env::OpenMode::kCreateTrunc, loop_, [this, name, building](auto file) {

@@ -93,10 +93,8 @@ class SimFile final : public File, public BlockingFile {
   }
   Status Resize(uint64_t size) override {
     RETURN_IF_ERROR(Begin());
-    for (uint64_t s = std::min<uint64_t>(size, inode_->seen.size()) / kSectorBytes;
-         s * kSectorBytes < inode_->seen.size(); ++s) {
-      inode_->dirty.insert(s);
-    }
+    // What is cut off reads as zeros when the file grows again: the sector at the cut changes.
+    if (size < inode_->seen.size()) inode_->dirty.insert(size / kSectorBytes);
     inode_->seen.resize(size);
     inode_->length_differs = true;
     return OkStatus();
@@ -294,6 +292,10 @@ Status SimDisk::Remove(const std::string& path) {
 }
 
 Status SimDisk::RemoveAll(const std::string& path) {
+  const bool any = std::any_of(seen_.begin(), seen_.end(), [&](const auto& entry) {
+    return entry.first == path || IsBelow(entry.first, path);
+  });
+  if (!any) return OkStatus();
   RETURN_IF_ERROR(Count());
   Note({path, "", nullptr});
   return OkStatus();
@@ -306,15 +308,13 @@ Status SimDisk::MakeDirectory(const std::string& path, uint32_t) {
 
 Status SimDisk::SyncDirectory(const std::string& path) {
   RETURN_IF_ERROR(Count());
-  std::vector<Change> rest;
-  for (Change& change : changes_) {
-    const bool here = Parent(change.to) == path || Parent(change.from) == path;
-    if (here)
-      Carry(change, durable_);
-    else
-      rest.push_back(std::move(change));
+  // The journal keeps order: with the last change of this directory go all that came before it.
+  size_t covered = 0;
+  for (size_t i = 0; i < changes_.size(); ++i) {
+    if (Parent(changes_[i].to) == path || Parent(changes_[i].from) == path) covered = i + 1;
   }
-  changes_ = std::move(rest);
+  for (size_t i = 0; i < covered; ++i) Carry(changes_[i], durable_);
+  changes_.erase(changes_.begin(), changes_.begin() + static_cast<std::ptrdiff_t>(covered));
   return OkStatus();
 }
 
