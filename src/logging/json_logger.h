@@ -3,9 +3,9 @@
 //   {"level":"info","ts":"2026-05-01T12:00:00.000000Z","caller":"a/b.cc:7","msg":"…","n":1}
 //   2026-05-01T12:00:00.000000Z<tab>info<tab>server/node.cc:71<tab>…<tab>{"field":"value"}
 //
-// Each line is written whole by one call per output. A line below the level costs one comparison and
-// the making of its fields; a caller on a hot path asks Enabled() first. The panic and fatal levels
-// only mark a line (and add an empty "stacktrace"); ending the process is the caller's.
+// Each line is written whole by one call per output. A line below the level costs one comparison
+// and the making of its fields; a caller on a hot path asks Enabled() first. The panic and fatal
+// levels only mark a line (and add an empty "stacktrace"); ending the process is the caller's.
 //
 // Thread: any.
 #pragma once

@@ -132,6 +132,7 @@ struct Http2Callbacks {
       }
     }
     call->out_bytes_ -= done;
+    if (done > 0) call->session_.answered_since_ping_ = true;
     if (!call->out_.empty()) return static_cast<ssize_t>(done);
     if (!call->finished_) {
       if (done > 0) return static_cast<ssize_t>(done);

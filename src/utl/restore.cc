@@ -60,6 +60,63 @@ Status BumpRevision(btree::Writer& writer, uint64_t amount) {
   return writer.Put("meta", "scheduledCompactRev", at);
 }
 
+// The members that the new cluster begins with.
+struct NewCluster {
+  std::map<uint64_t, cluster::Member> members;
+  uint64_t self = 0;
+  uint64_t id = 0;
+};
+
+NewCluster MakeCluster(const RestoreOptions& options) {
+  NewCluster out;
+  std::vector<uint64_t> ids;
+  for (const auto& [name, urls] : options.initial_cluster) {
+    cluster::Member member;
+    member.id = cluster::MemberId(urls, options.cluster_token);
+    member.name = name;
+    member.peer_urls = urls;
+    std::sort(member.peer_urls.begin(), member.peer_urls.end());
+    if (name == options.name) out.self = member.id;
+    ids.push_back(member.id);
+    out.members[member.id] = std::move(member);
+  }
+  out.id = cluster::ClusterId(ids);
+  return out;
+}
+
+Status WriteMembers(btree::Writer& writer, const NewCluster& cluster) {
+  for (std::string_view bucket : {"members", "members_removed", "meta", "key", "cluster"}) {
+    RETURN_IF_ERROR(writer.CreateBucket(bucket));
+  }
+  RETURN_IF_ERROR(Empty(writer, "members"));
+  RETURN_IF_ERROR(Empty(writer, "members_removed"));
+  for (const auto& [id, member] : cluster.members) {
+    RETURN_IF_ERROR(writer.Put("members", cluster::HexId(id), cluster::MemberJson(member)));
+  }
+  return OkStatus();
+}
+
+// The log's beginning: one configuration change per member, committed at once, and a snapshot that
+// covers them.
+wal::Writer::Batch FirstBatch(const NewCluster& cluster) {
+  wal::Writer::Batch first;
+  raft::ConfState voters;
+  for (const auto& [id, member] : cluster.members) {
+    raft::ConfChange change;
+    change.node_id = NodeId(id);
+    change.context = cluster::MemberJson(member);
+    std::string data;
+    raft::EncodeConfChange(change, data);
+    first.entries.push_back({Term(1), Index(first.entries.size() + 1), raft::EntryType::kConfChange,
+                             SharedBytes(data)});
+    voters.voters.emplace_back(id);
+  }
+  const Index last = first.entries.back().index;
+  first.hard_state = raft::HardState{Term(1), voters.voters.front(), last};
+  first.snapshot = wal::SnapshotRecord{last, Term(1), voters};
+  return first;
+}
+
 }  // namespace
 
 Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
@@ -81,47 +138,16 @@ Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
     ASSIGN_OR_RETURN(bytes, CheckDigest(files, options.snapshot, /*required=*/true));
   }
 
-  std::map<uint64_t, cluster::Member> members;
-  std::vector<uint64_t> ids;
-  uint64_t self = 0;
-  for (const auto& [name, urls] : options.initial_cluster) {
-    cluster::Member member;
-    member.id = cluster::MemberId(urls, options.cluster_token);
-    member.name = name;
-    member.peer_urls = urls;
-    std::sort(member.peer_urls.begin(), member.peer_urls.end());
-    if (name == options.name) self = member.id;
-    ids.push_back(member.id);
-    members[member.id] = std::move(member);
-  }
-
+  const NewCluster cluster = MakeCluster(options);
   const std::string snap_dir = options.data_dir + "/member/snap";
   RETURN_IF_ERROR(files.MakeDirectory(snap_dir));
   RETURN_IF_ERROR(CopyFile(files, options.snapshot, bytes, snap_dir + "/db"));
   ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree,
                    btree::Tree::Open(files, snap_dir + "/db", {}));
   btree::Writer& writer = tree->writer();
-  for (std::string_view bucket : {"members", "members_removed", "meta", "key", "cluster"}) {
-    RETURN_IF_ERROR(writer.CreateBucket(bucket));
-  }
-  RETURN_IF_ERROR(Empty(writer, "members"));
-  RETURN_IF_ERROR(Empty(writer, "members_removed"));
-  wal::Writer::Batch first;
-  raft::ConfState voters;
-  for (const auto& [id, member] : members) {
-    RETURN_IF_ERROR(writer.Put("members", cluster::HexId(id), cluster::MemberJson(member)));
-    raft::ConfChange change;
-    change.node_id = NodeId(id);
-    change.context = cluster::MemberJson(member);
-    std::string data;
-    raft::EncodeConfChange(change, data);
-    first.entries.push_back({Term(1), Index(first.entries.size() + 1), raft::EntryType::kConfChange,
-                             SharedBytes(data)});
-    voters.voters.emplace_back(id);
-  }
+  RETURN_IF_ERROR(WriteMembers(writer, cluster));
+  const wal::Writer::Batch first = FirstBatch(cluster);
   const Index last = first.entries.back().index;
-  first.hard_state = raft::HardState{Term(1), voters.voters.front(), last};
-  first.snapshot = wal::SnapshotRecord{last, Term(1), voters};
   RETURN_IF_ERROR(writer.Put("meta", "consistent_index", BigEndian(last.value())));
   RETURN_IF_ERROR(writer.Put("meta", "term", BigEndian(1)));
   if (options.bump_revision > 0) RETURN_IF_ERROR(BumpRevision(writer, options.bump_revision));
@@ -135,13 +161,13 @@ Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
     ASSIGN_OR_RETURN(cluster::Membership table, cluster::Membership::Load(tree->Current()));
     membership = table.LegacyStoreJson();
   }
-  RETURN_IF_ERROR(
-      wal::WriteSnapFile(files, snap_dir, {SharedBytes(membership), {voters, last, Term(1)}}));
+  RETURN_IF_ERROR(wal::WriteSnapFile(
+      files, snap_dir, {SharedBytes(membership), {*first.snapshot->conf_state, last, Term(1)}}));
   std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
   const std::string wal_dir =
       options.wal_dir.empty() ? options.data_dir + "/member/wal" : options.wal_dir;
-  return wal::Writer::Create(env.files(), wal_dir, {self, cluster::ClusterId(ids)}, first, {},
-                             *loop, log)
+  return wal::Writer::Create(env.files(), wal_dir, {cluster.self, cluster.id}, first, {}, *loop,
+                             log)
       .status();
 }
 
