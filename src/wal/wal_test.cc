@@ -466,6 +466,79 @@ TEST(Damage, AnEmptySectorBeforeTheLastWriteIsSeen) {
   }
 }
 
+// ---- power failures ----
+
+// A member's life with a power failure at operation `fails_at`; what it was told is kept.
+struct Told {
+  Model acknowledged;
+  std::vector<Model> possible;  // what may be there beyond: any first part of what was under way
+};
+
+Told LiveUntilPowerFails(Machine& machine, Life& life, Told told, int batches) {
+  for (int i = 0; i < batches; ++i) {
+    const Writer::Batch batch = life.Next();
+    Model after = told.acknowledged;
+    told.possible.clear();
+    for (size_t n = 1; n <= batch.entries.size(); ++n) {
+      Model part = told.acknowledged;
+      part.Take({{batch.entries.begin(), batch.entries.begin() + n}, std::nullopt, {}, true});
+      told.possible.push_back(part);
+    }
+    after.Take(batch);
+    told.possible.push_back(after);
+    if (!machine.AppendAndWait(batch).ok()) return told;
+    told.acknowledged = after;
+  }
+  told.possible.clear();
+  return told;
+}
+
+// Crashes at every operation of a life with cuts, then recovers, with the power failing at every
+// operation of the recovery too. What was acknowledged is there, and nothing that was never said.
+TEST(PowerFailure, AtAnyOperationLosesNothingAcknowledged) {
+  const uint64_t seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  int crashes = 0;
+  for (uint64_t fails_at = 0;; ++fails_at) {
+    SCOPED_TRACE(testing::Message() << "power fails at operation " << fails_at);
+    Machine machine(seed + fails_at, 3072);
+    Life life(seed);
+    Told told;
+    const Writer::Batch first = life.First();
+    machine.disk().set_power_fails_at(machine.disk().operations() + fails_at);
+    const bool created = machine.Create(first).ok();
+    told.acknowledged.Take(first);
+    if (created) told = LiveUntilPowerFails(machine, life, std::move(told), 25);
+    if (created && told.possible.empty()) break;  // the whole life passed
+    ++crashes;
+    machine.Crash(seed * 31 + fails_at);
+    if (!Exists(machine.disk(), kDir)) {
+      ASSERT_FALSE(created) << "the log is gone";
+      continue;
+    }
+    for (uint64_t again = 0; again < 40; ++again) {  // the recovery's own power failures
+      machine.disk().set_power_fails_at(machine.disk().operations() + again);
+      if (machine.Open().ok()) break;
+      machine.Crash(seed * 37 + again);
+    }
+    machine.disk().set_power_fails_at(UINT64_MAX);
+    StatusOr<Recovered> recovered = machine.Open();
+    ASSERT_TRUE(recovered.ok()) << recovered.status();
+    const Model found = ModelOf(*recovered);
+    const bool known =
+        found == told.acknowledged ||
+        std::find(told.possible.begin(), told.possible.end(), found) != told.possible.end();
+    ASSERT_TRUE(known) << "found " << found.entries.size() << " entries, acknowledged "
+                       << told.acknowledged.entries.size();
+    // And it goes on.
+    const uint64_t next = found.entries.empty() ? 1 : found.entries.rbegin()->first + 1;
+    ASSERT_TRUE(
+        machine.AppendAndWait({{MakeEntry(life.term() + 1, next, "on")}, {}, {}, true}).ok());
+    ASSERT_EQ(machine.Read()->entries.back().index, Index(next));
+  }
+  EXPECT_GT(crashes, 60);
+}
+
 // ---- .snap files ----
 
 TEST(SnapFile, ComesBackAndDamageIsSeen) {
