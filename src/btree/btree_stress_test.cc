@@ -345,6 +345,66 @@ TEST(CrashAtEveryStep, SomeCheckpointIsThereWhole) {
   }
 }
 
+// --- space ---
+
+TEST(Space, AFrozenCopyHoldsOnlyItsOwnPages) {
+  Disk disk;
+  DiskFiles files(disk);
+  auto tree = Tree::Open(files, "db", {});
+  ASSERT_TRUE(tree.ok()) << tree.status();
+  Writer& writer = (*tree)->writer();
+  ASSERT_TRUE(writer.CreateBucket("key").ok());
+  auto write_all = [&] {
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_TRUE(writer.Put("key", "k" + std::to_string(i), std::string(300, 'v')).ok());
+    }
+    writer.Publish();
+    ASSERT_TRUE((*tree)->CheckpointNow().ok());
+  };
+  write_all();
+  std::unique_ptr<Image> frozen = (*tree)->Freeze();
+  for (int round = 0; round < 200; ++round) write_all();
+  EXPECT_LT((*tree)->stats().file_bytes, 2u << 20);
+  (*tree)->Thaw(std::move(frozen));
+  EXPECT_TRUE((*tree)->Check().problems.empty());
+}
+
+TEST(Space, TheFileIsCutThoughNothingElseIsWritten) {
+  Disk disk;
+  DiskFiles files(disk);
+  auto tree = Tree::Open(files, "db", {});
+  ASSERT_TRUE(tree.ok()) << tree.status();
+  Writer& writer = (*tree)->writer();
+  ASSERT_TRUE(writer.CreateBucket("key").ok());
+  auto key = [](int i) { return "k" + std::to_string(100000 + i); };
+  for (int i = 0; i < 20000; ++i) {
+    ASSERT_TRUE(writer.Put("key", key(i), std::string(300, 'v')).ok());
+  }
+  writer.Publish();
+  ASSERT_TRUE((*tree)->CheckpointNow().ok());
+  const size_t before = disk.durable["db"].size();
+  for (int i = 20; i < 20000; ++i) ASSERT_TRUE(writer.Delete("key", key(i)).ok());
+  writer.Publish();
+  InlineExecutor storage;
+  for (int idle = 0; idle < 5; ++idle) {  // as a defragmentation does
+    StatusOr<size_t> moved = (*tree)->RelocateSlice(256);
+    ASSERT_TRUE(moved.ok());
+    writer.Publish();
+    if (*moved > 0) idle = 0;
+    std::unique_ptr<Image> image = (*tree)->BeginCheckpoint();
+    if (image == nullptr) continue;
+    bool done = false;
+    (*tree)->RunCheckpoint(*image, storage, env::Duration(0), [&](Status status) {
+      ASSERT_TRUE(status.ok()) << status;
+      done = true;
+    });
+    while (!done) ASSERT_TRUE(storage.RunOne());
+    (*tree)->EndCheckpoint(std::move(image));
+  }
+  EXPECT_LT(disk.volatile_now["db"].size(), before / 3);
+  EXPECT_TRUE((*tree)->Check().problems.empty());
+}
+
 // --- readers on threads
 // ---------------------------------------------------------------------------------------------
 
@@ -426,11 +486,10 @@ TEST(ReadersOnThreads, SeeWholeRootsWhileTheTreeIsWrittenCheckpointedAndCopied) 
       });
     });
     write_round(round + 1000);
+    std::unique_ptr<Image> frozen = tree->Freeze();  // while the checkpoint runs
+    ASSERT_NE(frozen, nullptr);
     written.wait(0);
     tree->EndCheckpoint(std::move(image));
-
-    std::unique_ptr<Image> frozen = tree->Freeze();
-    ASSERT_NE(frozen, nullptr);
     std::atomic<int> copied{0};
     storage->Post([&] {
       StatusOr<std::string> copy = frozen->ReadRaw(0, frozen->size_bytes());

@@ -20,6 +20,7 @@ namespace quoin::btree {
 struct PageRun {
   PageId first;
   uint64_t count;
+  uint64_t generation = 0;  // of the freed page: images frozen before it cannot reach it
 };
 
 class FreePages {

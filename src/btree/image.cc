@@ -84,12 +84,10 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
   }
 
   void Durable() {
-    tree_.durable_before_ = tree_.durable_;
-    tree_.durable_ = image_.meta_;
-    tree_.durable_page_ = Tree::MetaPageOf(image_.meta_.txid);
-    // Cut only what neither meta knows, and not for every page.
+    // Cut only what neither meta knows, and not for every page. The tree's own notes on its metas
+    // belong to the apply loop: EndCheckpoint brings them up to date.
     const uint64_t needed =
-        std::max(tree_.durable_.high_water, tree_.durable_before_.high_water) * tree_.page_size_;
+        std::max(image_.meta_.high_water, image_.mark_before_) * tree_.page_size_;
     if (needed + kGrowBytes >= tree_.file_bytes_) return done_(OkStatus());
     tree_.file_->Resize(needed, storage_, Then([needed](CheckpointRun& run) {
                           run.tree_.file_bytes_ = needed;
@@ -120,14 +118,19 @@ Meta Tree::NextMeta() const {
 std::unique_ptr<Image> Tree::BeginCheckpoint() {
   CHECK(!writer_->changed_) << "a checkpoint between Publish and Publish";
   const PublishedRoot& root = *published_.load(std::memory_order_relaxed);
-  if (checkpointing_ || options_.read_only || root.version == durable_version_) return nullptr;
+  if (checkpointing_ || options_.read_only) return nullptr;
   CollectFree();
+  // The same root is worth writing again while a meta keeps the file from being cut.
+  const PageId mark = std::max(durable_.high_water, durable_before_.high_water);
+  const bool may_cut = mark > high_water_ + kGrowBytes / page_size_;
+  if (root.version == durable_version_ && !may_cut) return nullptr;
   checkpointing_ = true;
   ++generation_;
   Meta meta = NextMeta();
   meta.root = root.root;
-  meta.high_water = root.high_water;
+  meta.high_water = high_water_;  // may have sunk since the root was published
   auto image = std::make_unique<Image>(*this, root, meta);
+  image->mark_before_ = durable_.high_water;
   image->frames_ = std::exchange(dirty_, {});
   for (Frame* frame : image->frames_) frame->dirty_at = SIZE_MAX;
   std::sort(image->frames_.begin(), image->frames_.end(),
@@ -147,10 +150,13 @@ void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
   CHECK(checkpointing_);
   checkpointing_ = false;
   durable_version_ = image->published_.version;
+  durable_before_ = durable_;
+  durable_ = image->meta_;
+  durable_page_ = MetaPageOf(image->meta_.txid);
   for (Frame* frame : image->frames_) cache_->MarkClean(frame);
   for (PageRun run : image->held_) {
     held_pages_ -= run.count;
-    if (frozen_)
+    if (frozen_ && run.generation <= frozen_generation_)
       held_for_frozen_.push_back(run);
     else
       free_.Release(run);
@@ -175,9 +181,6 @@ Status Tree::CheckpointNow() {
   const uint64_t page = MetaPageOf(image->meta_.txid);
   RETURN_IF_ERROR(file.Write(page * page_size_, image->meta_.Encode(page)));
   RETURN_IF_ERROR(file.Sync());
-  durable_before_ = durable_;
-  durable_ = image->meta_;
-  durable_page_ = page;
   EndCheckpoint(std::move(image));
   return OkStatus();
 }
@@ -189,7 +192,7 @@ std::unique_ptr<Image> Tree::Freeze() {
   CHECK(!writer_->changed_) << "a freeze between Publish and Publish";
   if (frozen_) return nullptr;
   frozen_ = true;
-  ++generation_;
+  frozen_generation_ = generation_++;
   const PublishedRoot& root = *published_.load(std::memory_order_relaxed);
   Meta meta = NextMeta();
   meta.root = root.root;

@@ -106,6 +106,7 @@ StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
   slot.store(loaded, std::memory_order_release);
   bytes_.fetch_add(loaded->bytes, std::memory_order_relaxed);
   clock_.push_back(id);
+  TidyClock();
   EvictOver(bytes_max_);
   return loaded;
 }
@@ -124,6 +125,7 @@ void PageCache::MarkClean(Frame* frame) {
   std::lock_guard lock(mutex_);
   frame->evictable.store(true, std::memory_order_relaxed);
   clock_.push_back(frame->id);
+  TidyClock();
   EvictOver(bytes_max_);
 }
 
@@ -133,6 +135,20 @@ void PageCache::Remove(PageId id) {
   Frame* frame = slot.exchange(nullptr, std::memory_order_acq_rel);
   if (frame != nullptr) Retire(frame);
   FreeRetired();
+}
+
+// REQUIRES: mutex_ held. A cache that never fills up meets no stale entry, so they are dropped here
+// once they are many.
+void PageCache::TidyClock() {
+  if (clock_.size() < clock_tidy_at_) return;
+  std::sort(clock_.begin(), clock_.end());
+  clock_.erase(std::unique(clock_.begin(), clock_.end()), clock_.end());
+  std::erase_if(clock_, [this](PageId id) {
+    const Chunk* chunk = chunks_[id / kChunkPages].load(std::memory_order_relaxed);
+    const Frame* frame = chunk[id % kChunkPages].load(std::memory_order_relaxed);
+    return frame == nullptr || !frame->evictable.load(std::memory_order_relaxed);
+  });
+  clock_tidy_at_ = std::max<size_t>(4096, 2 * clock_.size());
 }
 
 // REQUIRES: mutex_ held. A page id stands in the clock at most as often as it became clean; entries

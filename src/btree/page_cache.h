@@ -83,6 +83,7 @@ class PageCache {
 
   std::atomic<Frame*>& Slot(PageId id);
   void EvictOver(uint64_t bytes_max);
+  void TidyClock();
   void Retire(Frame* frame);
   void FreeRetired();
 
@@ -96,6 +97,7 @@ class PageCache {
 
   std::mutex mutex_;          // guards the rest: loading and evicting happen on several executors
   std::deque<PageId> clock_;  // clean frames, in CLOCK order
+  size_t clock_tidy_at_ = 4096;
   std::deque<std::pair<uint64_t, Frame*>> retired_;  // stamp, frame
 };
 

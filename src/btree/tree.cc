@@ -137,15 +137,17 @@ Status Tree::WalkAndCollectFree() {
     // What nothing refers to is free. The other meta may still refer to some of it, but only the
     // newest one counts.
     PageRun run{0, 0};
-    const PageId end = std::min<PageId>(high_water_, walker.reached().size());
+    // A damaged file may be shorter than the four pages that every file has.
+    const PageId reached_end = std::min<PageId>(high_water_, walker.reached().size());
+    const PageId end = std::max<PageId>(reached_end, 4);
     for (PageId id = 2; id <= end; ++id) {
-      if (id < end && !walker.reached()[id]) {
+      if (id < end && (id >= reached_end || !walker.reached()[id])) {
         if (run.count++ == 0) run.first = id;
       } else if (run.count > 0) {
         free_.Insert(std::exchange(run, PageRun{0, 0}));
       }
     }
-    high_water_ = free_.Shrink(std::max<PageId>(end, 4));
+    high_water_ = free_.Shrink(end);
     auto published = std::make_unique<PublishedRoot>();
     published->root = durable_.root;
     published->high_water = high_water_;
@@ -211,7 +213,7 @@ void Tree::DropDirty(Frame* frame) {
 }
 
 void Tree::FreeFrame(Frame* frame) {
-  const PageRun run{frame->id, frame->bytes / page_size_};
+  const PageRun run{frame->id, frame->bytes / page_size_, frame->generation};
   DropDirty(frame);
   if (frame->generation == generation_) {
     freed_in_batch_.push_back(run);
@@ -266,6 +268,7 @@ CheckReport Tree::Check() {
   EpochDomain::Guard guard(slot);
   const PublishedRoot* root = published_.load(std::memory_order_acquire);
   Walker walker(*cache_, root->high_water, root->high_water);
+  walker.set_strict(true);
   auto note = [&](const Status& status) {
     if (!status.ok()) report.problems.emplace_back(status.message());
   };

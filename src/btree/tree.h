@@ -168,6 +168,10 @@ class Writer {
   // A key below everything: separators on the left edge follow it down. False: a page was split,
   // descend again.
   bool LowerSeparators(Bucket& bucket, Path& path, std::string_view key);
+  // After a removal near `key`: each separator becomes its child's first key again. bbolt finds a
+  // child in its parent by that key when it writes; were it another, the child would stand there
+  // twice.
+  Status RaiseSeparators(Bucket& bucket, std::string key);
   void InsertAt(Bucket& bucket, Path& path, size_t level, size_t at,
                 const std::vector<Element>& elements);
   void Split(Bucket& bucket, Path& path, size_t level, size_t at,
@@ -213,6 +217,7 @@ class Image {
   // Checkpoints: what to write (ascending ids), and what becomes reusable once it is durable.
   std::vector<Frame*> frames_;
   std::vector<PageRun> held_;
+  PageId mark_before_ = 0;  // high-water mark of the meta before this one
   // Raw copies: which pages belong to this root, and where pages with overflow begin; found at the
   // first read.
   std::vector<bool> reachable_;
@@ -319,7 +324,8 @@ class Tree {
   std::vector<PageRun> held_for_frozen_;  // durable metas do not, the frozen copy may
   bool checkpointing_ = false;
   bool frozen_ = false;
-  uint64_t durable_version_ = 0;  // version of the root that the newest meta has
+  uint64_t frozen_generation_ = 0;  // the frozen copy reaches pages up to this generation
+  uint64_t durable_version_ = 0;    // version of the root that the newest meta has
 
   // Storage loop during a checkpoint, writer otherwise:
   Meta durable_;

@@ -42,6 +42,9 @@ Status Walker::Walk(PageId id, int depth, std::string_view low, std::string_view
   const size_t count = page.count();
   if (count > 0 && page.key(0) < low)
     return cache_.Corrupt(id, "has a first key below its place in the parent");
+  if (strict_ && count > 0 && !low.empty() && page.key(0) != low) {
+    return cache_.Corrupt(id, "has a first key that its parent does not name");
+  }
   if (count > 0 && !high.empty() && page.key(count - 1) >= high) {
     return cache_.Corrupt(id, "has a last key above its place in the parent");
   }

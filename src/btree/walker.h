@@ -31,6 +31,8 @@ class Walker {
   void set_on_page(absl::FunctionRef<void(PageId id, uint64_t pages)>* visitor) {
     on_page_ = visitor;
   }
+  // Also holds every separator against its child's first key, on which bbolt relies when it writes.
+  void set_strict(bool strict) { strict_ = strict; }
   const std::vector<bool>& reached() const { return reached_; }
   uint64_t reached_count() const { return reached_count_; }
 
@@ -42,6 +44,7 @@ class Walker {
   PageCache& cache_;
   const PageId high_water_;
   const uint64_t pages_max_;
+  bool strict_ = false;
   std::vector<bool> reached_;
   uint64_t reached_count_ = 0;
   absl::FunctionRef<void(PageId, uint64_t)>* on_page_ = nullptr;

@@ -187,7 +187,8 @@ Status Writer::DeleteFrom(Bucket& bucket, std::string_view key) {
   Path path;
   RETURN_IF_ERROR(Descend(bucket, key, path));
   path.back().frame->editor().Remove(path.back().index);
-  return Rebalance(bucket, path);
+  RETURN_IF_ERROR(Rebalance(bucket, path));
+  return RaiseSeparators(bucket, std::string(key));
 }
 
 StatusOr<std::optional<std::string_view>> Writer::Get(std::string_view bucket_name,

@@ -46,6 +46,35 @@ bool Writer::LowerSeparators(Bucket& bucket, Path& path, std::string_view key) {
   return true;
 }
 
+Status Writer::RaiseSeparators(Bucket& bucket, std::string key) {
+  while (true) {
+    Path path;  // of pages that this batch made: below others nothing has changed
+    for (PageId id = bucket.root; path.size() < kDepthMax;) {
+      ASSIGN_OR_RETURN(Frame * frame, Fetch(id));
+      if (frame->batch != batch_) break;
+      const PageView page = frame->view();
+      const bool bottom = page.is_leaf() || page.count() == 0;
+      path.push_back({frame, bottom ? 0 : static_cast<uint32_t>(page.ChildFor(key))});
+      if (bottom) break;
+      id = page.child(path.back().index);
+    }
+    bool split = false;
+    for (size_t level = path.size(); !split && level-- > 1;) {
+      const PageView child = path[level].frame->view();
+      Frame* parent = path[level - 1].frame;
+      const uint32_t at = path[level - 1].index;
+      if (child.count() == 0 || parent->view().key(at) == child.key(0)) continue;
+      key = std::string(child.key(0));  // leads here again, should the longer key split the parent
+      const Element separator = Separator(*path[level].frame);
+      parent->editor().Remove(at);
+      const size_t levels = path.size();
+      InsertAt(bucket, path, level - 1, at, {separator});
+      split = path.size() != levels || path[level - 1].frame != parent;
+    }
+    if (!split) return OkStatus();
+  }
+}
+
 // Inserts adjacent elements; splits the page when they do not fit. After a split `path` is no
 // longer right (its size is 0) and must be walked again.
 void Writer::InsertAt(Bucket& bucket, Path& path, size_t level, size_t at,

@@ -124,18 +124,19 @@ StatusOr<ConfChangeSingle> DecodeConfChangeSingle(std::string_view data) {
 
 }  // namespace
 
-// Entry {1 Type, 2 Term, 3 Index, 4 Data}: Type 0 is left out, Term and Index stand always, Data
-// when there is any.
+// Entry {1 Type, 2 Term, 3 Index, 4 Data}: only what is set. An entry of a log has a term and an
+// index; one that is still a proposal or a read request has neither.
 void EncodeEntry(const Entry& entry, std::string& out) {
   if (entry.type != EntryType::kNormal) wire::PutUint(out, 1, static_cast<uint64_t>(entry.type));
-  wire::PutUint(out, 2, entry.term.value());
-  wire::PutUint(out, 3, entry.index.value());
+  wire::PutUintNonZero(out, 2, entry.term.value());
+  wire::PutUintNonZero(out, 3, entry.index.value());
   wire::PutBytesNonEmpty(out, 4, entry.data.view());
 }
 
 size_t EncodedEntrySize(const Entry& entry) {
   size_t size = entry.type != EntryType::kNormal ? 2 : 0;
-  size += 1 + wire::VarintSize(entry.term.value()) + 1 + wire::VarintSize(entry.index.value());
+  if (entry.term.value() != 0) size += 1 + wire::VarintSize(entry.term.value());
+  if (entry.index.value() != 0) size += 1 + wire::VarintSize(entry.index.value());
   if (!entry.data.empty()) size += 1 + wire::VarintSize(entry.data.size()) + entry.data.size();
   return size;
 }
@@ -298,13 +299,14 @@ StatusOr<Snapshot> DecodeSnapshot(std::string_view data) {
 }
 
 // 3.7.1 sends what was set. What is zero and yet explicit there depends on the message
-// (docs/formats/raftpb.md): the commit of a heartbeat, log term and hint of a rejection.
+// (docs/formats/raftpb.md): the commit of a heartbeat, log term and hint of a rejected append.
 void EncodeMessage(const Message& message, std::string& out) {
+  const bool rejects_append = message.reject && message.type == MessageType::kAppResp;
   if (message.type != MessageType::kHup) wire::PutUint(out, 1, static_cast<uint64_t>(message.type));
   wire::PutUintNonZero(out, 2, message.to.value());
   wire::PutUintNonZero(out, 3, message.from.value());
   wire::PutUintNonZero(out, 4, message.term.value());
-  if (message.log_term.value() != 0 || message.reject)
+  if (message.log_term.value() != 0 || rejects_append)
     wire::PutUint(out, 5, message.log_term.value());
   wire::PutUintNonZero(out, 6, message.index.value());
   for (const Entry& entry : message.entries) {
@@ -316,7 +318,7 @@ void EncodeMessage(const Message& message, std::string& out) {
     PutNested(out, 9, [&](std::string& nested) { EncodeSnapshot(message.snapshot, nested); });
   }
   if (message.reject) wire::PutUint(out, 10, 1);
-  if (message.reject_hint.value() != 0 || message.reject)
+  if (message.reject_hint.value() != 0 || rejects_append)
     wire::PutUint(out, 11, message.reject_hint.value());
   wire::PutBytesNonEmpty(out, 12, message.context);
   wire::PutUintNonZero(out, 13, message.vote.value());

@@ -90,6 +90,25 @@ std::vector<Captured> AllCaptures() {
   return out;
 }
 
+TEST(Captures, TheNewestVersionsMessagesAreEncodedToTheSameBytes) {
+  const std::vector<Captured> captures = AllCaptures();
+  if (captures.empty()) GTEST_SKIP() << "no captures below " << SharedPath();
+  size_t compared = 0;
+  for (const Captured& captured : captures) {
+    if (captured.version != "3.7.1") continue;
+    // The streams' own keep-alive is no message of raft: the peer room writes it.
+    if (captured.group.starts_with("link heartbeat")) continue;
+    // An answer echoes the asker's entry, explicit zeros of a 3.6 member included; a value has no
+    // place for those.
+    if (captured.group == "MsgReadIndexResp from 3.7.1") continue;
+    StatusOr<Message> message = DecodeMessage(captured.bytes);
+    ASSERT_TRUE(message.ok()) << captured.group << ": " << message.status();
+    EXPECT_EQ(Encoded(EncodeMessage, *message), captured.bytes) << captured.group;
+    ++compared;
+  }
+  EXPECT_GE(compared, 60u);
+}
+
 TEST(Captures, WhatOlderVersionsWriteKeepsItsMeaning) {
   const std::vector<Captured> captures = AllCaptures();
   if (captures.empty()) GTEST_SKIP() << "no captures below " << SharedPath();
@@ -110,6 +129,8 @@ TEST(Captures, WhatOlderVersionsWriteKeepsItsMeaning) {
 TEST(Bytes, AnEntryHasItsTypeOnlyWhenItIsNotNormal) {
   EXPECT_EQ(Encoded(EncodeEntry, Entry{Term(2), Index(4), EntryType::kNormal, {}}),
             FromHex("10021804"));
+  EXPECT_EQ(Encoded(EncodeEntry, Entry{Term(0), Index(0), EntryType::kNormal, SharedBytes("z")}),
+            FromHex("22017a"));
   EXPECT_EQ(
       Encoded(EncodeEntry, Entry{Term(1), Index(300), EntryType::kConfChange, SharedBytes("ab")}),
       FromHex("0801100118ac0222026162"));

@@ -15,9 +15,13 @@ constexpr size_t kCompactionSlice = 100000;
 // Entries that are committed and not yet in the data file.
 Status Replay(Directory& directory, const std::string& path) {
   state::StateMachine& machine = *directory.machine;
-  const Index commit = std::max(directory.log->hard_state.commit, machine.applied_index());
+  Index commit = std::max(directory.log->hard_state.commit, machine.applied_index());
   for (const raft::Entry& entry : directory.log->entries) {
     if (entry.index <= machine.applied_index()) continue;
+    // What the only voter has in its log is committed, though the commit index may not say so yet.
+    const raft::ConfState members = machine.membership().ConfigurationState();
+    if (members.voters == std::vector{NodeId(directory.log->metadata.node_id)})
+      commit = entry.index;
     if (entry.index > commit) break;
     if (entry.type == raft::EntryType::kNormal) {
       StatusOr<state::Command> command = state::ParseCommand(entry.data);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -60,13 +61,14 @@ int Check(env::BlockingFileSystem& files, const std::string& path) {
 
 int PrintStatus(env::BlockingFileSystem& files, const std::string& path,
                 const std::string& format) {
-  if (StatusOr<uint64_t> bytes = CheckDigest(files, path, /*required=*/false); !bytes.ok())
-    return Fail(bytes.status());
+  StatusOr<uint64_t> bytes = CheckDigest(files, path, /*required=*/false);
+  if (!bytes.ok()) return Fail(bytes.status());
   NullLogger log;
   StatusOr<Directory> directory = Load(files, path, log);
   if (!directory.ok()) return Fail(directory.status());
   StatusOr<SnapshotStatus> status = StatusOf(*directory);
   if (!status.ok()) return Fail(status.status());
+  status->total_bytes = *bytes;  // the file's, not that of the tree in memory, which shrank
   const SnapshotStatus& s = *status;
   if (format == "json") {
     fmt::print(
@@ -107,7 +109,8 @@ bool ParseCluster(const std::string& text, std::map<std::string, std::vector<std
   return !out.empty();
 }
 
-int RunRestore(RestoreOptions options, const std::string& initial_cluster) {
+int RunRestore(RestoreOptions options, const std::string& initial_cluster,
+               const std::string& advertise) {
   if ((options.bump_revision > 0) != options.mark_compacted) {
     fmt::print(stderr,
                "Error: --mark-compacted required if --bump-revision is set, and only then\n");
@@ -117,6 +120,16 @@ int RunRestore(RestoreOptions options, const std::string& initial_cluster) {
     fmt::print(stderr, "Error: --initial-cluster is not name=url[,name=url]\n");
     return kBadArguments;
   }
+  std::vector<std::string> own = options.initial_cluster[options.name];
+  std::vector<std::string> advertised = CLI::detail::split(advertise, ',');
+  std::sort(own.begin(), own.end());
+  std::sort(advertised.begin(), advertised.end());
+  if (!own.empty() && own != advertised) {
+    return Fail(absl::InvalidArgumentError(
+        fmt::format("--initial-cluster has {} for {}, but --initial-advertise-peer-urls={}",
+                    fmt::join(own, ","), options.name, fmt::join(advertised, ","))));
+  }
+  if (own.empty()) options.initial_cluster.erase(options.name);
   if (options.data_dir.empty()) options.data_dir = options.name + ".etcd";
   NullLogger log;
   std::unique_ptr<env::Env> env = env::NewPosixEnv();
@@ -133,7 +146,8 @@ int Run(int argc, char** argv) {
       "Looks at and mends data directories of quoin and etcd while no server runs on them.",
       "quoinutl");
   app.require_subcommand(1);
-  std::string path, format = "simple", initial_cluster = "default=http://localhost:2380", advertise;
+  std::string path, format = "simple", initial_cluster = "default=http://localhost:2380",
+                    advertise = "http://localhost:2380";
   int64_t revision = 0;
   int result = 0;
   RestoreOptions restore;
@@ -177,7 +191,7 @@ int Run(int argc, char** argv) {
   make->add_option("--bump-revision", restore.bump_revision,
                    "how far to raise the latest revision");
   make->add_flag("--mark-compacted", restore.mark_compacted);
-  make->callback([&] { result = RunRestore(restore, initial_cluster); });
+  make->callback([&] { result = RunRestore(restore, initial_cluster, advertise); });
   snapshot->fallthrough();
 
   try {

@@ -20,7 +20,7 @@ struct SnapshotStatus {
   uint32_t hash = 0;  // over every bucket, nothing left out
   int64_t revision = 0;
   int64_t total_keys = 0;
-  uint64_t total_bytes = 0;
+  uint64_t total_bytes = 0;  // of a snapshot file: its length without the digest
   std::string version;
 };
 StatusOr<SnapshotStatus> StatusOf(Directory& directory);

@@ -47,6 +47,28 @@ Status Empty(btree::Writer& writer, std::string_view bucket) {
   return OkStatus();
 }
 
+// The membership for the .snap file: peer URLs only. A cluster version in it would stop members
+// that are older than it from starting, and names are published anew.
+StatusOr<std::string> LegacyMembership(env::BlockingFileSystem& files, const std::string& snap_dir,
+                                       const std::map<uint64_t, cluster::Member>& members) {
+  btree::Options options;
+  options.read_only = true;  // there is no such file: the tree lives in memory
+  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> scratch,
+                   btree::Tree::Open(files, snap_dir + "/membership.tmp", options));
+  RETURN_IF_ERROR(scratch->writer().CreateBucket("members"));
+  for (const auto& [id, member] : members) {
+    cluster::Member bare = member;
+    bare.name.clear();
+    RETURN_IF_ERROR(
+        scratch->writer().Put("members", cluster::HexId(id), cluster::MemberJson(bare)));
+  }
+  scratch->writer().Publish();
+  EpochDomain::ReaderSlot slot(scratch->epochs());
+  EpochDomain::Guard guard(slot);
+  ASSIGN_OR_RETURN(cluster::Membership table, cluster::Membership::Load(scratch->Current()));
+  return table.LegacyStoreJson();
+}
+
 // A revision far above all that the old cluster may have served since the snapshot.
 Status BumpRevision(btree::Writer& writer, uint64_t amount) {
   btree::Cursor cursor = writer.NewCursor("key");
@@ -154,13 +176,7 @@ Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
   writer.Publish();
   RETURN_IF_ERROR(tree->CheckpointNow());
 
-  std::string membership;
-  {
-    EpochDomain::ReaderSlot slot(tree->epochs());
-    EpochDomain::Guard guard(slot);
-    ASSIGN_OR_RETURN(cluster::Membership table, cluster::Membership::Load(tree->Current()));
-    membership = table.LegacyStoreJson();
-  }
+  ASSIGN_OR_RETURN(std::string membership, LegacyMembership(files, snap_dir, cluster.members));
   RETURN_IF_ERROR(wal::WriteSnapFile(
       files, snap_dir, {SharedBytes(membership), {*first.snapshot->conf_state, last, Term(1)}}));
   std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
