@@ -40,6 +40,7 @@ StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::st
     return errors::TooManyRequests();
   }
   const uint64_t id = IdOf(next_sequence_);
+  CHECK((id & kReadBit) == 0);
   if (state::EncodedCommandSize(id, operation, payload.size()) > config_.request_bytes_max) {
     return errors::RequestTooLarge();
   }

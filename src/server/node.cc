@@ -6,13 +6,13 @@
 namespace quoin::server {
 namespace {
 
-// High 16 bits: the member; below, the start time in ms shifted by 8, then a counter: unique across
-// restarts.
+// High 16 bits: the member, without the topmost bit (frontends mark their waiting reads with it);
+// below, the start time in ms shifted by 8, then a counter: unique across restarts.
 RequestIds MakeRequestIds(uint64_t member_id, env::Duration wall_now, size_t loops) {
   const uint64_t ms = static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(wall_now).count());
   RequestIds ids;
-  ids.base = (member_id & 0xffff) << 48 | ((ms & 0xffffffffff) << 8);
+  ids.base = (member_id & 0x7fff) << 48 | ((ms & 0xffffffffff) << 8);
   ids.loops = loops;
   return ids;
 }
