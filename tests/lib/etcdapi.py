@@ -22,7 +22,7 @@ import grpc  # noqa: E402
 import rpc_pb2 as rpc  # noqa: E402
 
 OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
-           ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+           ("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0), ("grpc.enable_http_proxy", 0)]
 
 
 class Client:
