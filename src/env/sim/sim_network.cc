@@ -1,165 +1,240 @@
 #include "env/sim/sim_network.h"
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "env/sim/sim_stream.h"
 #include "env/sim/sim_world.h"
 
 namespace quoin::env {
 namespace {
 
-// One end of a stream. The ends know each other by weak pointers: either may go first.
-class SimConnection final : public Connection, public std::enable_shared_from_this<SimConnection> {
- public:
-  SimConnection(SimWorld& world, Executor& loop, std::string local, std::string remote)
-      : world_(world), loop_(loop), local_(std::move(local)), remote_(std::move(remote)) {}
+constexpr std::string_view kUnix = "unix:";
 
-  void set_peer(std::weak_ptr<SimConnection> peer) { peer_ = std::move(peer); }
-  void Start(Handler& handler) override {
-    handler_ = &handler;
-    Deliver();
-  }
-  void Write(std::string bytes) override {
-    unsent_ += bytes.size();
-    After([self = weak_from_this(), peer = peer_, bytes = std::move(bytes)] {
-      if (auto to = peer.lock()) to->Arrive(bytes);
-      if (auto from = self.lock()) from->Sent(bytes.size());
-    });
-  }
-  void Write(SharedBytes bytes) override { Write(std::string(bytes.view())); }
-  size_t unsent_bytes() const override { return unsent_; }
-  void PauseReading() override { reading_ = false; }
-  void ResumeReading() override {
-    reading_ = true;
-    Deliver();
-  }
-  void CloseAfterFlush() override { Close(); }
-  // Ends this direction: the peer hears it after all bytes.
-  void Close() {
-    After([peer = peer_] {
-      if (auto to = peer.lock()) to->End();
-    });
-  }
-  std::string remote_address() const override { return remote_; }
-  std::string local_address() const override { return local_; }
+// "host:port" in its two halves, the host without brackets.
+std::pair<std::string, std::string> SplitAddress(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return {address, ""};
+  std::string host = address.substr(0, colon);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
+    host = host.substr(1, host.size() - 2);
+  return {std::move(host), address.substr(colon + 1)};
+}
 
- private:
-  void After(Task task) {
-    const auto delay = std::chrono::microseconds(world_.random().Between(20, 400));
-    last_ = std::max(last_, world_.Now() + delay);
-    world_.Schedule(last_, std::move(task));
-  }
-  void Arrive(const std::string& bytes) {
-    arrived_ += bytes;
-    Deliver();
-  }
-  void End() {
-    ended_ = true;
-    Deliver();
-  }
-  void Sent(size_t bytes) {
-    unsent_ -= bytes;
-    if (unsent_ == 0) OnLoop([](SimConnection& c) { c.handler_->OnDrained(); });
-  }
-  void Deliver() {
-    if (handler_ == nullptr || !reading_ || (arrived_.empty() && !ended_)) return;
-    OnLoop([](SimConnection& c) {
-      if (!c.reading_) return;
-      if (!c.arrived_.empty()) {
-        const std::string bytes = std::exchange(c.arrived_, {});
-        c.handler_->OnData(bytes);
-      } else if (c.ended_ && !std::exchange(c.told_, true)) {
-        c.handler_->OnClosed(OkStatus());
-      }
-    });
-    if (ended_ && !arrived_.empty()) {
-      OnLoop([](SimConnection& c) { c.Deliver(); });
-    }
-  }
-  template <typename F>
-  void OnLoop(F f) {
-    loop_.Post([self = weak_from_this(), f] {
-      auto connection = self.lock();
-      if (connection != nullptr && connection->handler_ != nullptr) f(*connection);
-    });
-  }
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "127.0.0.1" || host == "::1";
+}
+bool IsWildcard(const std::string& host) {
+  return host.empty() || host == "0.0.0.0" || host == "::";
+}
 
-  SimWorld& world_;
-  Executor& loop_;
-  const std::string local_, remote_;
-  std::weak_ptr<SimConnection> peer_;
-  Handler* handler_ = nullptr;
-  std::string arrived_;
-  size_t unsent_ = 0;
-  Duration last_{0};
-  bool reading_ = true, ended_ = false, told_ = false;
-};
+// Under which a listener stands, when loops of `machine` listen on `address`.
+std::string KeyOf(const std::string& address, const std::string& machine) {
+  if (address.starts_with(kUnix)) return machine + "|" + address;
+  const auto [host, port] = SplitAddress(address);
+  if (IsLoopback(host)) return machine + "|loopback:" + port;
+  if (IsWildcard(host)) return machine + "|any:" + port;
+  return address;
+}
 
-// What the owner holds: its destruction ends the stream.
-class OwnedConnection final : public Connection {
- public:
-  explicit OwnedConnection(std::shared_ptr<SimConnection> connection)
-      : connection_(std::move(connection)) {}
-  ~OwnedConnection() override { connection_->Close(); }
-  void Start(Handler& handler) override { connection_->Start(handler); }
-  void Write(std::string bytes) override { connection_->Write(std::move(bytes)); }
-  void Write(SharedBytes bytes) override { connection_->Write(std::move(bytes)); }
-  size_t unsent_bytes() const override { return connection_->unsent_bytes(); }
-  void PauseReading() override { connection_->PauseReading(); }
-  void ResumeReading() override { connection_->ResumeReading(); }
-  void CloseAfterFlush() override { connection_->CloseAfterFlush(); }
-  std::string remote_address() const override { return connection_->remote_address(); }
-  std::string local_address() const override { return connection_->local_address(); }
-
- private:
-  std::shared_ptr<SimConnection> connection_;
-};
+std::string Named(std::string_view verb, const std::string& address) {
+  const bool is_unix = address.starts_with(kUnix);
+  return std::string(verb) +
+         (is_unix ? " unix " + address.substr(kUnix.size()) : " tcp " + address);
+}
 
 }  // namespace
+
+struct SimNetwork::Attempt {
+  std::string address;
+  SimExecutor* on;  // valid while `loop` is
+  std::weak_ptr<SimExecutor*> loop;
+  std::string from, to;  // hosts
+  Done done;             // null when it was called
+  TimerId timer;
+
+  void Answer(StatusOr<std::unique_ptr<Connection>> result) {
+    if (done == nullptr || loop.expired()) return;
+    if (timer.value != 0) on->Cancel(std::exchange(timer, {}));
+    std::exchange(done, nullptr)(std::move(result));
+  }
+};
 
 // Stops listening when destroyed. Thread: one.
 class SimListener final : public Listener {
  public:
-  SimListener(SimNetwork& network, std::string address)
-      : network_(network), address_(std::move(address)) {}
-  ~SimListener() override { network_.listeners_.erase(address_); }
+  SimListener(SimNetwork& network, std::string key, uint64_t id, std::string address)
+      : network_(network), key_(std::move(key)), id_(id), address_(std::move(address)) {}
+  ~SimListener() override {
+    auto found = network_.listeners_.find(key_);
+    if (found != network_.listeners_.end() && found->second->id == id_)
+      network_.listeners_.erase(found);
+  }
   std::string address() const override { return address_; }
 
  private:
   SimNetwork& network_;
+  const std::string key_;
+  const uint64_t id_;
   const std::string address_;
 };
+
+SimNetwork::SimNetwork(SimWorld& world) : world_(world) {}
+SimNetwork::~SimNetwork() {
+  for (const auto& [id, stream] : streams_) stream->Detach();
+}
 
 StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(const std::string& address,
                                                        std::vector<Executor*> loops,
                                                        const ListenOptions&, OnAccept on_accept) {
   CHECK(!loops.empty());
-  auto [at, fresh] = listeners_.try_emplace(address);
-  if (!fresh)
-    return absl::UnavailableError("listen tcp " + address + ": bind: address already in use");
-  at->second = {std::move(loops), std::make_shared<OnAccept>(std::move(on_accept)), 0};
-  return std::unique_ptr<Listener>(new SimListener(*this, address));
+  std::string bound = address;
+  if (!address.starts_with(kUnix)) {
+    const auto [host, port] = SplitAddress(address);
+    if (port.empty())
+      return absl::InvalidArgumentError(Named("listen", address) + ": address " + address +
+                                        ": missing port in address");
+    if (port == "0") bound = address.substr(0, address.size() - 1) + std::to_string(next_port_++);
+  }
+  const std::string& machine = SimExecutor::Of(*loops[0]).host();
+  const std::string key = KeyOf(bound, machine);
+  if (listeners_.contains(key))
+    return absl::UnavailableError(Named("listen", bound) + ": bind: address already in use");
+  auto accepting = std::make_shared<Accepting>();
+  accepting->id = next_id_++;
+  accepting->host = machine;
+  for (Executor* loop : loops) accepting->loops.push_back(SimExecutor::Of(*loop).handle());
+  accepting->on_accept = std::move(on_accept);
+  const uint64_t id = accepting->id;
+  listeners_.emplace(key, std::move(accepting));
+  return std::unique_ptr<Listener>(new SimListener(*this, key, id, bound));
 }
 
-void SimNetwork::Connect(const std::string& address, Duration, Executor& on,
-                         absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) {
-  auto listening = listeners_.find(address);
-  if (listening == listeners_.end()) {
-    on.Post([done = std::move(done), address]() mutable {
-      done(absl::UnavailableError("dial tcp " + address + ": connect: connection refused"));
-    });
-    return;
+std::shared_ptr<SimNetwork::Accepting> SimNetwork::FindListener(const std::string& address,
+                                                                const std::string& from) {
+  std::vector<std::string> keys = {KeyOf(address, from)};
+  if (!address.starts_with(kUnix)) {
+    const auto [host, port] = SplitAddress(address);
+    keys.push_back((IsLoopback(host) ? from : host) + "|any:" + port);
   }
-  Accepting& accepting = listening->second;
-  Executor& loop = *accepting.loops[accepting.next++ % accepting.loops.size()];
-  auto client = std::make_shared<SimConnection>(world_, on, "client", address);
-  auto server = std::make_shared<SimConnection>(world_, loop, address, "client");
-  client->set_peer(server);
-  server->set_peer(client);
-  loop.Post([on_accept = accepting.on_accept, &loop, server]() mutable {
-    (*on_accept)(std::make_unique<OwnedConnection>(std::move(server)), loop);
+  for (const std::string& key : keys) {
+    if (auto found = listeners_.find(key); found != listeners_.end()) return found->second;
+  }
+  return nullptr;
+}
+
+void SimNetwork::Connect(const std::string& address, Duration timeout, Executor& on,
+                         absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) {
+  SimExecutor& loop = SimExecutor::Of(on);
+  auto attempt = std::make_shared<Attempt>();
+  attempt->address = address;
+  attempt->on = &loop;
+  attempt->loop = loop.handle();
+  attempt->from = loop.host();
+  const std::shared_ptr<Accepting> listener = FindListener(address, loop.host());
+  attempt->to = listener != nullptr ? listener->host : SplitAddress(address).first;
+  attempt->done = std::move(done);
+  attempt->timer = loop.RunAfter(timeout, [attempt] {
+    attempt->timer = {};
+    attempt->Answer(absl::UnavailableError(Named("dial", attempt->address) + ": i/o timeout"));
   });
-  on.Post([done = std::move(done), client]() mutable {
-    done(std::unique_ptr<Connection>(new OwnedConnection(std::move(client))));
+  Carry({attempt->from, attempt->to}, [this, attempt] { Knock(attempt); });
+}
+
+// The attempt has come to the machine that it is meant for.
+void SimNetwork::Knock(std::shared_ptr<Attempt> attempt) {
+  if (attempt->done == nullptr || attempt->loop.expired()) return;
+  const std::shared_ptr<Accepting> listener = FindListener(attempt->address, attempt->from);
+  std::shared_ptr<SimExecutor*> loop;
+  if (listener != nullptr) loop = listener->loops[listener->next++ % listener->loops.size()].lock();
+  std::shared_ptr<SimStream> stream;
+  if (loop != nullptr) {
+    const uint64_t id = next_id_++;
+    const std::string client = attempt->from + ":" + std::to_string(40000 + id % 20000);
+    stream = std::make_shared<SimStream>(world_, *this, id, SimStream::Place{attempt->on, client},
+                                         SimStream::Place{*loop, attempt->address});
+    streams_.emplace(id, stream);
+    SimExecutor& accepts = **loop;
+    accepts.Post([stream, &accepts, connection = stream->Own(1),
+                  weak = std::weak_ptr<Accepting>(listener)]() mutable {
+      if (auto still = weak.lock()) still->on_accept(std::move(connection), accepts);
+    });
+  }
+  Carry({attempt->to, attempt->from},
+        [attempt, stream, connection = stream == nullptr ? nullptr : stream->Own(0)]() mutable {
+          if (attempt->loop.expired()) return;
+          attempt->on->Post([attempt, connection = std::move(connection)]() mutable {
+            if (connection != nullptr) return attempt->Answer(std::move(connection));
+            attempt->Answer(absl::UnavailableError(Named("dial", attempt->address) +
+                                                   ": connect: connection refused"));
+          });
+        });
+}
+
+// --- links ---
+
+Duration SimNetwork::DrawDelay(const Link& link) {
+  auto own = delays_.find(link);
+  const auto& [least, most] = own == delays_.end() ? delay_ : own->second;
+  return Duration(world_.random().Between(least.count(), most.count()));
+}
+
+void SimNetwork::Carry(const Link& link, Task task) {
+  world_.Schedule(world_.Now() + DrawDelay(link), [this, link, task = std::move(task)]() mutable {
+    auto cut = cuts_.find(link);
+    if (cut != cuts_.end())
+      cut->second.push_back(std::move(task));
+    else
+      std::exchange(task, nullptr)();
   });
+}
+
+void SimNetwork::Cut(const std::string& from, const std::string& to) {
+  cuts_.try_emplace({from, to});
+}
+
+void SimNetwork::Heal(const std::string& from, const std::string& to) {
+  auto cut = cuts_.extract({from, to});
+  if (cut.empty()) return;
+  for (Task& task : cut.mapped()) Carry({from, to}, std::move(task));
+  Resume({from, to});
+}
+
+void SimNetwork::HealAll() {
+  while (!cuts_.empty()) {
+    const Link link = cuts_.begin()->first;
+    Heal(link.first, link.second);
+  }
+}
+
+// What waited in streams of this link is sent again.
+void SimNetwork::Resume(const Link& link) {
+  for (const auto& [id, stream] : streams_) {
+    for (int from = 0; from < 2; ++from) {
+      if (stream->host(from) != link.first || stream->host(1 - from) != link.second) continue;
+      world_.Schedule(world_.Now() + DrawDelay(link),
+                      [stream = stream, from] { stream->Transmit(from); });
+    }
+  }
+}
+
+void SimNetwork::Reset(const std::string& one, const std::string& other) {
+  const auto streams = streams_;  // some leave it on the way
+  for (const auto& [id, stream] : streams) {
+    const bool between = (stream->host(0) == one && stream->host(1) == other) ||
+                         (stream->host(0) == other && stream->host(1) == one);
+    if (between) stream->Reset();
+  }
+}
+
+void SimNetwork::CrashHost(const std::string& host) {
+  std::erase_if(listeners_, [&](const auto& entry) { return entry.second->host == host; });
+  const auto streams = streams_;
+  for (const auto& [id, stream] : streams) {
+    for (int side = 0; side < 2; ++side) {
+      if (stream->host(side) == host) stream->CrashSide(side);
+    }
+  }
 }
 
 }  // namespace quoin::env

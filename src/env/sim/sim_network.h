@@ -1,12 +1,19 @@
-// SimNetwork: byte streams between simulated machines, with drawn delays. Bytes of one direction
-// stay in order.
+// SimNetwork: byte streams between simulated machines, with drawn delays, cut links and resets.
+// Bytes of one direction stay in order; they arrive in drawn pieces, as with TCP.
+//
+// A machine is named by its host, which its SimEnv (or SimExecutor) was given. A loopback, wildcard
+// or unix address belongs to the machine of the loops that listen on it; every other address is
+// the world's.
 //
 // Thread: one.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "env/network.h"
@@ -14,11 +21,15 @@
 namespace quoin::env {
 
 class SimWorld;
+class SimExecutor;
+class SimStream;
 
 // Thread: one.
 class SimNetwork final : public Network {
  public:
-  explicit SimNetwork(SimWorld& world) : world_(world) {}
+  explicit SimNetwork(SimWorld& world);
+  ~SimNetwork() override;
+
   StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
                                              std::vector<Executor*> loops,
                                              const ListenOptions& options,
@@ -26,15 +37,60 @@ class SimNetwork final : public Network {
   void Connect(const std::string& address, Duration timeout, Executor& on,
                absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) override;
 
+  // --- faults ---
+
+  // How long bytes are under way; for one direction of one link, or for all that have none of
+  // their own.
+  void set_delay(Duration least, Duration most) { delay_ = {least, most}; }
+  void set_delay(const std::string& from, const std::string& to, Duration least, Duration most) {
+    delays_[{from, to}] = {least, most};
+  }
+  // Nothing passes from one host to the other (the other direction stays): bytes wait, and arrive
+  // after Heal.
+  void Cut(const std::string& from, const std::string& to);
+  void Heal(const std::string& from, const std::string& to);
+  void HealAll();
+  bool IsCut(const std::string& from, const std::string& to) const {
+    return cuts_.contains({from, to});
+  }
+  // Ends all connections between two hosts at once, at both ends, with what they carried.
+  void Reset(const std::string& one, const std::string& other);
+  // Listeners and connections of this host are gone without callbacks. The other ends see a reset
+  // within a second (or once the link heals).
+  void CrashHost(const std::string& host);
+
  private:
   friend class SimListener;
+  friend class SimStream;
+  using Link = std::pair<std::string, std::string>;  // from, to
+  using Done = absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)>;
   struct Accepting {
-    std::vector<Executor*> loops;
-    std::shared_ptr<OnAccept> on_accept;
+    uint64_t id;
+    std::string host;
+    std::vector<std::weak_ptr<SimExecutor*>> loops;
+    OnAccept on_accept;
     size_t next = 0;
   };
+  // A connection that is being made.
+  struct Attempt;
+
+  Duration DrawDelay(const Link& link);
+  // Runs `task` on the other side of the link, once that is not cut.
+  void Carry(const Link& link, Task task);
+  void Knock(std::shared_ptr<Attempt> attempt);
+  std::shared_ptr<Accepting> FindListener(const std::string& address, const std::string& from);
+  void Resume(const Link& link);
+  void Forget(uint64_t stream) { streams_.erase(stream); }
+
   SimWorld& world_;
-  std::map<std::string, Accepting> listeners_;
+  std::pair<Duration, Duration> delay_{std::chrono::microseconds(20),
+                                       std::chrono::microseconds(400)};
+  std::map<Link, std::pair<Duration, Duration>> delays_;
+  std::map<Link, std::vector<Task>> cuts_;                       // with what waits for them to heal
+  std::map<std::string, std::shared_ptr<Accepting>> listeners_;  // by key
+  std::map<uint64_t, std::shared_ptr<SimStream>> streams_;       // in the order of their making
+  uint64_t next_id_ = 1;
+  uint16_t next_port_ = 30000;
 };
 
 }  // namespace quoin::env

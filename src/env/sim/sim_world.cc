@@ -6,7 +6,14 @@
 
 namespace quoin::env {
 
+// What events own may still schedule as it goes.
+SimWorld::~SimWorld() {
+  ending_ = true;
+  while (!queue_.empty()) queue_.extract(queue_.begin());
+}
+
 uint64_t SimWorld::Schedule(Duration at, Task task) {
+  if (ending_) return 0;
   const uint64_t id = next_event_++;
   at = std::max(at, now_);
   queue_.emplace(std::pair(at, id), std::move(task));
@@ -17,7 +24,7 @@ uint64_t SimWorld::Schedule(Duration at, Task task) {
 bool SimWorld::Unschedule(uint64_t event) {
   auto at = times_.find(event);
   if (at == times_.end()) return false;
-  queue_.erase({at->second, event});
+  auto node = queue_.extract({at->second, event});  // its destructor may schedule and unschedule
   times_.erase(at);
   return true;
 }
@@ -29,8 +36,8 @@ bool SimWorld::Step() {
   times_.erase(id);
   now_ = at;
   ++events_run_;
-  for (uint64_t part : {static_cast<uint64_t>(at.count()), id})
-    trace_ = (trace_ ^ part) * 1099511628211u;
+  Note(static_cast<uint64_t>(at.count()));
+  Note(id);
   next.mapped()();
   return true;
 }
@@ -48,36 +55,36 @@ void SimWorld::RunFor(Duration time) {
   now_ = end;
 }
 
-SimExecutor::~SimExecutor() { *alive_ = false; }
-
-void SimExecutor::Post(Task task) {
-  const auto delay = std::chrono::nanoseconds(world_.random().Between(200, 20'000));
-  last_post_ = std::max(last_post_, world_.Now() + delay);
-  world_.Schedule(last_post_, [this, alive = alive_, task = std::move(task)]() mutable {
-    if (*alive) Run(std::move(task));
-  });
+SimEnv::SimEnv(SimWorld& world, SimDisk& disk, SimNetwork& network, std::string host)
+    : world_(world), disk_(disk), network_(network), host_(std::move(host)) {
+  disk_.SetPower(true);
 }
 
-TimerId SimExecutor::RunAfter(Duration delay, Task task) {
-  return TimerId{world_.Schedule(world_.Now() + delay,
-                                 [this, alive = alive_, task = std::move(task)]() mutable {
-                                   if (*alive) Run(std::move(task));
-                                 })};
+SimEnv::~SimEnv() {
+  for (SimExecutor* executor : executors_) executor->on_gone_ = nullptr;
 }
 
-bool SimExecutor::Cancel(TimerId timer) { return world_.Unschedule(timer.value); }
+std::unique_ptr<Executor> SimEnv::NewExecutor(std::string_view) {
+  CHECK(!crashed_);
+  auto executor = std::make_unique<SimExecutor>(world_, host_);
+  executors_.push_back(executor.get());
+  executor->on_gone_ = [this](SimExecutor& gone) { std::erase(executors_, &gone); };
+  return executor;
+}
 
-// A turn is one task here; what it leaves for the end of the turn follows at once.
-void SimExecutor::Run(Task task) {
-  std::shared_ptr<bool> alive = alive_;
-  world_.running_ = this;
-  task();
-  while (*alive && !end_of_turn_.empty()) {
-    for (Task& last : std::exchange(end_of_turn_, {})) {
-      if (*alive) last();
-    }
+void SimEnv::Crash() {
+  CHECK(!crashed_);
+  crashed_ = true;
+  network_.CrashHost(host_);
+  // What tasks own may destroy executors as it goes.
+  auto running = [](const SimExecutor* executor) { return !executor->stopped_; };
+  for (auto at = executors_.begin(); at != executors_.end();
+       at = std::find_if(executors_.begin(), executors_.end(), running)) {
+    CHECK(!(*at)->IsCurrent());
+    (*at)->Stop();
   }
-  world_.running_ = nullptr;
+  disk_.Crash(world_.random());
+  disk_.SetPower(false);
 }
 
 }  // namespace quoin::env

@@ -1,19 +1,22 @@
 // SimWorld: virtual time and one queue of events, on one thread. The same seed gives the same run.
 //
-// There are SimWorld (the clock and the queue), SimEnv (what one simulated machine is handed as
-// env::Env), SimExecutor (a loop of it) and, beside them, SimDisk and SimNetwork. A machine's disk
-// outlives its SimEnv: that is a crash.
+// There are SimWorld (the clock and the queue), SimExecutor (a loop), SimEnv (what one life of a
+// simulated machine is handed as env::Env) and, beside them, SimDisk (a machine's, outlives its
+// SimEnv) and SimNetwork (shared by all). Destroy them in the opposite order.
 //
 // Thread: one.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "base/prng.h"
 #include "env/env.h"
 #include "env/sim/sim_disk.h"
@@ -25,6 +28,7 @@ namespace quoin::env {
 class SimWorld final : public Clock {
  public:
   explicit SimWorld(uint64_t seed) : random_(seed) {}
+  ~SimWorld() override;
 
   Duration Now() const override { return now_; }
   Duration WallNow() const override { return std::chrono::hours(24 * 365 * 50) + now_; }
@@ -32,16 +36,20 @@ class SimWorld final : public Clock {
 
   // Runs `task` at `at` (not before now), after all that was scheduled for the same moment earlier.
   uint64_t Schedule(Duration at, Task task);
+  // The task is destroyed unrun; false when it ran already.
   bool Unschedule(uint64_t event);
-  // Runs one event; false when there is none.
+  // Runs one event; false when there is none. An executor's task is one event.
   bool Step();
   // Runs until `done()`, at most `steps_max` events; whether it is done.
   bool RunUntil(const std::function<bool()>& done, size_t steps_max);
   // Lets virtual time pass.
   void RunFor(Duration time);
 
-  // Changes with every event that ran, when, and what was drawn: two runs of one seed must agree.
+  // Changes with every event that ran, when, and what was written and sent: two runs of one seed
+  // must agree.
   uint64_t trace() const { return trace_; }
+  // Mixes something that happened into the trace.
+  void Note(uint64_t what) { trace_ = (trace_ ^ what) * 1099511628211u; }
   size_t events() const { return events_run_; }
 
  private:
@@ -50,50 +58,95 @@ class SimWorld final : public Clock {
   Duration now_{0};
   uint64_t next_event_ = 1;
   std::map<std::pair<Duration, uint64_t>, Task> queue_;
-  std::map<uint64_t, Duration> times_;
+  absl::flat_hash_map<uint64_t, Duration> times_;  // looked up only
   const Executor* running_ = nullptr;
   uint64_t trace_ = 14695981039346656037u;
   size_t events_run_ = 0;
+  bool ending_ = false;
 };
 
-// A loop: its tasks run one after another, each a little later than it was posted. Thread: one.
+// A loop as posix has it: it sleeps, wakes a little after something arrived, runs a drawn part of
+// what waits (one turn), and then what was left for the end of the turn. Posted tasks keep their
+// order. Thread: one.
 class SimExecutor final : public Executor {
  public:
-  explicit SimExecutor(SimWorld& world) : world_(world) {}
+  // `host`: the machine on which it runs, for the network.
+  explicit SimExecutor(SimWorld& world, std::string host = "");
+  // Not from one of its own tasks.
   ~SimExecutor() override;
   void Post(Task task) override;
   TimerId RunAfter(Duration delay, Task task) override;
   bool Cancel(TimerId timer) override;
-  void AtEndOfTurn(Task task) override { end_of_turn_.push_back(std::move(task)); }
+  void AtEndOfTurn(Task task) override;
   bool IsCurrent() const override { return world_.running_ == this; }
   Clock& clock() override { return world_; }
 
+  // Posts at that time: what a disk or a network does.
+  void PostAt(Duration at, Task task);
+  // Destroys all tasks and timers unrun, now and later: the machine is down.
+  void Stop();
+  const std::string& host() const { return host_; }
+  // Expires with the executor.
+  std::weak_ptr<SimExecutor*> handle() const { return self_; }
+  // Every executor of a simulated world is one of these.
+  static SimExecutor& Of(Executor& executor);
+
  private:
-  void Run(Task task);
+  friend class SimEnv;
+  struct Ready {
+    uint64_t timer;  // 0 = `task` counts; otherwise the timer's, unless it is cancelled before
+    Task task;
+  };
+  struct Timer {
+    uint64_t event;  // 0 = due, and waiting in ready_
+    Task task;
+  };
+  void Enqueue(Ready ready);
+  void WakeUp(int64_t least_nanoseconds, int64_t most_nanoseconds);
+  void Run();
+  void EndTurn();
 
   SimWorld& world_;
-  Duration last_post_{0};  // tasks keep the order of posting
+  const std::string host_;
+  const std::shared_ptr<SimExecutor*> self_;
+  std::deque<Ready> ready_;
+  std::map<uint64_t, Timer> timers_;
+  std::map<uint64_t, Timer> arriving_;  // PostAt's
   std::vector<Task> end_of_turn_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  uint64_t next_timer_ = 1;
+  uint64_t next_arrival_ = 1;
+  uint64_t wake_event_ = 0;
+  size_t turn_left_ = 0;  // tasks of this turn
+  bool stopped_ = false;
+  std::function<void(SimExecutor&)> on_gone_;  // SimEnv's
 };
 
-// Thread: one.
+// One life of a simulated machine. Executors that it made may outlive it. Thread: one.
 class SimEnv final : public Env {
  public:
-  SimEnv(SimWorld& world, SimDisk& disk, SimNetwork& network)
-      : world_(world), disk_(disk), network_(network) {}
+  // Turns the disk's power on. `host` is the machine's address ("10.0.0.1"), by which links are
+  // cut.
+  SimEnv(SimWorld& world, SimDisk& disk, SimNetwork& network, std::string host = "");
+  ~SimEnv() override;
+
+  // Power failure: no task or timer of its executors runs any more, its connections and listeners
+  // are gone, the disk has lost what was not synced and does nothing until the next SimEnv on it.
+  // Destroy what ran here, then this, before starting again. Not from a task of this machine.
+  void Crash();
+
   Clock& clock() override { return world_; }
   FileSystem& files() override { return disk_; }
   Network& network() override { return network_; }
   uint64_t Random() override { return world_.random().Next(); }
-  std::unique_ptr<Executor> NewExecutor(std::string_view) override {
-    return std::make_unique<SimExecutor>(world_);
-  }
+  std::unique_ptr<Executor> NewExecutor(std::string_view name) override;
 
  private:
   SimWorld& world_;
   SimDisk& disk_;
   SimNetwork& network_;
+  const std::string host_;
+  bool crashed_ = false;
+  std::vector<SimExecutor*> executors_;  // in the order of their making
 };
 
 }  // namespace quoin::env
