@@ -210,15 +210,17 @@ Status SimDisk::Rename(const std::string& from, const std::string& to) {
   const std::shared_ptr<SimInode> inode = names.Find(old_path);
   if (inode == nullptr || !names.IsDirectory(ParentPath(new_path)))
     return absl::NotFoundError(what + ": No such file or directory");
+  if (inode->is_directory() && IsBelow(new_path, old_path))
+    return absl::DataLossError(what + ": Invalid argument");
   if (const std::shared_ptr<SimInode> other = names.Find(new_path);
       other != nullptr && other != inode) {
-    if (other->is_directory() != inode->is_directory())
-      return absl::DataLossError(what + ": one is a directory");
+    if (!other->is_directory() && inode->is_directory())
+      return absl::NotFoundError(what + ": Not a directory");
+    if (other->is_directory() && !inode->is_directory())
+      return absl::DataLossError(what + ": Is a directory");
     if (other->is_directory() && !names.IsEmpty(new_path))
       return absl::DataLossError(what + ": Directory not empty");
   }
-  if (inode->is_directory() && IsBelow(new_path, old_path))
-    return absl::DataLossError(what + ": Invalid argument");
   names.Rename(old_path, new_path);
   return OkStatus();
 }
@@ -255,7 +257,11 @@ Status SimDisk::MakeDirectory(const std::string& path, uint32_t permissions) {
     return inode->is_directory() ? OkStatus()
                                  : absl::AlreadyExistsError(path + " is not a directory");
   }
-  RETURN_IF_ERROR(MakeDirectory(ParentPath(clean), permissions));
+  const std::string parent = ParentPath(clean);
+  if (const std::shared_ptr<SimInode> inode = core_->names.Find(parent);
+      inode != nullptr && !inode->is_directory())
+    return absl::NotFoundError(what + ": Not a directory");
+  RETURN_IF_ERROR(MakeDirectory(parent, permissions));
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   core_->names.Add(clean, std::make_shared<SimInode>(permissions, /*is_directory=*/true));
   return OkStatus();

@@ -23,7 +23,7 @@ size_t SparseBytes::Read(uint64_t offset, std::span<char> into) const {
 }
 
 void SparseBytes::Write(uint64_t offset, std::string_view data) {
-  size_ = std::max(size_, offset + data.size());
+  if (!data.empty()) size_ = std::max(size_, offset + data.size());
   while (!data.empty()) {
     const size_t within = offset % kPageBytes;
     const size_t part = std::min<size_t>(data.size(), kPageBytes - within);
