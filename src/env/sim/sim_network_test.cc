@@ -1,0 +1,357 @@
+// Streams between simulated machines: what arrives, what does not, and when.
+
+#include "env/sim/sim_network.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "env/sim/sim_world.h"
+
+namespace quoin::env {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr char kA[] = "10.0.0.1", kB[] = "10.0.0.2";
+constexpr char kAddress[] = "10.0.0.2:2380";
+
+// One end: keeps what came.
+struct Peer : Connection::Handler {
+  void OnData(std::string_view data) override {
+    EXPECT_FALSE(closed);
+    EXPECT_TRUE(loop->IsCurrent());
+    received += data;
+    ++pieces;
+    if (echoes) connection->Write(std::string(data));
+  }
+  void OnClosed(Status status) override {
+    EXPECT_FALSE(closed);
+    closed = true;
+    why = status;
+  }
+  void OnDrained() override { ++drained; }
+  void Take(std::unique_ptr<Connection> made) {
+    connection = std::move(made);
+    closed = false;
+    why = OkStatus();
+    connection->Start(*this);
+  }
+
+  std::unique_ptr<Connection> connection;
+  Executor* loop = nullptr;
+  std::string received;
+  int pieces = 0, drained = 0;
+  bool closed = false, echoes = false;
+  Status why;
+};
+
+// A client on machine A and a server on machine B.
+struct Pair {
+  explicit Pair(uint64_t seed = 1) : world(seed), network(world), disk_a(&world), disk_b(&world) {
+    env_a = std::make_unique<SimEnv>(world, disk_a, network, kA);
+    env_b = std::make_unique<SimEnv>(world, disk_b, network, kB);
+    loop_a = env_a->NewExecutor("a");
+    loop_b = env_b->NewExecutor("b");
+    client.loop = loop_a.get();
+    server.loop = loop_b.get();
+  }
+  void Listen(const std::string& address = kAddress) {
+    auto made = env_b->network().Listen(address, {loop_b.get()}, {},
+                                        [this](std::unique_ptr<Connection> c, Executor& loop) {
+                                          EXPECT_EQ(&loop, loop_b.get());
+                                          EXPECT_TRUE(loop.IsCurrent());
+                                          server.Take(std::move(c));
+                                        });
+    ASSERT_TRUE(made.ok()) << made.status();
+    listener = *std::move(made);
+  }
+  void Dial(Duration timeout = seconds(5), const std::string& address = kAddress) {
+    loop_a->Post([this, timeout, address] {
+      network.Connect(address, timeout, *loop_a,
+                      [this](StatusOr<std::unique_ptr<Connection>> made) {
+                        EXPECT_TRUE(loop_a->IsCurrent());
+                        dialled = made.status();
+                        answered = true;
+                        if (made.ok()) client.Take(*std::move(made));
+                      });
+    });
+  }
+  void Connect() {
+    Listen();
+    Dial();
+    world.RunFor(milliseconds(10));
+    ASSERT_TRUE(dialled.ok()) << dialled;
+    ASSERT_NE(server.connection, nullptr);
+  }
+  void Send(Peer& from, std::string bytes) {
+    from.loop->Post([&from, bytes] { from.connection->Write(bytes); });
+  }
+
+  SimWorld world;
+  SimNetwork network;
+  SimDisk disk_a, disk_b;
+  std::unique_ptr<SimEnv> env_a, env_b;
+  std::unique_ptr<Executor> loop_a, loop_b;
+  std::unique_ptr<Listener> listener;
+  Status dialled = absl::UnknownError("not yet");
+  bool answered = false;
+  Peer client, server;
+};
+
+std::string Numbers(int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += std::to_string(i) + " ";
+  return out;
+}
+
+TEST(SimNetwork, EchoesMegabytesInOrderAndInPieces) {
+  Pair pair;
+  pair.Connect();
+  pair.server.echoes = true;
+  const std::string sent = Numbers(400'000);
+  pair.Send(pair.client, sent);
+  EXPECT_TRUE(
+      pair.world.RunUntil([&] { return pair.client.received.size() == sent.size(); }, 1'000'000));
+  EXPECT_EQ(pair.client.received, sent);
+  EXPECT_GT(pair.server.pieces, 5);
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.client.connection->unsent_bytes(), 0u);
+  EXPECT_GE(pair.client.drained, 1);
+}
+
+TEST(SimNetwork, AReaderThatPausesHoldsUpTheWriter) {
+  Pair pair;
+  pair.Connect();
+  pair.server.connection->PauseReading();
+  pair.Send(pair.client, std::string(3 << 20, 'x'));
+  pair.world.RunFor(seconds(10));
+  EXPECT_EQ(pair.server.received, "");
+  EXPECT_GT(pair.client.connection->unsent_bytes(), size_t{2} << 20);
+  EXPECT_EQ(pair.client.drained, 0);
+  pair.loop_b->Post([&] { pair.server.connection->ResumeReading(); });
+  pair.world.RunFor(seconds(10));
+  EXPECT_EQ(pair.server.received.size(), size_t{3} << 20);
+  EXPECT_EQ(pair.client.connection->unsent_bytes(), 0u);
+  EXPECT_EQ(pair.client.drained, 1);
+}
+
+TEST(SimNetwork, CloseAfterFlushDeliversEverythingAndThenTheEnd) {
+  Pair pair;
+  pair.Connect();
+  pair.loop_a->Post([&] {
+    pair.client.connection->Write(std::string(1 << 20, 'x'));
+    pair.client.connection->CloseAfterFlush();
+  });
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.server.received.size(), size_t{1} << 20);
+  EXPECT_TRUE(pair.server.closed && pair.server.why.ok());
+  EXPECT_FALSE(pair.client.closed) << "the peer has not closed yet";
+  pair.loop_b->Post([&] { pair.server.connection.reset(); });
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(pair.client.closed && pair.client.why.ok());
+}
+
+TEST(SimNetwork, CloseAfterFlushWaitsOnlySoLongForThePeer) {
+  Pair pair;
+  pair.Connect();
+  pair.loop_a->Post([&] { pair.client.connection->CloseAfterFlush(); });
+  pair.world.RunFor(seconds(4));
+  EXPECT_FALSE(pair.client.closed);
+  pair.world.RunFor(seconds(2));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(pair.client.why));
+}
+
+TEST(SimNetwork, DestructionEndsTheStreamWithoutCallbacksHere) {
+  Pair pair;
+  pair.Connect();
+  pair.Send(pair.client, "last words");
+  pair.world.RunFor(std::chrono::microseconds(60));
+  pair.loop_a->Post([&] { pair.client.connection.reset(); });
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.server.received, "last words");
+  EXPECT_TRUE(pair.server.closed && pair.server.why.ok());
+  EXPECT_FALSE(pair.client.closed);
+}
+
+TEST(SimNetwork, WritingToOneThatIsGoneIsAnsweredWithAReset) {
+  Pair pair;
+  pair.Connect();
+  pair.server.connection->PauseReading();  // does not see the end
+  pair.loop_a->Post([&] { pair.client.connection.reset(); });
+  pair.world.RunFor(seconds(1));
+  pair.Send(pair.server, "anyone?");
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(absl::IsUnavailable(pair.server.why)) << pair.server.why;
+}
+
+TEST(SimNetwork, NobodyListens) {
+  Pair pair;
+  pair.Dial();
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.dialled,
+            absl::UnavailableError("dial tcp 10.0.0.2:2380: connect: connection refused"));
+  pair.Listen();
+  EXPECT_EQ(pair.network.Listen(kAddress, {pair.loop_b.get()}, {}, [](auto, auto&) {}).status(),
+            absl::UnavailableError("listen tcp 10.0.0.2:2380: bind: address already in use"));
+  pair.listener.reset();
+  pair.Listen();
+}
+
+TEST(SimNetwork, AddressesBelongToMachinesOrToTheWorld) {
+  Pair pair;
+  pair.Listen("0.0.0.0:2380");  // reached by the machine's name
+  pair.Dial();
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+  // The same loopback address on two machines, and on one of them by number 0.
+  auto accept = [](auto, auto&) {};
+  auto one = pair.network.Listen("127.0.0.1:79", {pair.loop_a.get()}, {}, accept);
+  auto two = pair.network.Listen("localhost:79", {pair.loop_b.get()}, {}, accept);
+  auto three = pair.network.Listen("127.0.0.1:0", {pair.loop_b.get()}, {}, accept);
+  auto four = pair.network.Listen("unix:/run/x", {pair.loop_b.get()}, {}, accept);
+  auto same = pair.network.Listen("127.0.0.1:79", {pair.loop_b.get()}, {}, accept);
+  EXPECT_TRUE(one.ok() && two.ok() && three.ok() && four.ok());
+  EXPECT_FALSE(same.ok());
+  EXPECT_NE((*three)->address(), "127.0.0.1:0");
+  pair.Dial(seconds(1), "unix:/run/x");
+  pair.world.RunFor(seconds(2));
+  EXPECT_EQ(pair.dialled, absl::UnavailableError("dial unix /run/x: connect: connection refused"));
+}
+
+TEST(SimNetwork, AcceptsOnLoopsInTurn) {
+  Pair pair;
+  auto second = pair.env_b->NewExecutor("b2");
+  std::vector<Executor*> on;
+  auto listener = pair.network.Listen(kAddress, {pair.loop_b.get(), second.get()}, {},
+                                      [&](auto, Executor& loop) {
+                                        EXPECT_TRUE(loop.IsCurrent());
+                                        on.push_back(&loop);
+                                      });
+  for (int i = 0; i < 4; ++i) {
+    pair.Dial();
+    pair.world.RunFor(milliseconds(10));
+    pair.loop_a->Post([&] { pair.client.connection.reset(); });
+    pair.world.RunFor(milliseconds(10));
+  }
+  EXPECT_EQ(on, (std::vector<Executor*>{pair.loop_b.get(), second.get(), pair.loop_b.get(),
+                                        second.get()}));
+}
+
+TEST(SimNetwork, ACutLinkHoldsOneDirectionUntilItHeals) {
+  Pair pair;
+  pair.Connect();
+  pair.network.Cut(kA, kB);
+  for (int i = 0; i < 50; ++i) {
+    pair.Send(pair.client, Numbers(20));
+    pair.world.RunFor(milliseconds(1));
+  }
+  pair.Send(pair.server, "hello");
+  pair.world.RunFor(seconds(60));
+  EXPECT_EQ(pair.client.received, "hello");
+  EXPECT_EQ(pair.server.received, "");
+  pair.network.Heal(kA, kB);
+  pair.Send(pair.client, "end");
+  pair.world.RunFor(milliseconds(10));
+  std::string expected;
+  for (int i = 0; i < 50; ++i) expected += Numbers(20);
+  EXPECT_EQ(pair.server.received, expected + "end");
+}
+
+TEST(SimNetwork, ConnectingThroughACutTimesOutOrWaits) {
+  for (const bool there : {true, false}) {  // which direction is cut
+    Pair pair;
+    pair.Listen();
+    pair.network.Cut(there ? kA : kB, there ? kB : kA);
+    pair.Dial(seconds(2));
+    pair.world.RunFor(milliseconds(1900));
+    EXPECT_FALSE(pair.answered);
+    pair.world.RunFor(milliseconds(200));
+    EXPECT_EQ(pair.dialled, absl::UnavailableError("dial tcp 10.0.0.2:2380: i/o timeout"));
+    pair.Dial(seconds(2));
+    pair.world.RunFor(seconds(1));
+    pair.network.HealAll();
+    pair.world.RunFor(milliseconds(10));
+    EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+    EXPECT_NE(pair.client.connection, nullptr);
+  }
+}
+
+TEST(SimNetwork, AResetEndsBothSidesAtOnce) {
+  Pair pair;
+  pair.Connect();
+  pair.Send(pair.client, std::string(1 << 20, 'x'));
+  pair.world.RunFor(std::chrono::microseconds(300));
+  pair.network.Reset(kB, kA);
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.client.why,
+            absl::UnavailableError("read 10.0.0.2:2380: connection reset by peer"));
+  EXPECT_TRUE(absl::IsUnavailable(pair.server.why));
+  EXPECT_LT(pair.server.received.size(), size_t{1} << 20);
+  EXPECT_EQ(pair.client.connection->unsent_bytes(), 0u);
+}
+
+TEST(SimNetwork, ACrashedMachineIsSilentAndItsPeersFindOut) {
+  Pair pair;
+  pair.Connect();
+  pair.Send(pair.client, "x");
+  pair.world.RunFor(std::chrono::microseconds(100));
+  pair.env_b->Crash();
+  const std::string received = pair.server.received;
+  pair.world.RunFor(seconds(2));
+  EXPECT_EQ(pair.client.why,
+            absl::UnavailableError("read 10.0.0.2:2380: connection reset by peer"));
+  EXPECT_FALSE(pair.server.closed);
+  EXPECT_EQ(pair.server.received, received);
+  pair.Dial();
+  pair.world.RunFor(seconds(1));
+  EXPECT_FALSE(pair.dialled.ok()) << "its listener is gone";
+  // The next life listens again; what is left of the first one does no harm.
+  pair.env_b = std::make_unique<SimEnv>(pair.world, pair.disk_b, pair.network, kB);
+  auto loop = pair.env_b->NewExecutor("b");
+  int accepted = 0;
+  auto listener =
+      pair.env_b->network().Listen(kAddress, {loop.get()}, {}, [&](auto, auto&) { ++accepted; });
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  pair.listener.reset();
+  pair.server.connection.reset();
+  pair.Dial();
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+  EXPECT_EQ(accepted, 1);
+}
+
+TEST(SimNetwork, LinksHaveTheirOwnDelays) {
+  Pair pair;
+  pair.network.set_delay(kB, kA, milliseconds(100), milliseconds(100));
+  pair.Listen();
+  pair.Dial();
+  pair.world.RunFor(milliseconds(90));
+  EXPECT_FALSE(pair.answered);
+  pair.world.RunFor(milliseconds(20));
+  EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+}
+
+// Everything is destroyed while bytes, attempts and closings are under way.
+TEST(SimNetwork, EndsAtAnyMoment) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Pair pair(seed);
+    pair.Listen();
+    pair.Dial();
+    pair.server.echoes = true;
+    const size_t events = pair.world.random().Below(200);
+    for (size_t i = 0; i < events && pair.world.Step(); ++i) {
+      const uint64_t die = pair.world.random().Below(60);
+      if (pair.client.connection != nullptr && !pair.client.closed && die < 6)
+        pair.Send(pair.client, Numbers(static_cast<int>(die) * 3000));
+      if (die == 6) pair.network.Cut(kA, kB);
+      if (die == 7) pair.network.HealAll();
+      if (die == 8) pair.Dial();
+      if (die == 9) pair.network.Reset(kA, kB);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace quoin::env
