@@ -93,7 +93,7 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   Status DamageSector(const std::string& path, uint64_t sector, Damage damage, uint64_t seed = 1);
   void set_times(const SimDiskTimes& times) { times_ = times; }
   void set_sync_time(Duration least, Duration most) { times_.sync = {least, most}; }
-  // Also tears sectors that had no durable byte. Off, a sector is all old or all new.
+  // Off, no sector is torn; on (as at first), those without a durable byte may be.
   void set_tears_sectors(bool tears) { tears_sectors_ = tears; }
 
   // --- crashes ---
@@ -164,7 +164,7 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   uint64_t operations_ = 0;
   uint64_t power_fails_at_ = UINT64_MAX;
   bool power_is_out_ = false;
-  bool tears_sectors_ = false;
+  bool tears_sectors_ = true;
   std::optional<std::pair<uint64_t, Status>> fails_at_;
   std::vector<Fault> faults_;
   uint64_t space_bytes_max_ = UINT64_MAX;

@@ -150,7 +150,6 @@ TEST(SimDisk, BytesBehindACutThatNeverHappenedAreTheOldOnes) {
 
 TEST(SimDisk, TearsOnlySectorsWithoutDurableBytes) {
   SimDisk disk;
-  disk.set_tears_sectors(true);
   Put(disk, "f", std::string(10, 'o'));
   ASSERT_TRUE(MustOpen(disk, "f")->blocking().Write(0, std::string(2 * kSectorBytes, 'n')).ok());
   bool torn = false;
@@ -173,6 +172,7 @@ TEST(SimDisk, EverySectorShowsAContentThatItHad) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
     Prng random(seed);
     SimDisk disk;
+    disk.set_tears_sectors(false);
     Put(disk, "f", "");
     std::unique_ptr<File> file = MustOpen(disk, "f");
     std::vector<std::string> since = {""};  // contents since the last sync
