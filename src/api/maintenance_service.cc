@@ -1,6 +1,5 @@
 #include "api/maintenance_service.h"
 
-#include "api/frozen_image.h"
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
 
@@ -114,14 +113,14 @@ class HashCall final : public RemoteCall {
       Reply(std::move(out));
     });
     server::Node& node = context_.node();
-    WithFrozenImage(node,
-                    [&node, done = std::move(done)](std::shared_ptr<FrozenImage> frozen) mutable {
-                      node.storage_loop().Post(
-                          [&node, frozen = std::move(frozen), done = std::move(done)]() mutable {
-                            done(mvcc::HashWholeTree(node.tree(), *frozen->image,
-                                                     node.storage_slot(), /*skip_volatile=*/true));
-                          });
-                    });
+    node.WithFrozenImage(
+        [&node, done = std::move(done)](std::shared_ptr<server::FrozenImage> frozen) mutable {
+          node.storage_loop().Post([frozen = std::move(frozen), done = std::move(done)]() mutable {
+            EpochDomain::ReaderSlot slot(frozen->data->tree->epochs());
+            done(mvcc::HashWholeTree(*frozen->data->tree, *frozen->image, slot,
+                                     /*skip_volatile=*/true));
+          });
+        });
   }
 };
 

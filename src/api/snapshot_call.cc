@@ -2,7 +2,6 @@
 
 #include <openssl/evp.h>
 
-#include "api/frozen_image.h"
 #include "api/maintenance_service.h"
 #include "base/check.h"
 #include "base/limits.h"
@@ -46,8 +45,8 @@ class SnapshotCall final : public rpc::CallHandler {
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
     if (!admitted.ok()) return call_.Finish(admitted);
-    WithFrozenImage(node_, [this, loop = &frontend_.loop(),
-                            alive = Alive()](std::shared_ptr<FrozenImage> frozen) {
+    node_.WithFrozenImage([this, loop = &frontend_.loop(),
+                           alive = Alive()](std::shared_ptr<server::FrozenImage> frozen) {
       loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
         if (alive.lock() != nullptr) Begin(std::move(frozen));
       });
@@ -59,7 +58,7 @@ class SnapshotCall final : public rpc::CallHandler {
  private:
   std::weak_ptr<bool> Alive() const { return alive_; }
 
-  void Begin(std::shared_ptr<FrozenImage> frozen) {
+  void Begin(std::shared_ptr<server::FrozenImage> frozen) {
     frozen_ = std::move(frozen);
     ReadNext();
   }
@@ -110,7 +109,7 @@ class SnapshotCall final : public rpc::CallHandler {
   server::Frontend& frontend_;
   rpc::ServerCall& call_;
   std::shared_ptr<bool> alive_;  // ends with the call
-  std::shared_ptr<FrozenImage> frozen_;
+  std::shared_ptr<server::FrozenImage> frozen_;
   uint64_t offset_ = 0;
   bool reading_ = false;
   Digest digest_;

@@ -1,5 +1,5 @@
-// HTTP/1.1 client: one request at a time per connection, bodies streamed both ways. What members say
-// to each other beside gRPC.
+// HTTP/1.1 client: one request at a time per connection, bodies streamed both ways. What members
+// say to each other beside gRPC.
 //
 // Thread: one executor; every callback runs there, never inside the call that caused it.
 #pragma once

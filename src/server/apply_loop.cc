@@ -30,14 +30,13 @@ bool ChangesClusterInfo(state::Operation operation) {
 }  // namespace
 
 ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
-                     std::string snap_dir, state::StateMachine& machine, const RequestIds& ids,
-                     Logger& log)
+                     Paths paths, std::shared_ptr<Data> data, const RequestIds& ids, Logger& log)
     : config_(config),
       info_(info),
       loops_(loops),
       files_(files),
-      snap_dir_(std::move(snap_dir)),
-      machine_(machine),
+      paths_(std::move(paths)),
+      data_(std::move(data)),
       ids_(ids),
       log_(log) {}
 
@@ -50,7 +49,7 @@ void ApplyLoop::Connect(RaftLoop& raft, std::vector<Frontend*> frontends) {
 }
 
 void ApplyLoop::Start() {
-  last_snapshot_ = machine_.applied_index();
+  last_snapshot_ = machine().applied_index();
   CheckpointTimer();
   EndBatch();
   ScheduleCompaction();
@@ -70,6 +69,7 @@ void ApplyLoop::Drain() {
     ApplyEntry(entry);
   }
   EndBatch();
+  TryInstall();
   if (loops_.apply.clock().Now() - start > std::chrono::milliseconds(100)) info_.slow_applies.Add();
 }
 
@@ -80,7 +80,7 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
     std::optional<size_t> waiter;
     if (command.operation != state::Operation::kNone) waiter = ids_.LoopOf(command.request_id);
     state::ApplyResult result =
-        machine_.Apply(entry.index, entry.term, command, waiter.has_value());
+        machine().Apply(entry.index, entry.term, command, waiter.has_value());
     cluster_changed_ |= ChangesClusterInfo(command.operation);
     if (!waiter) return;
     Completion completion{command.request_id, std::move(result)};
@@ -100,7 +100,7 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
       DieOnDiskError("log entry " + std::to_string(entry.index.value()) +
                      ": malformed configuration change");
     state::StateMachine::ConfChangeResult result =
-        machine_.ApplyConfChange(entry.index, entry.term, *change);
+        machine().ApplyConfChange(entry.index, entry.term, *change);
     if (result.effective) effective = *change;
     if (std::optional<size_t> waiter = ids_.LoopOf(change->id)) {
       Completion completion;
@@ -116,17 +116,19 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
 }
 
 void ApplyLoop::OnConfState(raft::ConfState state) {
-  machine_.SetConfState(state);
+  machine().SetConfState(state);
   waits_for_conf_state_ = false;
   EndBatch();
   Drain();
+  ServeFreezers();
+  TryInstall();
 }
 
 void ApplyLoop::EndBatch() {
-  machine_.Publish();
-  const Index applied = machine_.applied_index();
+  machine().Publish();
+  const Index applied = machine().applied_index();
   info_.applied_index.store(applied.value(), std::memory_order_release);
-  if (!machine_.membership().cluster_version().empty())
+  if (!machine().membership().cluster_version().empty())
     info_.capable.store(true, std::memory_order_release);
   if (cluster_changed_) ShareClusterInfo();
   for (size_t i = 0; i < frontends_.size(); ++i) {
@@ -134,14 +136,14 @@ void ApplyLoop::EndBatch() {
     if (completions_[i].empty() && info_.sole_voter_leads.load(std::memory_order_relaxed)) continue;
     Frontend* frontend = frontends_[i];
     frontend->loop().Post(
-        [frontend,
-         published = Published{applied, std::exchange(completions_[i], {}), nullptr}]() mutable {
+        [frontend, published = Published{applied, std::exchange(completions_[i], {}), nullptr,
+                                         nullptr}]() mutable {
           frontend->OnPublished(std::move(published));
         });
   }
   loops_.raft.Post([raft = raft_, applied] { raft->OnApplied(applied); });
   ScheduleCompaction();
-  if (machine_.tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
+  if (machine().tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
     MaybeCheckpoint(/*force=*/true);
   if (after_batch_) after_batch_();
 }
@@ -149,17 +151,18 @@ void ApplyLoop::EndBatch() {
 void ApplyLoop::ShareClusterInfo() {
   cluster_changed_ = false;
   auto info = std::make_shared<ClusterInfo>();
-  for (const auto& [id, member] : machine_.membership().members()) info->members.push_back(member);
-  info->cluster_version = machine_.membership().cluster_version();
-  info->storage_version = machine_.storage_version();
-  info->downgrade = machine_.membership().downgrade();
-  info->alarms.assign(machine_.alarms().begin(), machine_.alarms().end());
-  info->auth_enabled = machine_.auth().enabled();
-  auto self = machine_.membership().members().find(info_.member_id);
-  info_.is_learner.store(self != machine_.membership().members().end() && self->second.learner);
+  for (const auto& [id, member] : machine().membership().members()) info->members.push_back(member);
+  info->removed = machine().membership().removed_ids();
+  info->cluster_version = machine().membership().cluster_version();
+  info->storage_version = machine().storage_version();
+  info->downgrade = machine().membership().downgrade();
+  info->alarms.assign(machine().alarms().begin(), machine().alarms().end());
+  info->auth_enabled = machine().auth().enabled();
+  auto self = machine().membership().members().find(info_.member_id);
+  info_.is_learner.store(self != machine().membership().members().end() && self->second.learner);
   for (Frontend* frontend : frontends_) {
-    frontend->loop().Post([frontend, applied = machine_.applied_index(), info] {
-      frontend->OnPublished({applied, {}, info});
+    frontend->loop().Post([frontend, applied = machine().applied_index(), info] {
+      frontend->OnPublished({applied, {}, info, nullptr});
     });
   }
 }
@@ -167,7 +170,7 @@ void ApplyLoop::ShareClusterInfo() {
 // --- compaction ---
 
 void ApplyLoop::ScheduleCompaction() {
-  if (compaction_scheduled_ || stopping_ || !machine_.store().compaction_pending()) return;
+  if (compaction_scheduled_ || stopping_ || !machine().store().compaction_pending()) return;
   compaction_scheduled_ = true;
   if (config_.compaction_pause.count() > 0) {
     loops_.apply.RunAfter(config_.compaction_pause, [this] { CompactionTurn(); });
@@ -179,8 +182,8 @@ void ApplyLoop::ScheduleCompaction() {
 void ApplyLoop::CompactionTurn() {
   compaction_scheduled_ = false;
   if (stopping_) return;
-  const bool finished = machine_.CompactionSlice(config_.compaction_batch_revisions);
-  machine_.Publish();
+  const bool finished = machine().CompactionSlice(config_.compaction_batch_revisions);
+  machine().Publish();
   if (!finished) return ScheduleCompaction();
   // `physical` compactions answer only now, with their effect on disk.
   if (waits_for_compaction_.empty()) return;
@@ -203,22 +206,22 @@ void ApplyLoop::CheckpointTimer() {
 }
 
 void ApplyLoop::MaybeCheckpoint(bool force) {
-  if (checkpoint_ != nullptr) return;
-  checkpoint_ = machine_.tree().BeginCheckpoint();
+  if (checkpoint_ != nullptr || replacement_) return;
+  checkpoint_ = machine().tree().BeginCheckpoint();
   if (checkpoint_ == nullptr) {  // nothing changed since the last one
     for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
     return;
   }
-  checkpoint_holds_ = {machine_.conf_state(), machine_.applied_index(), machine_.applied_term()};
-  checkpoint_membership_ = machine_.membership().LegacyStoreJson();
+  checkpoint_holds_ = {machine().conf_state(), machine().applied_index(), machine().applied_term()};
+  checkpoint_membership_ = machine().membership().LegacyStoreJson();
   checkpoint_started_ = loops_.apply.clock().Now();
   // Slices spread over most of the interval, so that the log's syncs see an idle disk in between.
-  const uint64_t slices = machine_.tree().stats().dirty_bytes / (1 << 20) + 1;
+  const uint64_t slices = machine().tree().stats().dirty_bytes / (1 << 20) + 1;
   env::Duration pace = force ? env::Duration(0)
                              : config_.checkpoint_interval * 8 / 10 / static_cast<int64_t>(slices);
   pace = std::min<env::Duration>(pace, std::chrono::milliseconds(100));
-  loops_.storage.Post([this, pace, image = checkpoint_.get()] {
-    machine_.tree().RunCheckpoint(*image, loops_.storage, pace, [this](Status status) {
+  loops_.storage.Post([this, pace, tree = data_->tree.get(), image = checkpoint_.get()] {
+    tree->RunCheckpoint(*image, loops_.storage, pace, [this](Status status) {
       loops_.apply.Post([this, status] { OnCheckpointWritten(status); });
     });
   });
@@ -227,13 +230,14 @@ void ApplyLoop::MaybeCheckpoint(bool force) {
 void ApplyLoop::OnCheckpointWritten(Status status) {
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
   info_.backend_commit.Observe((loops_.apply.clock().Now() - checkpoint_started_).count());
-  machine_.tree().EndCheckpoint(std::move(checkpoint_));
+  machine().tree().EndCheckpoint(std::move(checkpoint_));
   checkpoint_ = nullptr;
   raft::SnapshotMetadata held = std::exchange(checkpoint_holds_, {});
   if (held.index.value() >= last_snapshot_.value() + config_.snapshot_count) {
     MaybeSaveSnapshot(std::move(held), std::move(checkpoint_membership_));
   }
   for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
+  TryInstall();
   if (stopping_) FinishStop();
 }
 
@@ -242,9 +246,9 @@ void ApplyLoop::MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string d
   snapshot_under_way_ = true;
   loops_.storage.Post([this, metadata = std::move(metadata), data = std::move(data)]() mutable {
     raft::Snapshot snapshot{SharedBytes(data), metadata};
-    Status status = wal::WriteSnapFile(files_.blocking(), snap_dir_, snapshot);
+    Status status = wal::WriteSnapFile(files_.blocking(), paths_.snap, snapshot);
     if (!status.ok()) DieOnDiskError(std::string(status.message()));
-    PurgeSnapFiles(files_.blocking(), snap_dir_, config_.snapshots_max);
+    PurgeSnapFiles(files_.blocking(), paths_.snap, config_.snapshots_max);
     loops_.apply.Post([this, metadata = std::move(metadata)]() mutable {
       snapshot_under_way_ = false;
       last_snapshot_ = metadata.index;
@@ -252,6 +256,7 @@ void ApplyLoop::MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string d
       loops_.raft.Post([raft = raft_, metadata = std::move(metadata)]() mutable {
         raft->OnSnapshotSaved(std::move(metadata));
       });
+      TryInstall();
       if (stopping_) FinishStop();
     });
   });
@@ -264,21 +269,89 @@ void ApplyLoop::Freeze(OnImage ready) {
   ServeFreezers();
 }
 
-void ApplyLoop::ServeFreezers() {
-  if (frozen_ || freezers_.empty()) return;
-  std::unique_ptr<btree::Image> image = machine_.tree().Freeze();
-  CHECK(image != nullptr);
-  frozen_ = true;
-  OnImage ready = std::move(freezers_.front());
-  freezers_.pop_front();
-  ready(std::move(image));
+void ApplyLoop::FreezeAt(Index at_least, OnImage ready) {
+  std::shared_ptr<FrozenImage> present = frozen_.lock();
+  if (present != nullptr && present->metadata.index >= at_least) return ready(std::move(present));
+  Freeze(std::move(ready));
 }
 
-void ApplyLoop::Thaw(std::unique_ptr<btree::Image> image) {
-  machine_.tree().Thaw(std::move(image));
-  frozen_ = false;
+void ApplyLoop::ServeFreezers() {
+  // Between a configuration change and raft's answer, index and configuration do not agree.
+  if (frozen_out_ || freezers_.empty() || waits_for_conf_state_ || replacement_ || stopping_)
+    return;
+  OnImage ready = std::move(freezers_.front());
+  freezers_.pop_front();
+  ready(TakeImage());
+}
+
+std::shared_ptr<FrozenImage> ApplyLoop::TakeImage() {
+  auto frozen = std::make_shared<FrozenImage>();
+  frozen->data = data_;
+  frozen->image = data_->tree->Freeze();
+  CHECK(frozen->image != nullptr);
+  frozen->metadata = {machine().conf_state(), machine().applied_index(), machine().applied_term()};
+  frozen->membership_json = machine().membership().LegacyStoreJson();
+  frozen->give_back = [this, &apply = loops_.apply](std::shared_ptr<Data> data,
+                                                    std::unique_ptr<btree::Image> image) {
+    apply.Post([this, data = std::move(data), image = std::move(image)]() mutable {
+      Thaw(std::move(data), std::move(image));
+    });
+  };
+  frozen_ = frozen;
+  frozen_out_ = true;
+  ++images_out_;
+  return frozen;
+}
+
+void ApplyLoop::Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> image) {
+  data->tree->Thaw(std::move(image));
+  --images_out_;
+  if (data == data_) frozen_out_ = false;
+  loops_.storage.Post([data = std::move(data)] {});  // perhaps the last of an old generation
   ServeFreezers();
   if (stopping_) FinishStop();
+}
+
+// --- a snapshot from the leader ---
+
+void ApplyLoop::Install(raft::SnapshotMetadata metadata, env::Task installed) {
+  CHECK(!replacement_);
+  replacement_ = Replacement{std::move(metadata), std::move(installed)};
+  TryInstall();
+}
+
+void ApplyLoop::TryInstall() {
+  if (!replacement_ || !queue_.empty() || waits_for_conf_state_ || checkpoint_ != nullptr ||
+      snapshot_under_way_)
+    return;
+  Replacement replacement = std::move(*replacement_);
+  const Index index = replacement.metadata.index;
+  env::BlockingFileSystem& files = files_.blocking();
+  Status status = files.Rename(paths_.ReceivedTree(index), paths_.db);
+  if (status.ok()) status = files.SyncDirectory(paths_.snap);
+  if (!status.ok()) DieOnDiskError(std::string(status.message()));
+  StatusOr<std::shared_ptr<Data>> received = OpenData(files, paths_.db, config_, log_);
+  if (!received.ok()) DieOnDiskError(std::string(received.status().message()));
+  CHECK_GE((*received)->machine->applied_index(), index) << "a received tree that was not checked";
+  std::shared_ptr<Data> old = std::exchange(data_, *std::move(received));
+  loops_.storage.Post([old = std::move(old)] {});
+  frozen_.reset();
+  frozen_out_ = false;
+  replacement_.reset();
+  last_snapshot_ = index;
+  cluster_changed_ = true;
+  machine().SetConfState(replacement.metadata.conf_state);
+  log_.Info("installed snapshot from leader", {{"snapshot-index", index.value()}});
+  if (on_replaced_) on_replaced_(data_);
+  for (Frontend* frontend : frontends_) {
+    frontend->loop().Post([frontend, data = data_, applied = index]() mutable {
+      frontend->OnPublished({applied, {}, nullptr, std::move(data)});
+    });
+  }
+  EndBatch();
+  for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
+  replacement.installed();
+  ServeFreezers();
 }
 
 void ApplyLoop::Defragment(env::DoneStatus done) {
@@ -293,9 +366,9 @@ void ApplyLoop::DefragmentTurn() {
     for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(errors::Stopped());
     return;
   }
-  StatusOr<size_t> moved = machine_.tree().RelocateSlice(kRelocatePagesPerTurn);
+  StatusOr<size_t> moved = machine().tree().RelocateSlice(kRelocatePagesPerTurn);
   if (!moved.ok()) DieOnDiskError(std::string(moved.status().message()));
-  machine_.Publish();
+  machine().Publish();
   if (*moved > 0) {
     idle_checkpoints_ = 0;
     loops_.apply.Post([this] { DefragmentTurn(); });
@@ -322,8 +395,8 @@ void ApplyLoop::Stop(env::Task stopped) {
 }
 
 void ApplyLoop::FinishStop() {
-  if (!stopped_ || checkpoint_ != nullptr || snapshot_under_way_ || frozen_) return;
-  Status status = machine_.tree().CheckpointNow();
+  if (!stopped_ || checkpoint_ != nullptr || snapshot_under_way_ || images_out_ > 0) return;
+  Status status = machine().tree().CheckpointNow();
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
   std::exchange(stopped_, nullptr)();
 }

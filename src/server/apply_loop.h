@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,12 @@
 #include "env/env.h"
 #include "raft_types/types.h"
 #include "server/config.h"
+#include "server/data.h"
 #include "server/frontend.h"
+#include "server/frozen_image.h"
 #include "server/messages.h"
 #include "server/node_info.h"
+#include "server/paths.h"
 #include "state/state_machine.h"
 
 namespace quoin::server {
@@ -33,7 +37,7 @@ class ApplyLoop {
     env::Executor& storage;
   };
   ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
-            std::string snap_dir, state::StateMachine& machine, const RequestIds& ids, Logger& log);
+            Paths paths, std::shared_ptr<Data> data, const RequestIds& ids, Logger& log);
   ~ApplyLoop();
 
   void Connect(RaftLoop& raft, std::vector<Frontend*> frontends);
@@ -45,19 +49,36 @@ class ApplyLoop {
   void OnConfState(raft::ConfState state);
 
   // --- for clients' calls that need this loop; answers run on the apply loop ---
-  // A frozen root for a copy or a whole-tree hash; waits while another one exists. Give it back
-  // with Thaw.
-  using OnImage = absl::AnyInvocable<void(std::unique_ptr<btree::Image>)>;
+  // A frozen root for a copy or a whole-tree hash; waits while another one exists.
+  using OnImage = absl::AnyInvocable<void(std::shared_ptr<FrozenImage>)>;
   void Freeze(OnImage ready);
-  void Thaw(std::unique_ptr<btree::Image> image);
+  // The same for a lagging member, who may share one that exists if it holds `at_least`.
+  void FreezeAt(Index at_least, OnImage ready);
   // Moves pages to the front of the file until it cannot shrink, writes it, cuts it; then done.
   void Defragment(env::DoneStatus done);
 
   // Called (here) after each batch: for what the member itself wants to do next.
   void set_after_batch(std::function<void()> hook) { after_batch_ = std::move(hook); }
-  state::StateMachine& machine() { return machine_; }
+  // Called (here) when all state was replaced by a leader's snapshot, before anybody else learns of
+  // it.
+  void set_on_replaced(std::function<void(std::shared_ptr<Data>)> hook) {
+    on_replaced_ = std::move(hook);
+  }
+  // The present generation's: not to be kept across turns.
+  state::StateMachine& machine() { return *data_->machine; }
+
+  // Replaces all state by the received tree file of this snapshot, once what is under way has
+  // ended; `installed` runs here then. Every frontend gets the new generation with a Published.
+  void Install(raft::SnapshotMetadata metadata, env::Task installed);
 
  private:
+  struct Replacement {
+    raft::SnapshotMetadata metadata;
+    env::Task installed;
+  };
+  void TryInstall();
+  std::shared_ptr<FrozenImage> TakeImage();
+  void Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> image);
   void Drain();
   void ApplyEntry(const raft::Entry& entry);
   void EndBatch();
@@ -76,13 +97,14 @@ class ApplyLoop {
   NodeInfo& info_;
   Loops loops_;
   env::FileSystem& files_;
-  const std::string snap_dir_;
-  state::StateMachine& machine_;
+  const Paths paths_;
+  std::shared_ptr<Data> data_;
   const RequestIds ids_;
   Logger& log_;
   RaftLoop* raft_ = nullptr;
   std::vector<Frontend*> frontends_;
   std::function<void()> after_batch_;
+  std::function<void(std::shared_ptr<Data>)> on_replaced_;
 
   std::deque<raft::Entry> queue_;  // committed, not yet applied
   bool waits_for_conf_state_ =
@@ -102,7 +124,10 @@ class ApplyLoop {
   bool snapshot_under_way_ = false;
 
   std::deque<OnImage> freezers_;
-  bool frozen_ = false;
+  std::weak_ptr<FrozenImage> frozen_;  // of the present generation
+  bool frozen_out_ = false;            // it has not come back
+  int images_out_ = 0;                 // of any generation
+  std::optional<Replacement> replacement_;
   std::deque<env::DoneStatus> defragmenters_;
   int idle_checkpoints_ = 0;
   bool stopping_ = false;

@@ -17,8 +17,8 @@ constexpr env::Duration kDeadlineGranule = std::chrono::milliseconds(50);
 }  // namespace
 
 Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
-                   env::Executor& loop, env::Executor& raft_executor, RaftLoop& raft,
-                   btree::Tree& tree, mvcc::Store& store)
+                   env::Executor& loop, env::Executor& raft_executor, env::Executor& storage,
+                   RaftLoop& raft, std::shared_ptr<Data> data)
     : number_(number),
       ids_(ids),
       config_(config),
@@ -26,9 +26,9 @@ Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& confi
       loop_(loop),
       raft_executor_(raft_executor),
       raft_(raft),
-      tree_(tree),
-      store_(store),
-      slot_(tree.epochs()) {}
+      storage_(storage),
+      data_(std::move(data)),
+      slot_(std::make_unique<EpochDomain::ReaderSlot>(data_->tree->epochs())) {}
 
 Frontend::~Frontend() = default;
 
@@ -65,7 +65,7 @@ void Frontend::FlushProposals() {
 
 bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
   if (cost == 0 || config_.quota_bytes < 0) return true;
-  const int64_t size = static_cast<int64_t>(tree_.stats().file_bytes);
+  const int64_t size = static_cast<int64_t>(tree().stats().file_bytes);
   if (size + cost < config_.quota_bytes) return true;
   etcdserverpb::AlarmRequest alarm;
   alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
@@ -134,6 +134,10 @@ void Frontend::ReleaseReads() {
 
 void Frontend::OnPublished(Published published) {
   applied_ = std::max(applied_, published.applied);
+  if (published.data != nullptr) {
+    slot_ = std::make_unique<EpochDomain::ReaderSlot>(published.data->tree->epochs());
+    storage_.Post([old = std::exchange(data_, std::move(published.data))] {});
+  }
   if (published.cluster != nullptr) cluster_ = std::move(published.cluster);
   for (Completion& completion : published.completions) {
     auto waiting = waiting_.find(completion.request_id);

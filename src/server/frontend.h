@@ -47,8 +47,8 @@ class Frontend {
   using WaitId = uint64_t;
 
   Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
-           env::Executor& loop, env::Executor& raft_executor, RaftLoop& raft, btree::Tree& tree,
-           mvcc::Store& store);
+           env::Executor& loop, env::Executor& raft_executor, env::Executor& storage,
+           RaftLoop& raft, std::shared_ptr<Data> data);
   ~Frontend();
 
   // Proposes one operation; `done` is called once, later, on this loop, unless the wait is
@@ -67,9 +67,10 @@ class Frontend {
   void Cancel(WaitId wait);
 
   // --- reading ---
-  mvcc::Store& store() { return store_; }
-  btree::Tree& tree() { return tree_; }
-  EpochDomain::ReaderSlot& slot() { return slot_; }
+  // Of the present generation: not to be kept across turns.
+  mvcc::Store& store() { return data_->machine->store(); }
+  btree::Tree& tree() { return *data_->tree; }
+  EpochDomain::ReaderSlot& slot() { return *slot_; }
   const std::shared_ptr<const ClusterInfo>& cluster() const { return cluster_; }
   const NodeInfo& info() const { return info_; }
   const NodeConfig& config() const { return config_; }
@@ -112,9 +113,9 @@ class Frontend {
   env::Executor& loop_;
   env::Executor& raft_executor_;
   RaftLoop& raft_;
-  btree::Tree& tree_;
-  mvcc::Store& store_;
-  EpochDomain::ReaderSlot slot_;
+  env::Executor& storage_;
+  std::shared_ptr<Data> data_;
+  std::unique_ptr<EpochDomain::ReaderSlot> slot_;
 
   uint64_t next_sequence_ = 0;
   std::vector<Proposal> gathered_;                  // this turn's proposals

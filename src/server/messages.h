@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "base/strong_int.h"
 #include "cluster/membership.h"
 #include "raft_types/types.h"
+#include "server/data.h"
 #include "state/state_machine.h"
 
 namespace quoin::server {
@@ -30,6 +32,7 @@ struct Completion {
 // What changes seldom and everyone may want to know. Immutable once shared.
 struct ClusterInfo {
   std::vector<cluster::Member> members;  // ascending ids
+  std::set<uint64_t> removed;            // ids that must not come back
   std::string cluster_version;           // empty while undecided
   std::string storage_version;
   cluster::Downgrade downgrade;
@@ -42,6 +45,7 @@ struct Published {
   Index applied;
   std::vector<Completion> completions;
   std::shared_ptr<const ClusterInfo> cluster;  // set when it changed
+  std::shared_ptr<Data> data;                  // set when a leader's snapshot replaced all state
 };
 
 // raft loop → I/O loop: reads that asked before may be answered once `index` is applied.

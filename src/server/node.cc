@@ -36,7 +36,7 @@ StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& con
 Status Node::Build(std::vector<env::Executor*> io_loops) {
   wal_executor_ = env_.NewExecutor("wal");
   ASSIGN_OR_RETURN(recovered_, RecoverOrCreate(env_, config_, *wal_executor_, log_));
-  if (recovered_.machine->auth().enabled()) {
+  if (recovered_.data->machine->auth().enabled()) {
     return absl::FailedPreconditionError(
         "this data directory has authentication enabled, which this release cannot enforce yet; "
         "refusing to serve it "
@@ -45,11 +45,12 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   raft_executor_ = env_.NewExecutor("raft");
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");
-  storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(recovered_.tree->epochs());
+  storage_data_ = recovered_.data;
+  storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(storage_data_->tree->epochs());
 
   info_.member_id = recovered_.identity.node_id;
   info_.cluster_id = recovered_.identity.cluster_id;
-  info_.applied_index.store(recovered_.machine->applied_index().value());
+  info_.applied_index.store(recovered_.data->machine->applied_index().value());
   raft::Config raft_config;
   raft_config.id = NodeId(info_.member_id);
   raft_config.election_ticks =
@@ -69,21 +70,28 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   std::vector<Frontend*> frontends;
   for (size_t i = 0; i < io_loops.size(); ++i) {
     frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i],
-                                                    *raft_executor_, *raft_, *recovered_.tree,
-                                                    recovered_.machine->store()));
+                                                    *raft_executor_, *storage_executor_, *raft_,
+                                                    recovered_.data));
     frontends.push_back(frontends_.back().get());
   }
   apply_ = std::make_unique<ApplyLoop>(
       config_, info_, ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
-      env_.files(), Paths(config_).snap, *recovered_.machine, ids, log_);
+      env_.files(), Paths(config_), recovered_.data, ids, log_);
   apply_->Connect(*raft_, frontends);
   raft_->Connect(*apply_, frontends);
+  recovered_.data.reset();
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
   return OkStatus();
 }
 
 void Node::StartLoops() {
   apply_->set_after_batch([this] { AfterBatch(); });
+  apply_->set_on_replaced([this](std::shared_ptr<Data> data) {
+    storage_executor_->Post([this, data = std::move(data)]() mutable {
+      storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(data->tree->epochs());
+      storage_data_ = std::move(data);
+    });
+  });
   apply_executor_->Post([this] {
     apply_->Start();
     compactor_->Start();
@@ -93,7 +101,7 @@ void Node::StartLoops() {
 
 // Runs on the apply loop: what the member itself has to say once there is a leader.
 void Node::AfterBatch() {
-  const cluster::Membership& membership = recovered_.machine->membership();
+  const cluster::Membership& membership = apply_->machine().membership();
   auto self = membership.members().find(info_.member_id);
   if (self == membership.members().end()) return;
   const bool published = self->second.name == config_.name &&
@@ -118,6 +126,10 @@ void Node::AfterBatch() {
   if (published && !membership.cluster_version().empty() && info_.leader.load() != 0 && ready_) {
     owner_->Post(std::exchange(ready_, nullptr));
   }
+}
+
+void Node::WithFrozenImage(ApplyLoop::OnImage use) {
+  apply_executor_->Post([this, use = std::move(use)]() mutable { apply_->Freeze(std::move(use)); });
 }
 
 void Node::ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way) {

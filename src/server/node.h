@@ -34,13 +34,15 @@ class Node {
   size_t frontends() const { return frontends_.size() - 1; }
   NodeInfo& info() { return info_; }
   const NodeConfig& config() const { return config_; }
-  btree::Tree& tree() { return *recovered_.tree; }
-  mvcc::Store& store() { return recovered_.machine->store(); }
-  // For work that may wait for pages: posted there, with its own reader slot.
+  // For work that may wait for pages: posted there. The store and the reader slot of that loop,
+  // of the present generation: used there, and not kept across turns.
   env::Executor& storage_loop() { return *storage_executor_; }
+  mvcc::Store& store() { return storage_data_->machine->store(); }
   EpochDomain::ReaderSlot& storage_slot() { return *storage_slot_; }
   env::Executor& apply_executor() { return *apply_executor_; }
   ApplyLoop& apply_loop() { return *apply_; }
+  // `use` runs on the apply loop when it is this caller's turn. Thread: any.
+  void WithFrozenImage(ApplyLoop::OnImage use);
 
   // Answers what waits, writes a last checkpoint, closes the log. `stopped` is posted to `owner`;
   // destroy after it.
@@ -62,6 +64,7 @@ class Node {
   Recovered recovered_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
+  std::shared_ptr<Data> storage_data_;  // storage loop's
   std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;
   std::vector<std::unique_ptr<Frontend>> frontends_;  // the last one belongs to the apply loop
   std::unique_ptr<AutoCompactor> compactor_;

@@ -9,12 +9,6 @@
 namespace quoin::server {
 namespace {
 
-std::string Hex16(uint64_t value) {
-  std::string out(16, '0');
-  for (int i = 15; i >= 0; --i, value >>= 4) out[i] = "0123456789abcdef"[value & 15];
-  return out;
-}
-
 // The first entries of a new cluster: one configuration change per initial member, ascending by id,
 // committed at once. Every member makes the same ones.
 struct Bootstrap {
@@ -59,12 +53,12 @@ StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
   return out;
 }
 
-// Leftovers of interrupted writes; nothing refers to them.
+// Leftovers of interrupted writes and transfers; nothing refers to them.
 void RemoveLeftovers(env::BlockingFileSystem& files, const std::string& snap_dir) {
   StatusOr<std::vector<std::string>> names = files.List(snap_dir);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (name.starts_with("tmp") || name.starts_with("db.tmp."))
+    if (name.starts_with("tmp") || name.starts_with("db.tmp.") || name.ends_with(".snap.db"))
       (void)files.Remove(snap_dir + "/" + name);
   }
 }
@@ -83,17 +77,14 @@ class Recovery {
     const bool has_log = wal::Exists(files_, paths_.wal);
     StatusOr<env::FileInfo> db = files_.Stat(paths_.db);
     const bool has_db = db.ok() && db->size > 0;
-    if (db.ok()) {
-      ASSIGN_OR_RETURN(out_.lock, files_.Lock(paths_.db, /*exclusive=*/true));
-    }
     if (has_log && !has_db) RETURN_IF_ERROR(RefuseLogWithoutTree());
     RETURN_IF_ERROR(files_.MakeDirectory(paths_.snap));
     if (has_db) RETURN_IF_ERROR(OpenTree());
     if (!has_log) {
-      if (has_db && out_.machine->applied_index().value() != 0) {
+      if (has_db && out_.data->machine->applied_index().value() != 0) {
         return absl::DataLossError(
             paths_.db + ": holds a state up to log index " +
-            std::to_string(out_.machine->applied_index().value()) + ", but " + paths_.wal +
+            std::to_string(out_.data->machine->applied_index().value()) + ", but " + paths_.wal +
             " holds no log; this is not a new member. Restore the log, or start from a snapshot");
       }
       RETURN_IF_ERROR(CreateLog());
@@ -119,18 +110,7 @@ class Recovery {
   }
 
   Status OpenTree() {
-    btree::Options options;
-    options.cache_bytes = config_.cache_bytes;
-    ASSIGN_OR_RETURN(out_.tree, btree::Tree::Open(files_, paths_.db, options));
-    if (out_.lock == nullptr) {
-      ASSIGN_OR_RETURN(out_.lock, files_.Lock(paths_.db, /*exclusive=*/true));
-    }
-    state::Options state_options;
-    const auto election_seconds_3_2 = config_.election_timeout * 3 / 2;
-    state_options.lease_ttl_seconds_min =
-        (election_seconds_3_2.count() + std::nano::den - 1) / static_cast<int64_t>(std::nano::den);
-    state_options.learners_max = config_.learners_max;
-    ASSIGN_OR_RETURN(out_.machine, state::StateMachine::Open(*out_.tree, state_options, log_));
+    ASSIGN_OR_RETURN(out_.data, OpenData(files_, paths_.db, config_, log_));
     return OkStatus();
   }
 
@@ -149,11 +129,11 @@ class Recovery {
   }
 
   Status ReadLog(bool has_db) {
-    const Index applied = has_db ? out_.machine->applied_index() : Index();
+    const Index applied = has_db ? out_.data->machine->applied_index() : Index();
     ASSIGN_OR_RETURN(wal::Recovered log,
                      wal::Recover(files_, paths_.wal, wal::ReadMode::kRepair, applied, log_));
     if (applied < log.start.index) RETURN_IF_ERROR(TakeReceivedTree(log.start.index));
-    if (out_.machine == nullptr) RETURN_IF_ERROR(OpenTree());
+    if (out_.data == nullptr) RETURN_IF_ERROR(OpenTree());
     wal::Options options;
     options.fsync = config_.fsync;
     options.segment_bytes = config_.wal_segment_bytes;
@@ -162,14 +142,15 @@ class Recovery {
     out_.identity = log.metadata;
     out_.raft.hard_state = log.hard_state;
     // The commit index in the log may lag: it moves without a sync of its own.
-    out_.raft.hard_state.commit = std::max(log.hard_state.commit, out_.machine->applied_index());
+    out_.raft.hard_state.commit =
+        std::max(log.hard_state.commit, out_.data->machine->applied_index());
     out_.raft.entries = std::move(log.entries);
     out_.raft.snapshot.index = log.start.index;
     out_.raft.snapshot.term = log.start.term;
     // The members table is the truth about the configuration at the applied index; meta/confState
     // of a restored directory still names the old cluster.
-    out_.raft.snapshot.conf_state = out_.machine->membership().ConfigurationState();
-    out_.raft.applied = out_.machine->applied_index();
+    out_.raft.snapshot.conf_state = out_.data->machine->membership().ConfigurationState();
+    out_.raft.applied = out_.data->machine->applied_index();
     return OkStatus();
   }
 
@@ -177,21 +158,19 @@ class Recovery {
   // waiting beside it.
   Status TakeReceivedTree(Index start) {
     const std::string received = paths_.ReceivedTree(start);
-    const Index held = out_.machine == nullptr ? Index() : out_.machine->applied_index();
+    const Index held = out_.data == nullptr ? Index() : out_.data->machine->applied_index();
     if (!files_.Exists(received)) {
       return absl::DataLossError(
           paths_.db + ": database file (index " + std::to_string(held.value()) +
           ") does not match with snapshot (index " + std::to_string(start.value()) + ")");
     }
-    out_.machine.reset();
-    out_.tree.reset();
-    out_.lock.reset();
+    out_.data.reset();
     RETURN_IF_ERROR(files_.Rename(received, paths_.db));
     RETURN_IF_ERROR(files_.SyncDirectory(paths_.snap));
     RETURN_IF_ERROR(OpenTree());
-    if (out_.machine->applied_index() < start) {
+    if (out_.data->machine->applied_index() < start) {
       return absl::DataLossError(paths_.db + ": the received tree ends at index " +
-                                 std::to_string(out_.machine->applied_index().value()) +
+                                 std::to_string(out_.data->machine->applied_index().value()) +
                                  ", before its snapshot (index " + std::to_string(start.value()) +
                                  ")");
     }
@@ -208,16 +187,6 @@ class Recovery {
 };
 
 }  // namespace
-
-Paths::Paths(const NodeConfig& config)
-    : member(config.data_dir + "/member"),
-      snap(member + "/snap"),
-      wal(config.wal_dir.empty() ? member + "/wal" : config.wal_dir),
-      db(snap + "/db") {}
-
-std::string Paths::ReceivedTree(Index index) const {
-  return snap + "/" + Hex16(index.value()) + ".snap.db";
-}
 
 StatusOr<Recovered> RecoverOrCreate(env::Env& env, const NodeConfig& config,
                                     env::Executor& wal_loop, Logger& log) {

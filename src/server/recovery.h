@@ -13,23 +13,15 @@
 #include "env/env.h"
 #include "raft/raft.h"
 #include "server/config.h"
+#include "server/data.h"
+#include "server/paths.h"
 #include "state/state_machine.h"
 #include "wal/wal.h"
 
 namespace quoin::server {
 
-// Where things are in a data directory.
-struct Paths {
-  explicit Paths(const NodeConfig& config);
-  std::string member, snap, wal, db;
-  // A tree file received from a leader, not yet in place.
-  std::string ReceivedTree(Index index) const;
-};
-
 struct Recovered {
-  std::unique_ptr<env::FileLock> lock;
-  std::unique_ptr<btree::Tree> tree;
-  std::unique_ptr<state::StateMachine> machine;
+  std::shared_ptr<Data> data;
   std::unique_ptr<wal::Writer> wal;
   wal::Metadata identity;
   raft::RecoveredState raft;

@@ -1,0 +1,34 @@
+#include "server/data.h"
+
+namespace quoin::server {
+namespace {
+
+state::Options StateOptions(const NodeConfig& config) {
+  state::Options options;
+  const auto election_3_2 = config.election_timeout * 3 / 2;
+  options.lease_ttl_seconds_min =
+      (election_3_2.count() + std::nano::den - 1) / static_cast<int64_t>(std::nano::den);
+  options.learners_max = config.learners_max;
+  return options;
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const std::string& path,
+                                         const NodeConfig& config, Logger& log) {
+  auto data = std::make_shared<Data>();
+  if (files.Exists(path)) {
+    ASSIGN_OR_RETURN(data->lock, files.Lock(path, /*exclusive=*/true));
+  }
+  btree::Options options;
+  options.cache_bytes = config.cache_bytes;
+  ASSIGN_OR_RETURN(data->tree, btree::Tree::Open(files, path, options));
+  if (data->lock == nullptr) {
+    ASSIGN_OR_RETURN(data->lock, files.Lock(path, /*exclusive=*/true));
+  }
+  ASSIGN_OR_RETURN(data->machine,
+                   state::StateMachine::Open(*data->tree, StateOptions(config), log));
+  return data;
+}
+
+}  // namespace quoin::server

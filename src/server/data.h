@@ -1,0 +1,30 @@
+// Data: one generation of the member's replicated state: the tree file, its lock and the state
+// machine on it. A snapshot from the leader replaces the whole generation; whoever still reads the
+// old one keeps it alive.
+//
+// Thread: made and changed by the apply loop; read by all (see btree/tree.h); let go of on the
+// storage loop, where destroying it hurts nobody.
+#pragma once
+
+#include <memory>
+
+#include "base/log.h"
+#include "btree/tree.h"
+#include "env/env.h"
+#include "server/config.h"
+#include "state/state_machine.h"
+
+namespace quoin::server {
+
+struct Data {
+  std::unique_ptr<env::FileLock> lock;
+  std::unique_ptr<btree::Tree> tree;
+  std::unique_ptr<state::StateMachine> machine;
+};
+
+// Opens or makes the tree file at `path`, locks it, and loads the state machine. Waits for the
+// disk.
+StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const std::string& path,
+                                         const NodeConfig& config, Logger& log);
+
+}  // namespace quoin::server
