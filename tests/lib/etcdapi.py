@@ -51,19 +51,20 @@ class Client:
     def put(self, key, value, timeout=10, **options):
         return self.call("KV/Put", rpc.PutRequest(key=key, value=value, **options), rpc.PutResponse, timeout)
 
-    def delete(self, key, range_end=b"", **options):
+    def delete(self, key, range_end=b"", timeout=10, **options):
         return self.call("KV/DeleteRange", rpc.DeleteRangeRequest(key=key, range_end=range_end, **options),
-                         rpc.DeleteRangeResponse)
+                         rpc.DeleteRangeResponse, timeout)
 
-    def txn(self, compare=(), success=(), failure=()):
-        return self.call("KV/Txn", rpc.TxnRequest(compare=compare, success=success, failure=failure), rpc.TxnResponse)
+    def txn(self, compare=(), success=(), failure=(), timeout=10):
+        return self.call("KV/Txn", rpc.TxnRequest(compare=compare, success=success, failure=failure), rpc.TxnResponse,
+                         timeout)
 
     def compact(self, revision, physical=False):
         return self.call("KV/Compact", rpc.CompactionRequest(revision=revision, physical=physical),
                          rpc.CompactionResponse)
 
-    def hashkv(self, revision=0):
-        return self.call("Maintenance/HashKV", rpc.HashKVRequest(revision=revision), rpc.HashKVResponse)
+    def hashkv(self, revision=0, timeout=10):
+        return self.call("Maintenance/HashKV", rpc.HashKVRequest(revision=revision), rpc.HashKVResponse, timeout)
 
     def status(self):
         return self.call("Maintenance/Status", rpc.StatusRequest(), rpc.StatusResponse)

@@ -47,8 +47,10 @@ def free_port():
 class Member:
     """One server process with a directory of its own."""
 
-    def __init__(self, binary, flags=(), data_dir=None, name="m0", start=True):
-        self.binary, self.flags, self.name = binary, list(flags), name
+    def __init__(self, binary, flags=(), data_dir=None, name="m0", start=True, host="127.0.0.1", prefix=()):
+        """host: the address that it listens on; prefix: what stands before the command, to run it on that host."""
+        self.binary, self.flags, self.name, self.host, self.prefix = binary, list(flags), name, host, list(prefix)
+        self.initial_cluster, self.initial_state = None, "new"  # None: this member alone
         self.root = tempfile.mkdtemp(prefix="quoin-test-")
         if not os.environ.get("QUOIN_KEEP"):
             atexit.register(shutil.rmtree, self.root, ignore_errors=True)
@@ -61,19 +63,25 @@ class Member:
 
     @property
     def endpoint(self):
-        return "127.0.0.1:%d" % self.client_port
+        return "%s:%d" % (self.host, self.client_port)
+
+    @property
+    def peer_url(self):
+        return "http://%s:%d" % (self.host, self.peer_port)
 
     def arguments(self):
-        client, peer = "http://127.0.0.1:%d" % self.client_port, "http://127.0.0.1:%d" % self.peer_port
+        client = "http://" + self.endpoint
         return ["--name", self.name, "--data-dir", self.data_dir, "--listen-client-urls", client,
-                "--advertise-client-urls", client, "--listen-peer-urls", peer,
-                "--initial-advertise-peer-urls", peer, "--initial-cluster", "%s=%s" % (self.name, peer),
-                ] + self.flags
+                "--advertise-client-urls", client, "--listen-peer-urls", self.peer_url,
+                "--initial-advertise-peer-urls", self.peer_url, "--initial-cluster",
+                self.initial_cluster or "%s=%s" % (self.name, self.peer_url),
+                "--initial-cluster-state", self.initial_state] + self.flags
 
     def start(self, wait=True):
         env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([self.binary] + self.arguments(), stdout=log, stderr=log, env=env)
+            self.process = subprocess.Popen(self.prefix + [self.binary] + self.arguments(), stdout=log, stderr=log,
+                                            env=env)
         if wait:
             self.wait_ready()
         return self
@@ -85,7 +93,7 @@ class Member:
             if self.process.poll() is not None:
                 raise RuntimeError("server ended with %s\n%s" % (self.process.returncode, self.log_tail()))
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.client_port, timeout=5)
+                connection = http.client.HTTPConnection(self.host, self.client_port, timeout=5)
                 connection.request("GET", "/health")
                 if connection.getresponse().status == 200:
                     return
@@ -125,6 +133,90 @@ class Member:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+class Cluster:
+    """Several members that were started together; `hosts` (netns.Hosts) gives each a host of its own.
+
+        with Cluster(3) as c:
+            c.leader().kill()
+    """
+
+    def __init__(self, count, binary=None, flags=(), hosts=None):
+        """binary: one path for all, or one per member; default quoin."""
+        binaries = binary if isinstance(binary, (list, tuple)) else [binary or quoin_binary()] * count
+        self.members = []
+        for i in range(count):
+            place = {"host": hosts.address(i), "prefix": hosts.prefix(i)} if hosts else {}
+            self.members.append(Member(binaries[i], flags, name="m%d" % i, start=False, **place))
+        initial = ",".join("%s=%s" % (m.name, m.peer_url) for m in self.members)
+        for m in self.members:
+            m.initial_cluster = initial
+
+    def __enter__(self):
+        try:
+            for m in self.members:
+                m.start(wait=False)
+            for m in self.members:
+                m.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for m in self.members:
+            m.__exit__()
+
+    def __getitem__(self, i):
+        return self.members[i]
+
+    @property
+    def endpoints(self):
+        return [m.endpoint for m in self.members]
+
+    def alive(self):
+        return [m for m in self.members if m.process is not None]
+
+    def leader(self, among=None, seconds=30):
+        """The member that leads in the eyes of itself, once one does; `among`: only these are asked."""
+        import grpc
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for m in among or self.alive():
+                client = m.client()
+                try:
+                    status = client.status()
+                    if status.leader == status.header.member_id:
+                        return m
+                except grpc.RpcError:
+                    pass
+                finally:
+                    client.channel.close()
+            time.sleep(0.02)  # a poll of another process: there is no event to wait for
+        raise AssertionError("no leader within %d s\n%s" % (seconds, "\n".join(m.log_tail(5) for m in self.members)))
+
+    def followers(self):
+        leader = self.leader()
+        return [m for m in self.alive() if m is not leader]
+
+    def wait_equal(self, seconds=60):
+        """Returns (revision, hash) once HashKV is equal on all living members."""
+        deadline, seen = time.monotonic() + seconds, None
+        while time.monotonic() < deadline:
+            clients = [m.client() for m in self.alive()]
+            revision = clients[0].range(b"\0").header.revision  # linearizable
+            try:
+                seen = {(h.hash, h.hash_revision, h.compact_revision) for h in (c.hashkv(revision) for c in clients)}
+                if len(seen) == 1:
+                    return revision, next(iter(seen))[0]
+            except Exception as error:  # a member that is behind says "future revision"
+                seen = error
+            finally:
+                for c in clients:
+                    c.channel.close()
+            time.sleep(0.05)  # a poll of another process
+        raise AssertionError("members differ after %d s: %s" % (seconds, seen))
 
 
 # ---- a very small test runner ----
