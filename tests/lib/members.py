@@ -178,6 +178,9 @@ class Cluster:
     def alive(self):
         return [m for m in self.members if m.process is not None]
 
+    def __iter__(self):
+        return iter(self.members)
+
     def leader(self, among=None, seconds=30):
         """The member that leads in the eyes of itself, once one does; `among`: only these are asked."""
         import grpc
