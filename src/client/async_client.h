@@ -57,6 +57,9 @@ class AsyncClient {
   AsyncClient(const AsyncClient&) = delete;
   AsyncClient& operator=(const AsyncClient&) = delete;
 
+  // A stream broke: the next stream or call goes to the next endpoint.
+  void TryNextEndpoint() { NextEndpoint(); }
+
   // One request, one response, both marshalled. `done` may run before this returns (timeout not
   // above zero). When the timeout passes the status is DeadlineExceeded and its message tells what
   // the last attempt met.

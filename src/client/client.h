@@ -62,6 +62,12 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  env::Executor& loop() { return loop_; }
+  // Runs `task` on the loop with the client that lives there, and waits until it has run.
+  void OnLoop(absl::FunctionRef<void(AsyncClient&)> task) {
+    RunOnLoop([&] { task(*async_); });
+  }
+
   // Sends a request; several may be on their way at once.
   template <typename MethodType>
   Pending<typename MethodType::Response> Start(const MethodType& method,

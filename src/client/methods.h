@@ -37,6 +37,20 @@ inline constexpr Method<pb::TxnRequest, pb::TxnResponse> kTxn{{"/etcdserverpb.KV
 inline constexpr Method<pb::CompactionRequest, pb::CompactionResponse> kCompact{
     {"/etcdserverpb.KV/Compact"}};
 
+inline constexpr Method<pb::WatchRequest, pb::WatchResponse> kWatch{
+    {"/etcdserverpb.Watch/Watch", Repeat::kSafe}};
+
+inline constexpr Method<pb::LeaseGrantRequest, pb::LeaseGrantResponse> kLeaseGrant{
+    {"/etcdserverpb.Lease/LeaseGrant"}};
+inline constexpr Method<pb::LeaseRevokeRequest, pb::LeaseRevokeResponse> kLeaseRevoke{
+    {"/etcdserverpb.Lease/LeaseRevoke"}};
+inline constexpr Method<pb::LeaseKeepAliveRequest, pb::LeaseKeepAliveResponse> kLeaseKeepAlive{
+    {"/etcdserverpb.Lease/LeaseKeepAlive", Repeat::kSafe}};
+inline constexpr Method<pb::LeaseTimeToLiveRequest, pb::LeaseTimeToLiveResponse> kLeaseTimeToLive{
+    {"/etcdserverpb.Lease/LeaseTimeToLive", Repeat::kSafe}};
+inline constexpr Method<pb::LeaseLeasesRequest, pb::LeaseLeasesResponse> kLeaseLeases{
+    {"/etcdserverpb.Lease/LeaseLeases", Repeat::kSafe}};
+
 inline constexpr Method<pb::AlarmRequest, pb::AlarmResponse> kAlarmList{
     {"/etcdserverpb.Maintenance/Alarm", Repeat::kSafe}};
 inline constexpr Method<pb::AlarmRequest, pb::AlarmResponse> kAlarm{

@@ -6,6 +6,7 @@
 #include <istream>
 #include <iterator>
 
+#include "client/requests.h"
 #include "ctl/go_text.h"
 #include "ctl/strings.h"
 
@@ -13,6 +14,7 @@ namespace quoin::ctl {
 namespace {
 
 namespace pb = etcdserverpb;
+using client::PrefixEnd;
 
 Status BadArguments(std::string_view message) {
   return absl::InvalidArgumentError(std::string(message));
@@ -101,14 +103,6 @@ Status FoldRevisionFilters(const Flags& flags, pb::RangeRequest& request) {
 }
 
 }  // namespace
-
-std::string PrefixEnd(std::string_view prefix) {
-  std::string end(prefix);
-  while (!end.empty() && end.back() == '\xff') end.pop_back();
-  if (end.empty()) return std::string(1, '\0');
-  ++end.back();
-  return end;
-}
 
 StatusOr<bool> IsSerializable(const Flags& flags) {
   const std::string& consistency = flags.String("consistency");

@@ -33,10 +33,6 @@ StatusOr<etcdserverpb::DeleteRangeRequest> MakeDeleteRequest(
 bool NeedsDeleteWarning(const Flags& flags, std::span<const std::string> arguments);
 std::string DeleteWarning(std::span<const std::string> arguments);
 
-// The first key after all keys that start with `prefix`; one zero byte ("no end") when there is
-// none.
-std::string PrefixEnd(std::string_view prefix);
-
 // --consistency: true for "s", false for "l".
 StatusOr<bool> IsSerializable(const Flags& flags);
 

@@ -39,16 +39,6 @@ std::string ErrorOf(const StatusOr<Request>& request) {
   return std::string(Message(request.status()));
 }
 
-TEST(PrefixEndTest, IsTheNextKeyAfterThePrefix) {
-  EXPECT_EQ(PrefixEnd("a"), "b");
-  EXPECT_EQ(PrefixEnd("ab/"), "ab0");
-  EXPECT_EQ(PrefixEnd("a\xff"), "b");
-  EXPECT_EQ(PrefixEnd("a\xff\xff"), "b");
-  EXPECT_EQ(PrefixEnd("\xff\xff"), kZero);
-  EXPECT_EQ(PrefixEnd(""), kZero);
-  EXPECT_EQ(PrefixEnd("\x7f"), "\x80");
-}
-
 TEST(GetTest, FoldsRanges) {
   EXPECT_EQ(Get({"k"})->range_end(), "");
   EXPECT_EQ(Get({"a", "c"})->range_end(), "c");

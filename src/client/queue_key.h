@@ -1,0 +1,44 @@
+// QueueKey: a place in the queue below a prefix: a key that names a lease, in the order of
+// creation. Locks and elections are queues of this kind; the key's form is that of etcd's own
+// clients, so that theirs and ours wait in one queue.
+//
+// Thread: any but the client's loop.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "client/client.h"
+#include "client/session.h"
+
+namespace quoin::client {
+
+class QueueKey {
+ public:
+  // Joins the queue below "<name>/" with `value`, or finds the place that this session already has.
+  static StatusOr<QueueKey> Join(Session& session, std::string_view name, std::string_view value,
+                                 Client::Timeout timeout);
+
+  // Waits until nobody is in front, and makes sure that the place is still ours. DeadlineExceeded
+  // when that took too long; FailedPrecondition when the session's lease is gone.
+  Status WaitFirst(Session& session, Client::Timeout timeout) const;
+  // Gives the place up.
+  Status Leave(Session& session, Client::Timeout timeout) const;
+
+  const std::string& key() const { return key_; }
+  // When the place was taken. Grows from holder to holder: a fencing token.
+  int64_t create_revision() const { return create_revision_; }
+  // Whether nobody was in front when the place was taken.
+  bool was_first() const { return was_first_; }
+  // True in a transaction as long as the place is held: put it into every guarded write.
+  pb::Compare IsHeld() const;
+
+ private:
+  std::string prefix_;
+  std::string key_;
+  int64_t create_revision_ = 0;
+  bool was_first_ = false;
+};
+
+}  // namespace quoin::client
