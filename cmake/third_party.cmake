@@ -14,6 +14,8 @@ find_package(benchmark QUIET)
 find_library(NGHTTP2_LIBRARY NAMES libnghttp2.a nghttp2 REQUIRED)
 find_library(PROTOBUF_STATIC NAMES libprotobuf.a protobuf REQUIRED)
 
+find_library(MIMALLOC_LIBRARY NAMES mimalloc REQUIRED)
+
 set(QUOIN_LIB_absl absl::status absl::statusor absl::strings absl::any_invocable absl::function_ref
     absl::btree absl::flat_hash_map absl::inlined_vector absl::span)
 set(QUOIN_LIB_fmt fmt::fmt)
@@ -25,3 +27,7 @@ set(QUOIN_LIB_json Boost::json)
 set(QUOIN_LIB_zlib ZLIB::ZLIB)
 set(QUOIN_LIB_yaml yaml-cpp)
 set(QUOIN_LIB_cli11 CLI11::CLI11)
+# The allocator of the server. Sanitizers bring their own.
+if(NOT QUOIN_SANITIZE)
+  set(QUOIN_LIB_mimalloc ${MIMALLOC_LIBRARY})
+endif()

@@ -74,8 +74,7 @@ struct Options {
   std::string min_cluster_version = "3.0.0";
   env::Duration election_timeout = std::chrono::seconds(1);  // dial timeout = 1 s + this
   env::Duration stream_timeout = std::chrono::seconds(5);    // silence that ends a stream
-  size_t queue_messages_max = 4096;                          // per stream
-  size_t queue_bytes_max = 64 << 20;                         // per peer
+  size_t queue_bytes_max = 64 << 20;                         // unsent, per stream
   size_t message_bytes_max = 512 << 20;
   size_t snapshots_in_flight_max = 16;
 };

@@ -20,7 +20,18 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   });
 }
 
-class Http1Session final : public Session {
+std::string StatusLine(int status) {
+  return "HTTP/1.1 " + std::to_string(status) + " " +
+         std::string(http::obsolete_reason(static_cast<http::status>(status))) + "\r\n";
+}
+
+std::string HeaderLines(const HttpResponse& response) {
+  std::string out;
+  for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
+  return out;
+}
+
+class Http1Session final : public Session, private HttpExchange {
  public:
   Http1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
                SessionOwner& owner)
@@ -31,47 +42,96 @@ class Http1Session final : public Session {
 
   bool Feed(std::string_view data) override {
     buffer_.append(data);
-    if (answering_) {
+    if (phase_ == Phase::kAnswering || body_paused_) {
       if (buffer_.size() > kPipelinedBytesMax) connection_.PauseReading();
       return true;
     }
     return Parse();
   }
   void OnDrained() override {}
-  void OnLost() override { *alive_ = false; }
+  void OnLost() override {
+    *alive_ = false;
+    EndStream(/*lost=*/true);
+  }
   bool StartDrain() override {
     draining_ = true;
-    if (!answering_) owner_.CloseSession();
-    return !answering_;
+    if (stream_ != nullptr) EndStream(/*lost=*/true);  // it has no end of its own
+    const bool idle = phase_ == Phase::kRequest;
+    if (idle) owner_.CloseSession();
+    return idle;
   }
-  size_t calls() const override { return answering_ ? 1 : 0; }
+  size_t calls() const override { return phase_ == Phase::kRequest ? 0 : 1; }
 
  private:
+  enum class Phase : uint8_t {
+    kRequest,    // reads a request
+    kStreaming,  // a handler takes the request's body as it comes
+    kAnswering,  // the request is complete: bytes that come belong to the next one
+  };
+
   void StartRequest() {
+    phase_ = Phase::kRequest;
     parser_.emplace();
-    parser_->eager(true);
+    parser_->eager(false);  // the head first: it decides what becomes of the body
     parser_->header_limit(kHeaderBytesMax);
     parser_->body_limit(context_.options.receive_message_bytes_max);
     continue_sent_ = false;
+    head_seen_ = false;
   }
 
   // Takes what is buffered. False: the connection is to be closed after the answer that was
   // written.
   bool Parse() {
-    while (!buffer_.empty() && !answering_) {
+    std::shared_ptr<bool> alive = alive_;
+    while (*alive && !closed_ && phase_ != Phase::kAnswering && !body_paused_) {
+      if (parser_->is_header_done() && !std::exchange(head_seen_, true)) {
+        OfferStream();
+        continue;
+      }
+      if (parser_->is_done()) {
+        RequestEnded();
+        continue;
+      }
+      if (buffer_.empty()) return MaybeContinue();
       boost::system::error_code error;
       const size_t used =
           parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
       buffer_.erase(0, used);
-      if (error == http::error::need_more) return MaybeContinue();
-      if (error) return Refuse(error);
-      if (!parser_->is_done()) {
-        if (used == 0) return MaybeContinue();
-        continue;
-      }
-      Dispatch();
+      if (error && error != http::error::need_more) return Refuse(error);
+      PassBody();
+      if (!*alive) return true;
+      if (error || used == 0) return MaybeContinue();
     }
     return true;
+  }
+
+  // With the head alone: does somebody want to take the body as it comes?
+  void OfferStream() {
+    parser_->eager(true);
+    if (context_.http == nullptr) return;
+    phase_ = Phase::kStreaming;
+    answered_ = false;
+    stream_ = context_.http->Stream(TakeRequest(), *this);
+    if (stream_ == nullptr) {
+      phase_ = Phase::kRequest;
+      return;
+    }
+    parser_->body_limit(boost::none);
+    if (answered_) EndStream(/*lost=*/false);
+  }
+
+  void PassBody() {
+    if (stream_ == nullptr || parser_->get().body().empty()) return;
+    const std::string piece = std::exchange(parser_->get().body(), {});
+    stream_->OnBody(piece);
+    if (answered_) EndStream(/*lost=*/false);
+  }
+
+  void RequestEnded() {
+    if (phase_ != Phase::kStreaming) return Dispatch();
+    phase_ = Phase::kAnswering;
+    stream_->OnBodyEnd();
+    if (answered_) EndStream(/*lost=*/false);
   }
 
   bool MaybeContinue() {
@@ -84,6 +144,10 @@ class Http1Session final : public Session {
   }
 
   bool Refuse(const boost::system::error_code& error) {
+    if (stream_ != nullptr) {  // in the middle of a body that somebody takes
+      EndStream(/*lost=*/true);
+      return false;
+    }
     HttpResponse response;
     response.status = error == http::error::body_limit     ? 413
                       : error == http::error::header_limit ? 431
@@ -91,11 +155,11 @@ class Http1Session final : public Session {
     response.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
     response.body = std::to_string(response.status) + " " +
                     std::string(http::obsolete_reason(static_cast<http::status>(response.status)));
-    Write(std::move(response), /*keep_alive=*/false, /*head=*/false);
+    WriteWhole(std::move(response), /*keep_alive=*/false, /*head=*/false);
     return false;
   }
 
-  void Dispatch() {
+  HttpRequest TakeRequest() {
     const auto& message = parser_->get();
     HttpRequest request;
     request.method = std::string(message.method_string());
@@ -104,14 +168,19 @@ class Http1Session final : public Session {
       request.headers.emplace_back(field.name_string(), field.value());
     request.body = std::move(parser_->get().body());
     request.remote_address = connection_.remote_address();
+    return request;
+  }
+
+  void Dispatch() {
+    const auto& message = parser_->get();
     const bool keep_alive = message.keep_alive() && !draining_;
     const bool head = message.method() == http::verb::head;
-    answering_ = true;
+    phase_ = Phase::kAnswering;
     auto reply = [this, alive = std::weak_ptr<bool>(alive_), keep_alive,
                   head](HttpResponse response) {
       std::shared_ptr<bool> living = alive.lock();
       if (living == nullptr || !*living) return;
-      Write(std::move(response), keep_alive, head);
+      WriteWhole(std::move(response), keep_alive, head);
       Answered(keep_alive);
     };
     if (context_.http == nullptr) {
@@ -119,31 +188,89 @@ class Http1Session final : public Session {
       response.status = 404;
       return reply(std::move(response));
     }
-    context_.http->Handle(std::move(request), loop_, std::move(reply));
+    context_.http->Handle(TakeRequest(), loop_, std::move(reply));
   }
 
   void Answered(bool keep_alive) {
-    answering_ = false;
-    if (!keep_alive || draining_) return owner_.CloseSession();
+    if (!keep_alive || draining_) return Close();
     StartRequest();
     connection_.ResumeReading();
-    if (buffer_.empty()) return;
-    // What was pipelined: in a turn of its own, so that answers do not nest.
+    if (!buffer_.empty()) ParseLater();
+  }
+
+  // What is buffered: in a turn of its own, so that answers do not nest.
+  void ParseLater() {
     loop_.Post([this, alive = alive_] {
-      if (*alive && !answering_ && !Parse()) owner_.CloseSession();
+      if (*alive && !closed_ && !Parse()) Close();
     });
   }
 
-  void Write(HttpResponse response, bool keep_alive, bool head) {
-    std::string out =
-        "HTTP/1.1 " + std::to_string(response.status) + " " +
-        std::string(http::obsolete_reason(static_cast<http::status>(response.status))) + "\r\n";
-    for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
-    out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
+  void Close() {
+    closed_ = true;
+    owner_.CloseSession();
+  }
+
+  void WriteWhole(HttpResponse response, bool keep_alive, bool head) {
+    std::string out = StatusLine(response.status) + HeaderLines(response);
+    if (response.status != 204)
+      out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
     if (!keep_alive) out += "Connection: close\r\n";
     out += "\r\n";
     if (!head) out += response.body;
     connection_.Write(std::move(out));
+  }
+
+  // --- HttpExchange ---
+  void Reply(HttpResponse response) override {
+    // A body that has not come to its end would be taken for the next request.
+    reply_keep_alive_ = phase_ == Phase::kAnswering && parser_->get().keep_alive() && !draining_;
+    WriteWhole(std::move(response), reply_keep_alive_, /*head=*/false);
+    StreamAnswered();
+  }
+  void StartResponse(HttpResponse head) override {
+    connection_.Write(StatusLine(head.status) + HeaderLines(head) +
+                      "Transfer-Encoding: chunked\r\n\r\n");
+  }
+  void Write(std::string bytes) override {
+    if (bytes.empty()) return;
+    char size[20];
+    const int n = std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
+    bytes.insert(0, size, static_cast<size_t>(n));
+    bytes += "\r\n";
+    connection_.Write(std::move(bytes));
+  }
+  size_t unsent_bytes() const override { return connection_.unsent_bytes(); }
+  void Finish() override {
+    connection_.Write(std::string("0\r\n\r\n"));
+    reply_keep_alive_ = false;
+    StreamAnswered();
+  }
+  void PauseBody() override { body_paused_ = true; }
+  void ResumeBody() override {
+    if (!std::exchange(body_paused_, false)) return;
+    connection_.ResumeReading();
+    ParseLater();
+  }
+
+  // The handler may be on the stack: inside a callback its end waits for that to return.
+  void StreamAnswered() {
+    answered_ = true;
+    loop_.Post([this, alive = alive_] {
+      if (*alive && answered_ && stream_ != nullptr) EndStream(/*lost=*/false);
+    });
+  }
+
+  void EndStream(bool lost) {
+    if (stream_ == nullptr) return;
+    std::shared_ptr<HttpStreamHandler> ended(std::move(stream_));
+    loop_.Post([ended] {});  // it may be on the stack
+    body_paused_ = false;
+    answered_ = false;
+    if (lost) {
+      ended->OnLost();
+      return Close();
+    }
+    Answered(reply_keep_alive_);
   }
 
   const ServerContext& context_;
@@ -152,9 +279,15 @@ class Http1Session final : public Session {
   SessionOwner& owner_;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::string buffer_;
-  bool answering_ = false;
+  Phase phase_ = Phase::kRequest;
+  bool head_seen_ = false;
   bool draining_ = false;
+  bool closed_ = false;
   bool continue_sent_ = false;
+  std::unique_ptr<HttpStreamHandler> stream_;
+  bool body_paused_ = false;
+  bool answered_ = false;  // the stream's handler has given its answer
+  bool reply_keep_alive_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

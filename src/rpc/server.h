@@ -111,12 +111,47 @@ struct HttpResponse {
   std::string body;
 };
 
+// One HTTP/1.1 exchange whose request body comes in pieces, or whose answer has no end: the
+// session's side. Dead once HttpStreamHandler has been destroyed. Thread: its I/O loop.
+class HttpExchange {
+ public:
+  virtual ~HttpExchange() = default;
+  // The whole answer; ends the exchange.
+  virtual void Reply(HttpResponse response) = 0;
+  // Or its head now (without a length: the body is chunked), then Write any number of times: what
+  // one turn writes leaves together. Reply and StartResponse exclude each other.
+  virtual void StartResponse(HttpResponse head) = 0;
+  virtual void Write(std::string bytes) = 0;
+  // Bytes written that the kernel has not taken; the writer bounds it.
+  virtual size_t unsent_bytes() const = 0;
+  // Ends the answer and the connection, which cannot be used for another request.
+  virtual void Finish() = 0;
+  // Back-pressure on the request's body.
+  virtual void PauseBody() = 0;
+  virtual void ResumeBody() = 0;
+};
+
+// The user's side of an HttpExchange. Destroyed by the session after Reply, Finish or OnLost.
+class HttpStreamHandler {
+ public:
+  virtual ~HttpStreamHandler() = default;
+  virtual void OnBody([[maybe_unused]] std::string_view piece) {}
+  virtual void OnBodyEnd() {}
+  // The connection is gone or the server stops: nothing can be sent any more.
+  virtual void OnLost() {}
+};
+
 // Answers one HTTP/1.1 request, now or later, on the same loop.
 class HttpHandler {
  public:
   using Reply = absl::AnyInvocable<void(HttpResponse)>;
   virtual ~HttpHandler() = default;
   virtual void Handle(HttpRequest request, env::Executor& loop, Reply reply) = 0;
+  // Asked when the head of a request is here (its body is empty then). Not null: the exchange is
+  // streamed, and Handle is not called. May answer at once.
+  virtual std::unique_ptr<HttpStreamHandler> Stream(const HttpRequest&, HttpExchange&) {
+    return nullptr;
+  }
 };
 
 class Server {

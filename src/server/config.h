@@ -41,9 +41,9 @@ struct NodeConfig {
   size_t txn_ops_max = limits::kTxnOpsMax;
   size_t learners_max = 1;
 
-  uint64_t cache_bytes = 256 << 20;
+  uint64_t cache_bytes = 128 << 20;
   env::Duration checkpoint_interval = std::chrono::seconds(5);
-  uint64_t checkpoint_dirty_bytes = 256 << 20;
+  uint64_t checkpoint_dirty_bytes = 32 << 20;
 
   size_t compaction_batch_revisions = 1000;
   env::Duration compaction_pause{0};  // between two slices

@@ -1,0 +1,111 @@
+"""How much something disturbs small Puts: pairs of runs on one server, without and with it, in turns.
+
+A pair counts when the disk was equally fast in both halves: a probe of its own (4 KiB, fdatasync, every 50 ms) runs
+beside each half, and a pair whose probe medians differ by more than PROBE_RATIO is measured again.
+"""
+import os, statistics, threading, time
+
+import run
+
+PROBE_RATIO = 1.2
+TRIES_MAX = 3  # per pair
+
+
+class Probe:
+    """Times the disk while a half runs."""
+
+    def __init__(self, folder):
+        self._path, self._stop, self._took = os.path.join(folder, "probe"), threading.Event(), []
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+        return self
+
+    def _loop(self):
+        fd = os.open(self._path, os.O_CREAT | os.O_WRONLY)
+        try:
+            while not self._stop.wait(0.05):
+                started = time.perf_counter()
+                os.pwrite(fd, b"x" * 4096, 4096 * (len(self._took) % 256))
+                os.fdatasync(fd)
+                self._took.append((time.perf_counter() - started) * 1e3)
+        finally:
+            os.close(fd)
+            os.unlink(self._path)
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def median_ms(self):
+        return statistics.median(self._took)
+
+
+class MemoryPeak:
+    """The largest anonymous memory of a process while something runs."""
+
+    def __init__(self, pid):
+        self.before = self.peak = run.memory_mib(pid)["anon_mib"]
+        self._pid, self._stop = pid, threading.Event()
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self._loop)
+        self._thread.start()
+        return self
+
+    def _loop(self):
+        while not self._stop.wait(0.1):
+            self.peak = max(self.peak, run.memory_mib(self._pid)["anon_mib"])
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+def small_puts(server, options):
+    """Latencies of a light load of small Puts, for options.seconds."""
+    narrow = run.argparse.Namespace(**{**vars(options), "keys": 1000, "value": 64, "connections": 4, "streams": 1})
+    return run.loadgen(server, narrow, "put", options.seconds)
+
+
+def one_half(server, options, disturb):
+    with Probe(options.folder) as probe, disturb():
+        result = small_puts(server, options)
+    return {"p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"], "ops_per_s": round(result["ops"] / result["seconds"]),
+            "probe_ms": round(probe.median_ms, 3)}
+
+
+class Quiet:
+    """The half without anything."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+def run_pairs(server, options, disturb, pairs):
+    """disturb: makes a context in which the disturbance goes on. Returns the pairs, each {"without", "with"}."""
+    done = []
+    while len(done) < pairs:
+        for attempt in range(TRIES_MAX):
+            without = one_half(server, options, Quiet)
+            with_it = one_half(server, options, disturb)
+            a, b = sorted((without["probe_ms"], with_it["probe_ms"]))
+            if b <= a * PROBE_RATIO:
+                break
+            print("  pair %d, try %d: the disk changed (%.2f, %.2f ms): again" % (len(done) + 1, attempt + 1, a, b), flush=True)
+        done.append({"without": without, "with": with_it, "equal_disk": b <= a * PROBE_RATIO})
+        print("  pair %d: p99 without %.2f ms, with %.2f ms (%.2fx); %d and %d Puts/s; probe %.2f and %.2f ms" % (
+            len(done), without["p99_ms"], with_it["p99_ms"], with_it["p99_ms"] / without["p99_ms"], without["ops_per_s"],
+            with_it["ops_per_s"], without["probe_ms"], with_it["probe_ms"]), flush=True)
+    return done
+
+
+def summary(done):
+    ratios = [p["with"]["p99_ms"] / p["without"]["p99_ms"] for p in done]
+    return {"p99_ratio_median": round(statistics.median(ratios), 2), "p99_ratios": [round(r, 2) for r in ratios],
+            "pairs_on_equal_disk": sum(p["equal_disk"] for p in done)}
