@@ -22,6 +22,8 @@ inline constexpr size_t kAppendBatchBytesMax = 8 << 20;  // ours: one write to t
 inline constexpr size_t kMessageBytesMax = 1 << 20;      // raft MaxSizePerMsg
 inline constexpr size_t kInflightMessagesMax = 512;      // raft MaxInflightMsgs
 inline constexpr size_t kCallUnsentBytesMax = 1 << 20;   // ours: response bytes buffered per call
+inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for a leader
+inline constexpr size_t kHeldProposalBatchesMax = 100'000;
 inline constexpr size_t kProtobufDepthMax = 1000;        // nested txns: 128 levels are legal
 
 static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,

@@ -16,12 +16,10 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   for (const auto& [name, urls] : initial_cluster)
     out.initial_cluster[name] = config::UrlTexts(urls);
   out.initial_cluster_problem = config::CheckBootstrap(config, initial_cluster);
-  if (config.initial_cluster_state == config::ClusterState::kExisting &&
-      out.initial_cluster_problem.ok()) {
-    out.initial_cluster_problem = absl::UnimplementedError(
-        "--initial-cluster-state=existing: joining a cluster is not built yet; this member has no "
-        "data of its own");
-  }
+  out.joins_existing = config.initial_cluster_state == config::ClusterState::kExisting;
+  for (const config::Url& url : config.listen_peer_urls)
+    out.listen_peer_addresses.push_back(url.address());
+  out.force_new_cluster = config.force_new_cluster;
   out.initial_cluster_token = config.initial_cluster_token;
   out.heartbeat_interval = std::chrono::milliseconds(config.heartbeat_interval_ms);
   out.election_timeout = std::chrono::milliseconds(config.election_timeout_ms);

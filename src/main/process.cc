@@ -65,6 +65,9 @@ int WaitForStopSignal() {
   return signal;
 }
 
+// To the process, not to this thread: only the thread that waits for it takes it.
+void RequestStop() { kill(getpid(), SIGTERM); }
+
 int DieBySignal(int signal) {
   if (getpid() == 1) return 0;
   std::fflush(nullptr);

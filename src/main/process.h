@@ -13,6 +13,8 @@ namespace quoin::main {
 void BlockStopSignals();
 // Waits for SIGINT or SIGTERM and returns it.
 int WaitForStopSignal();
+// Makes WaitForStopSignal return, as if SIGTERM had come. Thread: any.
+void RequestStop();
 // Ends the process by the signal that stopped it, so that a parent sees it; as process 1 returns 0
 // instead.
 int DieBySignal(int signal);

@@ -40,12 +40,16 @@ class Quoin {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
-    StatusOr<std::unique_ptr<server::Node>> node = server::Node::Start(
-        env_, *node_config, io_loops_, *main_loop_, [this] { Serve(); }, log_);
+    StatusOr<std::unique_ptr<server::Node>> node =
+        server::Node::Start(env_, *node_config, io_loops_, *main_loop_,
+                            {[this] { Serve(); }, [this] { Removed(); }}, log_);
     if (!node.ok()) return Fail(node.status());
     node_ = *std::move(node);
     return true;
   }
+
+  // Whether the member ended because it was removed from the cluster. After Stop.
+  bool removed() const { return removed_; }
 
   // Blocks until everything is down.
   void Stop() {
@@ -70,7 +74,9 @@ class Quoin {
 
   // A taken port is told before anything is written.
   Status TryListen() {
-    for (const config::Url& url : config_.listen_client_urls) {
+    std::vector<config::Url> urls = config_.listen_client_urls;
+    urls.insert(urls.end(), config_.listen_peer_urls.begin(), config_.listen_peer_urls.end());
+    for (const config::Url& url : urls) {
       RETURN_IF_ERROR(
           env_.network()
               .Listen(url.address(), {main_loop_.get()}, ListenOptions(), [](auto, auto&) {})
@@ -99,8 +105,7 @@ class Quoin {
       Status status = server_->Listen(url.address(), ListenOptions());
       if (!status.ok()) {
         Fail(status);
-        std::raise(SIGTERM);
-        return;
+        return RequestStop();
       }
       log_.Info("serving client traffic insecurely; this is strongly discouraged!",
                 {{"address", url.address()}});
@@ -109,6 +114,11 @@ class Quoin {
               {{"member-id", cluster::HexId(node_->info().member_id)},
                {"cluster-id", cluster::HexId(node_->info().cluster_id)}});
     NotifyReady();
+  }
+
+  void Removed() {
+    removed_ = true;
+    RequestStop();
   }
 
   void StopNode(Latch& stopped) {
@@ -122,6 +132,7 @@ class Quoin {
   std::vector<std::unique_ptr<env::Executor>> io_executors_;
   std::vector<env::Executor*> io_loops_;
   std::unique_ptr<server::Node> node_;
+  bool removed_ = false;
   std::unique_ptr<api::Context> context_;
   std::unique_ptr<rpc::GrpcDispatcher> dispatcher_;
   std::unique_ptr<rpc::HttpHandler> pages_;
@@ -166,6 +177,7 @@ int Run(int argc, char** argv, const char* const* environment) {
                 {"server-version", server::kServerVersion},
                 {"quoin-version", std::string(config::kQuoinVersion)}});
   int signal = 0;
+  bool removed = false;
   {
     Quoin quoin(*env, loaded.config, **log);
     if (!quoin.Start()) return 1;
@@ -173,10 +185,11 @@ int Run(int argc, char** argv, const char* const* environment) {
     (*log)->Info("received signal; shutting down",
                  {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
     quoin.Stop();
+    removed = quoin.removed();
     (*log)->Info("closed etcd server",
                  {{"name", loaded.config.name}, {"data-dir", loaded.config.data_dir}});
   }
-  return DieBySignal(signal);
+  return removed ? 0 : DieBySignal(signal);
 }
 
 }  // namespace

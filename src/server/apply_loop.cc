@@ -165,6 +165,7 @@ void ApplyLoop::ShareClusterInfo() {
       frontend->OnPublished({applied, {}, info, nullptr});
     });
   }
+  if (on_cluster_) on_cluster_(info);
 }
 
 // --- compaction ---
@@ -212,7 +213,7 @@ void ApplyLoop::MaybeCheckpoint(bool force) {
     for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
     return;
   }
-  checkpoint_holds_ = {machine().conf_state(), machine().applied_index(), machine().applied_term()};
+  checkpoint_holds_ = PresentPlace();
   checkpoint_membership_ = machine().membership().LegacyStoreJson();
   checkpoint_started_ = loops_.apply.clock().Now();
   // Slices spread over most of the interval, so that the log's syncs see an idle disk in between.
@@ -284,12 +285,19 @@ void ApplyLoop::ServeFreezers() {
   ready(TakeImage());
 }
 
+// Where in the log the state stands, and the configuration there: by the members table, because
+// meta/confState of a restored directory still names the old cluster.
+raft::SnapshotMetadata ApplyLoop::PresentPlace() {
+  return {machine().membership().ConfigurationState(), machine().applied_index(),
+          machine().applied_term()};
+}
+
 std::shared_ptr<FrozenImage> ApplyLoop::TakeImage() {
   auto frozen = std::make_shared<FrozenImage>();
   frozen->data = data_;
   frozen->image = data_->tree->Freeze();
   CHECK(frozen->image != nullptr);
-  frozen->metadata = {machine().conf_state(), machine().applied_index(), machine().applied_term()};
+  frozen->metadata = PresentPlace();
   frozen->membership_json = machine().membership().LegacyStoreJson();
   frozen->give_back = [this, &apply = loops_.apply](std::shared_ptr<Data> data,
                                                     std::unique_ptr<btree::Image> image) {
@@ -348,10 +356,11 @@ void ApplyLoop::TryInstall() {
       frontend->OnPublished({applied, {}, nullptr, std::move(data)});
     });
   }
+  replacement.installed();  // before raft hears what is applied
   EndBatch();
   for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
-  replacement.installed();
   ServeFreezers();
+  if (stopping_) FinishStop();
 }
 
 void ApplyLoop::Defragment(env::DoneStatus done) {
@@ -395,7 +404,8 @@ void ApplyLoop::Stop(env::Task stopped) {
 }
 
 void ApplyLoop::FinishStop() {
-  if (!stopped_ || checkpoint_ != nullptr || snapshot_under_way_ || images_out_ > 0) return;
+  if (!stopped_ || replacement_ || checkpoint_ != nullptr || snapshot_under_way_ || images_out_ > 0)
+    return;
   Status status = machine().tree().CheckpointNow();
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
   std::exchange(stopped_, nullptr)();

@@ -64,6 +64,10 @@ class ApplyLoop {
   void set_on_replaced(std::function<void(std::shared_ptr<Data>)> hook) {
     on_replaced_ = std::move(hook);
   }
+  // Called (here) with every new view of the cluster.
+  void set_on_cluster(std::function<void(std::shared_ptr<const ClusterInfo>)> hook) {
+    on_cluster_ = std::move(hook);
+  }
   // The present generation's: not to be kept across turns.
   state::StateMachine& machine() { return *data_->machine; }
 
@@ -77,6 +81,7 @@ class ApplyLoop {
     env::Task installed;
   };
   void TryInstall();
+  raft::SnapshotMetadata PresentPlace();
   std::shared_ptr<FrozenImage> TakeImage();
   void Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> image);
   void Drain();
@@ -105,6 +110,7 @@ class ApplyLoop {
   std::vector<Frontend*> frontends_;
   std::function<void()> after_batch_;
   std::function<void(std::shared_ptr<Data>)> on_replaced_;
+  std::function<void(std::shared_ptr<const ClusterInfo>)> on_cluster_;
 
   std::deque<raft::Entry> queue_;  // committed, not yet applied
   bool waits_for_conf_state_ =

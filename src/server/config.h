@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,18 @@ struct NodeConfig {
   std::string initial_cluster_token = "etcd-cluster";
   Status initial_cluster_problem;  // why a new member cannot be made from these; asked only where
                                    // there is no data
+
+  // A cluster that runs already and names this member, as its members told (server/join.h): what a
+  // member without data joins.
+  struct Existing {
+    uint64_t self = 0;
+    uint64_t cluster_id = 0;
+    std::map<uint64_t, std::vector<std::string>> peer_urls;  // of all members
+  };
+  std::optional<Existing> existing;
+  bool joins_existing = false;                     // --initial-cluster-state existing
+  std::vector<std::string> listen_peer_addresses;  // "host:port"
+  bool force_new_cluster = false;                  // this member alone goes on with what it has
 
   env::Duration heartbeat_interval = std::chrono::milliseconds(100);
   env::Duration election_timeout = std::chrono::milliseconds(1000);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kReadBit = uint64_t{1} << 63;  // tells waits for reads from waits for proposals
 constexpr env::Duration kDeadlineGranule = std::chrono::milliseconds(50);
+constexpr env::Duration kReadRetry = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -34,22 +35,35 @@ Frontend::~Frontend() = default;
 
 StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload,
                                              OnApplied done) {
+  const size_t bytes = state::EncodedCommandSize(IdOf(next_sequence_), operation, payload.size());
+  ASSIGN_OR_RETURN(const WaitId id, Register(bytes, std::move(done)));
+  if (gathered_.empty()) {
+    loop_.AtEndOfTurn([this] { FlushProposals(); });
+  }
+  gathered_.push_back({id, state::EncodeCommand(id, operation, payload)});
+  return id;
+}
+
+StatusOr<Frontend::WaitId> Frontend::ProposeConfChange(raft::ConfChange change, OnApplied done) {
+  ASSIGN_OR_RETURN(const WaitId id, Register(change.context.size(), std::move(done)));
+  change.id = id;
+  raft_executor_.Post([&raft = raft_, number = number_, change = std::move(change)]() mutable {
+    raft.OnConfChangeProposal(number, std::move(change));
+  });
+  return id;
+}
+
+StatusOr<Frontend::WaitId> Frontend::Register(size_t bytes, OnApplied done) {
   if (stopping_) return errors::Stopped();
   uint64_t commit = info_.commit_index.load(std::memory_order_relaxed);
   if (commit > info_.applied_index.load(std::memory_order_relaxed) + limits::kApplyLagMax) {
     return errors::TooManyRequests();
   }
+  if (bytes > config_.request_bytes_max) return errors::RequestTooLarge();
   const uint64_t id = IdOf(next_sequence_);
   CHECK((id & kReadBit) == 0);
-  if (state::EncodedCommandSize(id, operation, payload.size()) > config_.request_bytes_max) {
-    return errors::RequestTooLarge();
-  }
   NoteDeadline();
   ++next_sequence_;
-  if (gathered_.empty()) {
-    loop_.AtEndOfTurn([this] { FlushProposals(); });
-  }
-  gathered_.push_back({id, state::EncodeCommand(id, operation, payload)});
   waiting_.emplace(id, std::move(done));
   info_.proposals_pending.Add(1);
   return id;
@@ -100,28 +114,58 @@ void Frontend::StartReadRound() {
   // A round that is under way was asked for before these reads came: they need one of their own.
   if (!rounds_.empty() && !rounds_.back().index) return;  // started when that one is answered
   ReadRound round;
-  round.round = next_round_++;
   round.reads = std::move(gathered_reads_);
   gathered_reads_.clear();
   rounds_.push_back(std::move(round));
-  raft_executor_.Post([&raft = raft_, number = number_, id = rounds_.back().round] {
-    raft.OnReadIndex(number, id);
-  });
+  AskForRound();
+  if (read_retry_timer_.value == 0)
+    read_retry_timer_ = loop_.RunAfter(kReadRetry, [this] { OnReadRetryTimer(); });
+}
+
+// Every request has an id that no member ever used before: an answer that comes late, even to an
+// earlier life of this member, then fits nothing.
+void Frontend::AskForRound() {
+  ReadRound& round = rounds_.back();
+  round.asked = loop_.clock().Now();
+  round.ids.push_back(IdOf(next_sequence_++));
+  raft_executor_.Post(
+      [&raft = raft_, number = number_, id = round.ids.back()] { raft.OnReadIndex(number, id); });
+}
+
+// The question or its answer was lost, or there was nobody to ask.
+void Frontend::OnReadRetryTimer() {
+  read_retry_timer_ = {};
+  if (rounds_.empty() || rounds_.back().index) return;
+  if (rounds_.back().reads.empty()) {  // all have given up
+    rounds_.pop_back();
+    return StartReadRound();
+  }
+  env::Duration wait = rounds_.back().asked + kReadRetry - loop_.clock().Now();
+  if (wait <= env::Duration(0)) {
+    AskForRound();
+    wait = kReadRetry;
+  }
+  read_retry_timer_ = loop_.RunAfter(wait, [this] { OnReadRetryTimer(); });
 }
 
 void Frontend::OnReadReady(ReadReady ready) {
-  auto round = std::find_if(rounds_.begin(), rounds_.end(),
-                            [&](const ReadRound& r) { return r.round == ready.round; });
-  if (round == rounds_.end()) return;
+  if (rounds_.empty() || rounds_.back().index) return;
+  ReadRound& round = rounds_.back();
+  if (std::find(round.ids.begin(), round.ids.end(), ready.id) == round.ids.end()) return;
   if (ready.status.ok()) {
-    round->index = ready.index;
+    round.index = ready.index;
+    ReleaseReads();
   } else {
-    auto reads = std::move(round->reads);
-    rounds_.erase(round);
+    auto reads = std::move(round.reads);
+    rounds_.pop_back();
     for (auto& [wait, done] : reads) done(ready.status);
   }
-  ReleaseReads();
   StartReadRound();
+}
+
+void Frontend::OnLeaderChanged() {
+  if (rounds_.empty() || rounds_.back().index) return;
+  OnReadReady({rounds_.back().ids.back(), Index(), errors::LeaderChanged()});
 }
 
 void Frontend::ReleaseReads() {
@@ -185,22 +229,34 @@ void Frontend::OnDeadlineTimer() {
   deadline_timer_ = {};
   const env::Duration now = loop_.clock().Now();
   while (!deadlines_.empty() && deadlines_.front().at + kDeadlineGranule <= now) {
+    const Status status = TimeoutSince(deadlines_.front().at - config_.RequestTimeout());
     deadlines_.pop_front();
     const bool last = deadlines_.empty();
     ExpireBefore(last ? next_sequence_ : deadlines_.front().first_proposal,
-                 last ? kReadBit | next_read_ : deadlines_.front().first_read);
+                 last ? kReadBit | next_read_ : deadlines_.front().first_read, status);
   }
   if (deadlines_.empty() || deadline_timer_.value != 0) return;
   deadline_timer_ =
       loop_.RunAfter(deadlines_.front().at + kDeadlineGranule - now, [this] { OnDeadlineTimer(); });
 }
 
-void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {
+// Why a proposal that was made then has had no answer, as far as this member can tell.
+Status Frontend::TimeoutSince(env::Duration started) const {
+  const env::Duration elected(info_.leader_elected_at.load(std::memory_order_relaxed));
+  if (started > elected - 2 * config_.election_timeout && started < elected)
+    return errors::TimedOutLeaderFailure();
+  const env::Duration connected(info_.connected_since.load(std::memory_order_relaxed));
+  if (info_.leader.load(std::memory_order_relaxed) != 0 && connected > started)
+    return errors::TimedOutConnectionLost();
+  return errors::TimedOut();
+}
+
+void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end, const Status& status) {
   std::vector<uint64_t> late;
   for (; expired_before_ < proposal_end; ++expired_before_) {
     if (waiting_.contains(IdOf(expired_before_))) late.push_back(IdOf(expired_before_));
   }
-  OnRefused(std::move(late), errors::TimedOut());
+  OnRefused(std::move(late), status);
   std::vector<OnReadable> expired;
   auto take = [&](auto& reads) {
     while (!reads.empty() && reads.front().first < read_end) {  // ascending
@@ -216,6 +272,7 @@ void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end) {
 void Frontend::Stop() {
   stopping_ = true;
   loop_.Cancel(deadline_timer_);
+  loop_.Cancel(read_retry_timer_);
   std::vector<uint64_t> ids;
   for (; expired_before_ < next_sequence_; ++expired_before_) {
     if (waiting_.contains(IdOf(expired_before_))) ids.push_back(IdOf(expired_before_));

@@ -55,6 +55,9 @@ class Frontend {
   // cancelled first (the proposal itself cannot be taken back). Errors at once: too large, too many
   // requests, server stopping.
   StatusOr<WaitId> Propose(state::Operation operation, std::string_view payload, OnApplied done);
+  // Proposes a change of the membership (context as docs/formats/peer.md has it; the id is set
+  // here). `done` as above; its frontend already shows the new membership in cluster() then.
+  StatusOr<WaitId> ProposeConfChange(raft::ConfChange change, OnApplied done);
   // The quota check that stands before a write of `cost` bytes (0 always passes). When it fails,
   // the NOSPACE alarm is proposed, and `done` gets the error afterwards; returns true when the
   // caller may go on.
@@ -81,6 +84,8 @@ class Frontend {
   void OnReadReady(ReadReady ready);
   // The proposals could not enter raft; answers them with `status`.
   void OnRefused(std::vector<uint64_t> request_ids, const Status& status);
+  // Another leader than before, or the same one again: reads that wait cannot be confirmed by it.
+  void OnLeaderChanged();
   // Answers everything that waits with "server stopped".
   void Stop();
 
@@ -94,16 +99,21 @@ class Frontend {
     WaitId first_read;
   };
   struct ReadRound {
-    uint64_t round = 0;
+    std::vector<uint64_t> ids;  // asked so far; an answer to any of them counts
+    env::Duration asked{0};     // the last time
     std::vector<std::pair<WaitId, OnReadable>> reads;
     std::optional<Index> index;  // known: waits for it to be applied
   };
+  StatusOr<WaitId> Register(size_t bytes, OnApplied done);
   void FlushProposals();
   void StartReadRound();
+  void AskForRound();
+  void OnReadRetryTimer();
+  Status TimeoutSince(env::Duration started) const;
   void ReleaseReads();
   void NoteDeadline();
   void OnDeadlineTimer();
-  void ExpireBefore(uint64_t proposal_end, WaitId read_end);
+  void ExpireBefore(uint64_t proposal_end, WaitId read_end, const Status& status);
   WaitId IdOf(uint64_t sequence) const { return ids_.base + sequence * ids_.loops + number_; }
 
   const size_t number_;
@@ -126,7 +136,7 @@ class Frontend {
 
   std::vector<std::pair<WaitId, OnReadable>> gathered_reads_;  // wait for the next round
   std::deque<ReadRound> rounds_;  // ascending; only the last may lack its index
-  uint64_t next_round_ = 1;
+  env::TimerId read_retry_timer_;
   uint64_t next_read_ = 1;
   Index applied_;
   std::shared_ptr<const ClusterInfo> cluster_;

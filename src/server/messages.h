@@ -48,11 +48,11 @@ struct Published {
   std::shared_ptr<Data> data;                  // set when a leader's snapshot replaced all state
 };
 
-// raft loop → I/O loop: reads that asked before may be answered once `index` is applied.
+// raft loop → I/O loop: reads that asked with `id` may be answered once `index` is applied.
 struct ReadReady {
-  uint64_t round = 0;
+  uint64_t id = 0;
   Index index;
-  Status status;  // not OK: no leader could confirm
+  Status status;  // not OK: it will not be confirmed
 };
 
 }  // namespace quoin::server

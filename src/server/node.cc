@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "proto/membership.pb.h"
+#include "server/peer_pages.h"
 
 namespace quoin::server {
 namespace {
@@ -24,11 +25,17 @@ Node::Node(env::Env& env, const NodeConfig& config, Logger& log)
 
 StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& config,
                                             std::vector<env::Executor*> io_loops,
-                                            env::Executor& owner, env::Task ready, Logger& log) {
+                                            env::Executor& owner, Events events, Logger& log,
+                                            NewTransport new_transport) {
   std::unique_ptr<Node> node(new Node(env, config, log));
   node->owner_ = &owner;
-  node->ready_ = std::move(ready);
+  node->ready_ = std::move(events.ready);
   RETURN_IF_ERROR(node->Build(std::move(io_loops)));
+  node->peers_->set_on_removed([&owner, removed = std::move(events.removed)]() mutable {
+    if (removed) owner.Post(std::move(removed));
+  });
+  if (new_transport == nullptr) new_transport = &peer::Transport::New;
+  RETURN_IF_ERROR(node->peers_->Start(env, new_transport));
   node->StartLoops();
   return node;
 }
@@ -45,12 +52,18 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   raft_executor_ = env_.NewExecutor("raft");
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");
+  peer_executor_ = env_.NewExecutor("peer");
   storage_data_ = recovered_.data;
   storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(storage_data_->tree->epochs());
-
   info_.member_id = recovered_.identity.node_id;
   info_.cluster_id = recovered_.identity.cluster_id;
   info_.applied_index.store(recovered_.data->machine->applied_index().value());
+  BuildRaft();
+  BuildLoops(std::move(io_loops));
+  return OkStatus();
+}
+
+void Node::BuildRaft() {
   raft::Config raft_config;
   raft_config.id = NodeId(info_.member_id);
   raft_config.election_ticks =
@@ -62,9 +75,14 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
 
   recovered_.wal->set_on_fsync(
       [this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
-  raft_ = std::make_unique<RaftLoop>(
-      config_, info_, RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_},
-      std::move(raft), *recovered_.wal, log_);
+  raft_ =
+      std::make_unique<RaftLoop>(config_, info_,
+                                 RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_,
+                                                 *storage_executor_, *peer_executor_},
+                                 std::move(raft), *recovered_.wal, env_.files(), log_);
+}
+
+void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
   io_loops.push_back(apply_executor_.get());
   const RequestIds ids = MakeRequestIds(info_.member_id, env_.clock().WallNow(), io_loops.size());
   std::vector<Frontend*> frontends;
@@ -77,11 +95,16 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   apply_ = std::make_unique<ApplyLoop>(
       config_, info_, ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
       env_.files(), Paths(config_), recovered_.data, ids, log_);
-  apply_->Connect(*raft_, frontends);
-  raft_->Connect(*apply_, frontends);
   recovered_.data.reset();
+  peers_ = std::make_unique<PeerHost>(
+      config_, info_,
+      PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_, *storage_executor_},
+      env_.files(), log_);
+  ServePeerPages(*peers_, info_);
+  apply_->Connect(*raft_, frontends);
+  raft_->Connect(*apply_, *peers_, frontends, ids);
+  peers_->Connect(*raft_, *apply_);
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
-  return OkStatus();
 }
 
 void Node::StartLoops() {
@@ -91,6 +114,10 @@ void Node::StartLoops() {
       storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(data->tree->epochs());
       storage_data_ = std::move(data);
     });
+  });
+  apply_->set_on_cluster([this](std::shared_ptr<const ClusterInfo> cluster) {
+    peer_executor_->Post(
+        [this, cluster = std::move(cluster)]() mutable { peers_->OnCluster(std::move(cluster)); });
   });
   apply_executor_->Post([this] {
     apply_->Start();
@@ -141,23 +168,32 @@ void Node::ProposeOwn(state::Operation operation, const std::string& payload, bo
 
 void Node::Stop(env::Executor& owner, env::Task stopped) {
   auto shared = std::make_shared<env::Task>(std::move(stopped));
+  raft_executor_->Post([this, &owner, shared] {
+    raft_->HandOver([this, &owner, shared] { StopLoops(owner, shared); });
+  });
+}
+
+// One after another, each when the one before has nothing under way any more.
+void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
+  auto close_log = [this, &owner, stopped] {
+    recovered_.wal->Close([&owner, stopped](Status status) {
+      if (!status.ok()) DieOnDiskError(std::string(status.message()));
+      owner.Post(std::move(*stopped));
+    });
+  };
+  auto stop_apply = [this, close_log] {
+    compactor_->Stop();
+    apply_->Stop([this, close_log] { wal_executor_->Post(close_log); });
+  };
+  auto stop_peers = [this, stop_apply] {
+    peers_->Stop();  // gives back what it was sending
+    apply_executor_->Post(stop_apply);
+  };
   for (auto& frontend : frontends_) {
     frontend->loop().Post([f = frontend.get()] { f->Stop(); });
   }
-  raft_executor_->Post([this, &owner, shared] {
-    raft_->Stop([this, &owner, shared] {
-      apply_executor_->Post([this, &owner, shared] {
-        compactor_->Stop();
-        apply_->Stop([this, &owner, shared] {
-          wal_executor_->Post([this, &owner, shared] {
-            recovered_.wal->Close([&owner, shared](Status status) {
-              if (!status.ok()) DieOnDiskError(std::string(status.message()));
-              owner.Post(std::move(*shared));
-            });
-          });
-        });
-      });
-    });
+  raft_executor_->Post([this, stop_peers] {
+    raft_->Stop([this, stop_peers] { peer_executor_->Post(stop_peers); });
   });
 }
 
@@ -167,6 +203,7 @@ Node::~Node() {
   apply_executor_.reset();
   storage_executor_.reset();
   wal_executor_.reset();
+  peer_executor_.reset();
 }
 
 }  // namespace quoin::server

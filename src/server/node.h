@@ -16,6 +16,7 @@
 #include "server/config.h"
 #include "server/frontend.h"
 #include "server/node_info.h"
+#include "server/peer_host.h"
 #include "server/raft_loop.h"
 #include "server/recovery.h"
 
@@ -23,11 +24,19 @@ namespace quoin::server {
 
 class Node {
  public:
-  // Recovers or makes the directory and starts the loops. `ready` is posted to `owner` once the
-  // member has published itself and knows the cluster version: from then on it may serve clients.
+  // What the owner hears, each at most once, on its executor.
+  struct Events {
+    // The member has published itself and knows the cluster version: it may serve clients.
+    env::Task ready;
+    // The member was removed from the cluster and is to be stopped.
+    env::Task removed;
+  };
+  // Recovers or makes the directory, listens for peers and starts the loops. `new_transport`
+  // nullptr: peer::Transport::New.
   static StatusOr<std::unique_ptr<Node>> Start(env::Env& env, const NodeConfig& config,
                                                std::vector<env::Executor*> io_loops,
-                                               env::Executor& owner, env::Task ready, Logger& log);
+                                               env::Executor& owner, Events events, Logger& log,
+                                               NewTransport new_transport = nullptr);
   ~Node();
 
   Frontend& frontend(size_t io_loop) { return *frontends_[io_loop]; }
@@ -41,16 +50,23 @@ class Node {
   EpochDomain::ReaderSlot& storage_slot() { return *storage_slot_; }
   env::Executor& apply_executor() { return *apply_executor_; }
   ApplyLoop& apply_loop() { return *apply_; }
+  env::Executor& raft_executor() { return *raft_executor_; }
+  RaftLoop& raft_loop() { return *raft_; }
+  env::Executor& peer_executor() { return *peer_executor_; }
+  PeerHost& peers() { return *peers_; }
   // `use` runs on the apply loop when it is this caller's turn. Thread: any.
   void WithFrozenImage(ApplyLoop::OnImage use);
 
-  // Answers what waits, writes a last checkpoint, closes the log. `stopped` is posted to `owner`;
-  // destroy after it.
+  // Hands the lead over, answers what waits, writes a last checkpoint, closes the log. `stopped` is
+  // posted to `owner`; destroy after it.
   void Stop(env::Executor& owner, env::Task stopped);
 
  private:
   Node(env::Env& env, const NodeConfig& config, Logger& log);
   Status Build(std::vector<env::Executor*> io_loops);
+  void BuildRaft();
+  void BuildLoops(std::vector<env::Executor*> io_loops);
+  void StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped);
   void StartLoops();
   void AfterBatch();
   void ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way);
@@ -60,10 +76,12 @@ class Node {
   Logger& log_;
   NodeInfo info_;
   // Executors before what runs on them; destroyed first by hand (see ~Node).
-  std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_;
+  std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
+      peer_executor_;
   Recovered recovered_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
+  std::unique_ptr<PeerHost> peers_;
   std::shared_ptr<Data> storage_data_;  // storage loop's
   std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;
   std::vector<std::unique_ptr<Frontend>> frontends_;  // the last one belongs to the apply loop

@@ -27,6 +27,12 @@ struct NodeInfo {
   // could end this.
   std::atomic<bool> sole_voter_leads{false};
 
+  // When the present leader was elected, on the member's clock, in ns; and since when the leader,
+  // or on the leader a quorum, has been reachable without a break (INT64_MAX: it is not; peer
+  // loop).
+  std::atomic<int64_t> leader_elected_at{0};
+  std::atomic<int64_t> connected_since{0};
+
   // apply loop
   std::atomic<uint64_t> applied_index{0};
   std::atomic<bool> capable{false};  // the cluster version is known

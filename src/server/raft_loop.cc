@@ -4,24 +4,22 @@
 #include "base/errors.h"
 #include "base/limits.h"
 #include "server/apply_loop.h"
-#include "server/frontend.h"
+#include "server/peer_host.h"
 
 namespace quoin::server {
 namespace {
 
-// A read's context names who asked: 8 bytes round, 8 bytes frontend.
-std::string ReadContext(size_t frontend, uint64_t round) {
-  std::string context(16, '\0');
-  for (int i = 0; i < 8; ++i) {
-    context[i] = static_cast<char>(round >> (8 * i));
-    context[8 + i] = static_cast<char>(static_cast<uint64_t>(frontend) >> (8 * i));
-  }
+// A read's context is its id, 8 bytes, big-endian, as etcd sends it: leaders of 3.6 and older take
+// it for a key.
+std::string ReadContext(uint64_t id) {
+  std::string context(8, '\0');
+  for (int i = 7; i >= 0; --i, id >>= 8) context[i] = static_cast<char>(id);
   return context;
 }
 
 uint64_t ReadNumber(std::string_view bytes) {
   uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
+  for (char byte : bytes) value = value << 8 | static_cast<unsigned char>(byte);
   return value;
 }
 
@@ -44,29 +42,45 @@ Status StatusOf(raft::ProposeResult result) {
 }  // namespace
 
 RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft,
-                   wal::Writer& wal, Logger& log)
-    : config_(config), info_(info), loops_(loops), raft_(std::move(raft)), wal_(wal), log_(log) {}
+                   wal::Writer& wal, env::FileSystem& files, Logger& log)
+    : config_(config),
+      info_(info),
+      loops_(loops),
+      raft_(std::move(raft)),
+      persister_(config, {loops.raft, loops.wal, loops.apply, loops.storage}, wal, files, log),
+      log_(log) {}
 
 RaftLoop::~RaftLoop() = default;
 
-void RaftLoop::Connect(ApplyLoop& apply, std::vector<Frontend*> frontends) {
+void RaftLoop::Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
+                       const RequestIds& ids) {
   apply_ = &apply;
+  peers_ = &peers;
   frontends_ = std::move(frontends);
+  ids_ = ids;
+  persister_.Connect(apply, [this](raft::PersistId id, std::vector<raft::Message> after) {
+    if (id.value() != 0) raft_.Persisted(id);
+    Send(std::move(after));
+    ScheduleTurn();
+  });
 }
 
 void RaftLoop::Start() {
-  raft::RaftStatus status = raft_.Status();
-  const raft::ConfState& conf = status.conf_state;
-  alone_ = conf.voters.size() == 1 && conf.voters_outgoing.empty() &&
-           conf.voters[0].value() == info_.member_id;
+  NoteConfiguration(raft_.Status().conf_state);
   Tick();
   CampaignIfAlone();
   ScheduleTurn();
 }
 
+void RaftLoop::NoteConfiguration(const raft::ConfState& state) {
+  alone_ = state.voters.size() == 1 && state.voters_outgoing.empty() &&
+           state.voters[0].value() == info_.member_id;
+}
+
 void RaftLoop::Stop(env::Task stopped) {
   stopping_ = true;
   loops_.raft.Cancel(tick_timer_);
+  loops_.raft.Cancel(hand_over_timer_);
   info_.sole_voter_leads.store(false, std::memory_order_release);
   stopped_ = std::move(stopped);
   ScheduleTurn();
@@ -75,40 +89,176 @@ void RaftLoop::Stop(env::Task stopped) {
 void RaftLoop::Tick() {
   tick_timer_ = loops_.raft.RunAfter(config_.heartbeat_interval, [this] { Tick(); });
   raft_.Tick();
+  DropExpired();
   ScheduleTurn();
 }
+
+// --- proposals ---
 
 void RaftLoop::OnProposals(size_t frontend, std::vector<Proposal> batch) {
+  Propose({frontend, std::move(batch), std::nullopt, {}});
+}
+
+void RaftLoop::OnConfChangeProposal(size_t frontend, raft::ConfChange change) {
+  Propose({frontend, {}, std::move(change), {}});
+}
+
+bool RaftLoop::MayPropose() const { return raft_.leader().value() != 0 && !handed_over_; }
+
+void RaftLoop::Propose(Held batch) {
   if (stopping_) return;  // the frontends have answered their callers
-  std::vector<SharedBytes> requests;
-  requests.reserve(batch.size());
-  for (Proposal& proposal : batch) requests.push_back(std::move(proposal.data));
-  Status status = StatusOf(raft_.Propose(std::move(requests)));
-  if (!status.ok()) {
-    std::vector<uint64_t> ids;
-    for (const Proposal& proposal : batch) ids.push_back(proposal.request_id);
-    Frontend* refused = frontends_[frontend];
-    refused->loop().Post([refused, ids = std::move(ids), status]() mutable {
-      refused->OnRefused(std::move(ids), status);
-    });
+  if (!MayPropose() || !held_.empty()) return Hold(std::move(batch));
+  raft::ProposeResult result;
+  if (batch.change) {
+    result = raft_.ProposeConfChange(*batch.change);
+  } else {
+    std::vector<SharedBytes> requests;
+    requests.reserve(batch.batch.size());
+    for (Proposal& proposal : batch.batch) requests.push_back(std::move(proposal.data));
+    result = raft_.Propose(std::move(requests));
+  }
+  if (Status status = StatusOf(result); !status.ok()) Refuse(batch, status);
+  ScheduleTurn();
+}
+
+void RaftLoop::Hold(Held held) {
+  size_t bytes = 0;
+  for (const Proposal& proposal : held.batch) bytes += proposal.data.size();
+  if (held_bytes_ + bytes > limits::kHeldProposalBytesMax ||
+      held_.size() >= limits::kHeldProposalBatchesMax) {
+    return Refuse(held, errors::TooManyRequests());
+  }
+  held_bytes_ += bytes;
+  held.until = loops_.raft.clock().Now() + config_.RequestTimeout();
+  held_.push_back(std::move(held));
+}
+
+void RaftLoop::ProposeHeld() {
+  if (held_.empty() || !MayPropose()) return;
+  held_bytes_ = 0;
+  for (Held& held : std::exchange(held_, {})) Propose(std::move(held));
+}
+
+// They never entered raft, so the answer says no more than that time is up.
+void RaftLoop::DropExpired() {
+  const env::Duration now = loops_.raft.clock().Now();
+  while (!held_.empty() && held_.front().until <= now) {
+    for (const Proposal& proposal : held_.front().batch) held_bytes_ -= proposal.data.size();
+    Refuse(held_.front(), errors::DeadlineExceeded());
+    held_.pop_front();
+  }
+}
+
+void RaftLoop::Refuse(const Held& batch, const Status& status) {
+  std::vector<uint64_t> ids;
+  for (const Proposal& proposal : batch.batch) ids.push_back(proposal.request_id);
+  if (batch.change) ids.push_back(batch.change->id);
+  Frontend* refused = frontends_[batch.frontend];
+  refused->loop().Post([refused, ids = std::move(ids), status]() mutable {
+    refused->OnRefused(std::move(ids), status);
+  });
+}
+
+void RaftLoop::OnReadIndex(size_t frontend, uint64_t id) {
+  if (stopping_) return;
+  const raft::ProposeResult result = raft_.ReadIndex(ReadContext(id));
+  // Without a leader the frontend asks again, until there is one or its time is up.
+  if (result == raft::ProposeResult::kNoLeader) {
+    info_.read_indexes_failed.Add();
+  } else if (Status status = StatusOf(result); !status.ok()) {
+    info_.read_indexes_failed.Add();
+    Frontend* asked = frontends_[frontend];
+    asked->loop().Post([asked, id, status] { asked->OnReadReady({id, Index(), status}); });
   }
   ScheduleTurn();
 }
 
-void RaftLoop::OnReadIndex(size_t frontend, uint64_t round) {
+// --- messages ---
+
+void RaftLoop::OnMessages(std::vector<raft::Message> messages) {
   if (stopping_) return;
-  Status status = StatusOf(raft_.ReadIndex(ReadContext(frontend, round)));
-  if (!status.ok()) {
-    info_.read_indexes_failed.Add();
-    Frontend* asked = frontends_[frontend];
-    asked->loop().Post([asked, round, status] { asked->OnReadReady({round, Index(), status}); });
-  }
+  for (raft::Message& message : messages) StepMessage(std::move(message));
   ScheduleTurn();
 }
+
+void RaftLoop::StepMessage(raft::Message message) {
+  const raft::MessageType type = message.type;
+  const NodeId from = message.from;
+  const Index snapshot = message.snapshot.metadata.index;
+  const raft::StepResult result = raft_.Step(std::move(message));
+  if (result == raft::StepResult::kRefused || result == raft::StepResult::kUnknownPeer) {
+    log_.Warn("refused a raft message",
+              {{"from", cluster::HexId(from.value())},
+               {"type", static_cast<int>(type)},
+               {"reason", result == raft::StepResult::kRefused
+                              ? "it is malformed or contradicts what is committed here"
+                              : "its sender is not in the configuration"}});
+  }
+  if (type != raft::MessageType::kSnap) return;
+  // The tree file that came with it is either what raft installs now, or of no use.
+  TakeReadies();
+  if (snapshot != snapshot_taken_) persister_.DropReceivedTree(snapshot);
+}
+
+void RaftLoop::OnUnreachable(NodeId id) {
+  raft_.ReportUnreachable(id);
+  ScheduleTurn();
+}
+
+void RaftLoop::OnSnapshotSent(NodeId id, bool ok) {
+  raft_.ReportSnapshot(id, ok);
+  ScheduleTurn();
+}
+
+void RaftLoop::Send(std::vector<raft::Message> messages) {
+  if (messages.empty()) return;
+  loops_.peer.Post([peers = peers_, messages = std::move(messages)]() mutable {
+    peers->Send(std::move(messages));
+  });
+}
+
+// --- leadership ---
+
+void RaftLoop::TransferLeadership(NodeId to) {
+  raft_.TransferLeadership(to);
+  ScheduleTurn();
+}
+
+void RaftLoop::HandOver(env::Task done) {
+  const raft::RaftStatus status = raft_.Status();
+  const raft::ProgressStatus* best = nullptr;
+  for (const raft::ProgressStatus& progress : status.progress) {
+    if (progress.id == status.id || progress.learner || !progress.recently_active) continue;
+    if (best == nullptr || progress.match > best->match) best = &progress;
+  }
+  if (status.role != raft::Role::kLeader || best == nullptr) return done();
+  log_.Info("leadership transfer starting",
+            {{"local-member-id", cluster::HexId(status.id.value())},
+             {"transferee-member-id", cluster::HexId(best->id.value())}});
+  handed_over_ = std::move(done);
+  hand_over_timer_ = loops_.raft.RunAfter(config_.election_timeout, [this] {
+    log_.Warn("leadership transfer failed", {{"reason", "no other leader appeared in time"}});
+    std::exchange(handed_over_, nullptr)();
+    ScheduleTurn();
+  });
+  raft_.TransferLeadership(best->id);
+  ScheduleTurn();
+}
+
+void RaftLoop::CheckHandOver() {
+  if (!handed_over_ || raft_.role() == raft::Role::kLeader || raft_.leader().value() == 0) return;
+  loops_.raft.Cancel(hand_over_timer_);
+  log_.Info("leadership transfer finished",
+            {{"leader-id", cluster::HexId(raft_.leader().value())}});
+  std::exchange(handed_over_, nullptr)();
+}
+
+// --- what the apply loop says ---
 
 void RaftLoop::OnApplied(Index index) {
   applied_ = index;
   raft_.Applied(index);
+  CampaignIfAlone();
   ScheduleTurn();
 }
 
@@ -116,8 +266,7 @@ void RaftLoop::OnConfChange(Index index, std::optional<raft::ConfChange> change)
   std::optional<raft::ConfChangeV2> v2;
   if (change) v2 = raft::AsV2(*change);
   raft::ConfState state = raft_.ConfChangeApplied(index, v2);
-  alone_ = state.voters.size() == 1 && state.voters_outgoing.empty() &&
-           state.voters[0].value() == info_.member_id;
+  NoteConfiguration(state);
   PublishInfo();
   loops_.apply.Post([apply = apply_, state = std::move(state)]() mutable {
     apply->OnConfState(std::move(state));
@@ -132,22 +281,15 @@ void RaftLoop::CampaignIfAlone() {
 }
 
 void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
-  const Index index = metadata.index;
-  wal::Writer::Batch batch;
-  batch.snapshot = wal::SnapshotRecord{metadata.index, metadata.term, metadata.conf_state};
-  ++persists_under_way_;
-  loops_.wal.Post([this, batch = std::move(batch), index]() mutable {
-    wal_.Append(std::move(batch), [this, index](Status status) {
-      DieOnWalError(status);
-      wal_.ReleaseTo(index, config_.wals_max);
-      loops_.raft.Post([this] { --persists_under_way_, ScheduleTurn(); });
-    });
-  });
+  if (stopping_ || !persister_.AddOwnSnapshot(metadata)) return;
+  const uint64_t index = metadata.index.value();
   const uint64_t keep = config_.catch_up_entries;
-  if (index.value() > keep)
-    raft_.Compact(Index(index.value() - keep), std::move(metadata), SharedBytes());
+  // Followers that are further behind get the data file.
+  if (index > keep) raft_.Compact(Index(index - keep), std::move(metadata), SharedBytes());
   ScheduleTurn();
 }
+
+// --- Ready ---
 
 void RaftLoop::ScheduleTurn() {
   if (turn_scheduled_) return;
@@ -157,16 +299,30 @@ void RaftLoop::ScheduleTurn() {
 
 void RaftLoop::Turn() {
   turn_scheduled_ = false;
-  while (!stopping_ && raft_.HasReady()) TakeOneReady();
+  TakeReadies();
+  ProposeHeld();
+  CheckHandOver();
   PublishInfo();
-  if (stopping_ && persists_under_way_ == 0 && stopped_) std::exchange(stopped_, nullptr)();
+  if (stopping_ && persister_.idle() && stopped_) std::exchange(stopped_, nullptr)();
+}
+
+void RaftLoop::TakeReadies() {
+  while (!stopping_ && raft_.HasReady()) TakeOneReady();
 }
 
 void RaftLoop::TakeOneReady() {
   raft::Ready ready = raft_.TakeReady();
   PublishInfo();  // before any message leaves: see sole_voter_leads
-  CHECK(!ready.snapshot) << "a snapshot without a peer to send it";
-  if (ready.persist_id.value() != 0) Persist(ready);
+  Send(std::move(ready.messages));
+  if (ready.snapshot) {
+    snapshot_taken_ = ready.snapshot->metadata.index;
+    NoteConfiguration(ready.snapshot->metadata.conf_state);
+  }
+  // That a configuration change is committed must survive: a member that forgot it could count a
+  // majority of a configuration that is past.
+  for (const raft::Entry& entry : ready.committed)
+    ready.must_sync |= ready.hard_state.has_value() && entry.type != raft::EntryType::kNormal;
+  if (ready.persist_id.value() != 0) persister_.Add(ready);
   if (!ready.committed.empty()) {
     loops_.apply.Post([apply = apply_, entries = std::move(ready.committed)]() mutable {
       apply->OnCommitted(std::move(entries));
@@ -175,48 +331,41 @@ void RaftLoop::TakeOneReady() {
   AnswerReads(std::move(ready.read_states));
 }
 
-void RaftLoop::Persist(raft::Ready& ready) {
-  wal::Writer::Batch batch;
-  batch.entries = std::move(ready.entries);
-  batch.hard_state = ready.hard_state;
-  batch.must_sync = ready.must_sync;
-  ++persists_under_way_;
-  loops_.wal.Post([this, batch = std::move(batch), id = ready.persist_id]() mutable {
-    wal_.Append(std::move(batch), [this, id](Status status) {
-      DieOnWalError(status);
-      loops_.raft.Post([this, id] {
-        --persists_under_way_;
-        raft_.Persisted(id);
-        ScheduleTurn();
-      });
-    });
-  });
-}
-
 void RaftLoop::AnswerReads(std::vector<raft::ReadState> reads) {
   for (const raft::ReadState& read : reads) {
-    if (read.context.size() != 16) continue;  // not one of ours
-    uint64_t round = ReadNumber(read.context);
-    uint64_t number = ReadNumber(std::string_view(read.context).substr(8));
-    CHECK_LT(number, frontends_.size());
-    Frontend* asked = frontends_[number];
-    asked->loop().Post([asked, round, index = read.index] {
-      asked->OnReadReady({round, index, OkStatus()});
+    if (read.context.size() != 8) continue;  // not one of ours
+    const uint64_t id = ReadNumber(read.context);
+    const std::optional<size_t> number = ids_.LoopOf(id);
+    if (!number) continue;  // an earlier life's
+    Frontend* asked = frontends_[*number];
+    asked->loop().Post([asked, id, index = read.index] {
+      asked->OnReadReady({id, index, OkStatus()});
     });
   }
+}
+
+void RaftLoop::OnNewLeader(bool this_member) {
+  info_.leader_changes.Add();
+  info_.leader_elected_at.store(loops_.raft.clock().Now().count(), std::memory_order_relaxed);
+  // What a leader has applied is complete once its own first entry is: everything acknowledged
+  // lies before it.
+  if (this_member) complete_from_ = raft_.Status().last_index;
+  for (Frontend* frontend : frontends_)
+    frontend->loop().Post([frontend] { frontend->OnLeaderChanged(); });
 }
 
 void RaftLoop::PublishInfo() {
   const bool leads = raft_.role() == raft::Role::kLeader;
   const uint64_t leader = raft_.leader().value();
-  if (leader != leader_seen_) {
+  const uint64_t term = raft_.term().value();
+  if (leader != leader_seen_ || (leads && term != term_seen_)) {
+    log_.Info(leader == 0 ? "lost leader"
+              : leads     ? "became leader"
+                          : "leader changed",
+              {{"term", term}, {"leader-id", cluster::HexId(leader)}});
     leader_seen_ = leader;
-    info_.leader_changes.Add();
-    // What a leader has applied is complete once its own first entry is: everything acknowledged
-    // lies before it.
-    if (leads) complete_from_ = raft_.Status().last_index;
-    log_.Info(leads ? "became leader" : "leader changed",
-              {{"term", raft_.term().value()}, {"leader-id", cluster::HexId(leader)}});
+    term_seen_ = term;
+    if (leader != 0) OnNewLeader(leads);
   }
   info_.term.store(raft_.term().value(), std::memory_order_relaxed);
   info_.leader.store(leader, std::memory_order_relaxed);
@@ -224,10 +373,6 @@ void RaftLoop::PublishInfo() {
   info_.is_leader.store(leads, std::memory_order_relaxed);
   info_.sole_voter_leads.store(leads && alone_ && !stopping_ && applied_ >= complete_from_,
                                std::memory_order_release);
-}
-
-void RaftLoop::DieOnWalError(const Status& status) {
-  if (!status.ok()) DieOnDiskError(std::string(status.message()));
 }
 
 }  // namespace quoin::server

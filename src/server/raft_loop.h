@@ -1,10 +1,11 @@
-// RaftLoop: drives raft::Raft: ticks, proposals, persistence, commits, reads. The only user of the
-// core.
+// RaftLoop: drives raft::Raft: ticks, proposals, messages, persistence, commits, reads. The only
+// user of the core. It never waits: for no disk, no peer and no other loop.
 //
 // Thread: the raft loop; every method runs there (others post).
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,14 +16,16 @@
 #include "env/executor.h"
 #include "raft/raft.h"
 #include "server/config.h"
+#include "server/frontend.h"
 #include "server/messages.h"
 #include "server/node_info.h"
+#include "server/persister.h"
 #include "wal/wal.h"
 
 namespace quoin::server {
 
 class ApplyLoop;
-class Frontend;
+class PeerHost;
 
 class RaftLoop {
  public:
@@ -30,20 +33,26 @@ class RaftLoop {
     env::Executor& raft;
     env::Executor& wal;
     env::Executor& apply;
+    env::Executor& storage;
+    env::Executor& peer;
   };
-  // `wal` belongs to the wal loop and is used there only.
   RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, wal::Writer& wal,
-           Logger& log);
+           env::FileSystem& files, Logger& log);
   ~RaftLoop();
 
-  // Wires the other loops in; before Start. `frontends[i]` is the loop number i of RequestIds.
-  void Connect(ApplyLoop& apply, std::vector<Frontend*> frontends);
+  // Wires the other loops in; before Start. `frontends[i]` is the loop number i of `ids`.
+  void Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
+               const RequestIds& ids);
   void Start();
+  // A leader with other voters passes the lead to the one with the longest log; `done` runs when
+  // there is another leader, or after an election timeout. Proposals wait meanwhile.
+  void HandOver(env::Task done);
   // No further ticks, proposals refused; `stopped` runs when nothing of it is under way any more.
   void Stop(env::Task stopped);
 
   void OnProposals(size_t frontend, std::vector<Proposal> batch);
-  void OnReadIndex(size_t frontend, uint64_t round);
+  void OnConfChangeProposal(size_t frontend, raft::ConfChange change);
+  void OnReadIndex(size_t frontend, uint64_t id);
   // The apply loop has applied everything up to `index`.
   void OnApplied(Index index);
   // The apply loop waits with what follows until raft has switched; answers ApplyLoop::OnConfState.
@@ -52,32 +61,64 @@ class RaftLoop {
   // may go.
   void OnSnapshotSaved(raft::SnapshotMetadata metadata);
 
+  // Peers'.
+  void OnMessages(std::vector<raft::Message> messages);
+  void OnUnreachable(NodeId id);
+  void OnSnapshotSent(NodeId id, bool ok);
+
+  void TransferLeadership(NodeId to);
+  raft::RaftStatus status() const { return raft_.Status(); }
+
  private:
+  // Proposals that came while there was no leader: they wait for one, as long as their callers do.
+  struct Held {
+    size_t frontend;
+    std::vector<Proposal> batch;
+    std::optional<raft::ConfChange> change;
+    env::Duration until;
+  };
+  bool MayPropose() const;
+  void Hold(Held held);
+  void ProposeHeld();
+  void DropExpired();
+  void Propose(Held batch);
+  void Refuse(const Held& batch, const Status& status);
   void Tick();
   void ScheduleTurn();
   void Turn();
+  void TakeReadies();
   void TakeOneReady();
-  void Persist(raft::Ready& ready);
+  void StepMessage(raft::Message message);
+  void Send(std::vector<raft::Message> messages);
   void PublishInfo();
+  void OnNewLeader(bool this_member);
   void AnswerReads(std::vector<raft::ReadState> reads);
   void CampaignIfAlone();
-  void DieOnWalError(const Status& status);
+  void NoteConfiguration(const raft::ConfState& state);
+  void CheckHandOver();
 
   const NodeConfig& config_;
   NodeInfo& info_;
   Loops loops_;
   raft::Raft raft_;
-  wal::Writer& wal_;
+  Persister persister_;
   Logger& log_;
   ApplyLoop* apply_ = nullptr;
+  PeerHost* peers_ = nullptr;
   std::vector<Frontend*> frontends_;
+  RequestIds ids_;
+  std::deque<Held> held_;  // ascending deadlines
+  size_t held_bytes_ = 0;
   bool turn_scheduled_ = false;
   bool stopping_ = false;
-  int persists_under_way_ = 0;
   env::Task stopped_;
+  env::Task handed_over_;
+  env::TimerId hand_over_timer_;
   env::TimerId tick_timer_;
   bool alone_ = false;  // this member is the only voter
   uint64_t leader_seen_ = 0;
+  uint64_t term_seen_ = 0;  // when it was elected
+  Index snapshot_taken_;    // the newest that raft gave to install
   Index applied_;
   Index complete_from_;  // as leader: the first entry of its own term
 };

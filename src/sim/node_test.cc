@@ -36,9 +36,8 @@ class Machine {
     io_ = env_->NewExecutor("io");
     owner_ = env_->NewExecutor("owner");
     ready_ = false;
-    ASSIGN_OR_RETURN(node_,
-                     server::Node::Start(
-                         *env_, config_, {io_.get()}, *owner_, [this] { ready_ = true; }, log_));
+    ASSIGN_OR_RETURN(node_, server::Node::Start(*env_, config_, {io_.get()}, *owner_,
+                                                {[this] { ready_ = true; }, nullptr}, log_));
     return world_.RunUntil([this] { return ready_; }, kStepsMax)
                ? OkStatus()
                : absl::DeadlineExceededError("never ready");

@@ -1,0 +1,180 @@
+#include "server/snapshot_files.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "btree/tree.h"
+#include "env/blocking.h"
+
+namespace quoin::server {
+namespace {
+
+constexpr size_t kReadBytes = 1 << 20;  // one trip to storage; a multiple of every page size
+constexpr uint64_t kCheckCacheBytes = 16 << 20;
+
+class ImageSource final : public peer::SnapshotSource {
+ public:
+  ImageSource(std::shared_ptr<FrozenImage> image, env::Executor& peer, env::Executor& storage)
+      : image_(std::move(image)),
+        size_bytes_(image_->image->size_bytes()),
+        peer_(peer),
+        storage_(storage),
+        alive_(std::make_shared<bool>(true)) {}
+
+  uint64_t size_bytes() const override { return size_bytes_; }
+
+  void Read(size_t bytes_max, absl::AnyInvocable<void(StatusOr<std::string>)> done) override {
+    if (at_ < piece_.size() || offset_ == size_bytes_) {
+      std::string bytes = piece_.substr(at_, bytes_max);
+      at_ += bytes.size();
+      std::weak_ptr<bool> alive = alive_;
+      peer_.Post([alive, bytes = std::move(bytes), done = std::move(done)]() mutable {
+        if (alive.lock() != nullptr) done(std::move(bytes));
+      });
+      return;
+    }
+    const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size_bytes_ - offset_));
+    storage_.Post([this, image = image_, offset = offset_, n, bytes_max, &peer = peer_,
+                   alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
+      StatusOr<std::string> bytes = image->image->ReadRaw(offset, n);
+      peer.Post([this, alive, image = std::move(image), bytes = std::move(bytes), bytes_max,
+                 done = std::move(done)]() mutable {
+        if (alive.lock() != nullptr) Take(std::move(bytes), bytes_max, std::move(done));
+      });
+    });
+  }
+
+ private:
+  void Take(StatusOr<std::string> bytes, size_t bytes_max,
+            absl::AnyInvocable<void(StatusOr<std::string>)> done) {
+    if (!bytes.ok()) return done(bytes.status());
+    piece_ = *std::move(bytes);
+    offset_ += piece_.size();
+    at_ = std::min(bytes_max, piece_.size());
+    done(piece_.substr(0, at_));
+  }
+
+  const std::shared_ptr<FrozenImage> image_;
+  const uint64_t size_bytes_;
+  env::Executor& peer_;
+  env::Executor& storage_;
+  std::shared_ptr<bool> alive_;
+  std::string piece_;
+  size_t at_ = 0;
+  uint64_t offset_ = 0;  // of what comes after piece_
+};
+
+// The index up to which a tree file holds the log.
+StatusOr<Index> AppliedIndexOf(env::BlockingFileSystem& files, const std::string& path) {
+  btree::Options options;
+  options.cache_bytes = kCheckCacheBytes;
+  options.read_only = true;
+  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree, btree::Tree::Open(files, path, options));
+  EpochDomain::ReaderSlot slot(tree->epochs());
+  EpochDomain::Guard guard(slot);
+  ASSIGN_OR_RETURN(std::optional<std::string_view> value,
+                   tree->Current().Get("meta", "consistent_index", btree::OnMiss::kLoad));
+  if (!value || value->size() != 8) return absl::DataLossError(path + ": no consistent_index");
+  uint64_t index = 0;
+  for (char byte : *value) index = index << 8 | static_cast<unsigned char>(byte);
+  return Index(index);
+}
+
+// The file while it arrives. Used on the storage loop, in the order of the sink's calls.
+class Arriving {
+ public:
+  Arriving(env::BlockingFileSystem& files, std::string path)
+      : files_(files), path_(std::move(path)) {}
+  ~Arriving() {
+    file_.reset();
+    if (!named_) (void)files_.Remove(path_);
+  }
+
+  Status Write(std::string_view bytes) {
+    if (file_ == nullptr) {
+      ASSIGN_OR_RETURN(file_, files_.Open(path_, env::OpenMode::kCreateTrunc));
+    }
+    RETURN_IF_ERROR(file_->blocking().Write(size_, bytes));
+    size_ += bytes.size();
+    return OkStatus();
+  }
+
+  Status Finish(Index index, const Paths& paths) {
+    if (file_ == nullptr) return absl::DataLossError("a snapshot without a tree file");
+    RETURN_IF_ERROR(file_->blocking().Sync());
+    file_.reset();
+    ASSIGN_OR_RETURN(const Index held, AppliedIndexOf(files_, path_));
+    if (held != index) {
+      return absl::DataLossError("the tree file of a snapshot at index " +
+                                 std::to_string(index.value()) + " holds index " +
+                                 std::to_string(held.value()));
+    }
+    RETURN_IF_ERROR(files_.Rename(path_, paths.ReceivedTree(index)));
+    named_ = true;
+    return files_.SyncDirectory(paths.snap);
+  }
+
+ private:
+  env::BlockingFileSystem& files_;
+  const std::string path_;
+  std::unique_ptr<env::File> file_;
+  uint64_t size_ = 0;
+  bool named_ = false;
+};
+
+class ReceivedTree final : public peer::SnapshotSink {
+ public:
+  ReceivedTree(Index index, uint64_t number, const Paths& paths, env::FileSystem& files,
+               env::Executor& peer, env::Executor& storage)
+      : index_(index),
+        paths_(paths),
+        peer_(peer),
+        storage_(storage),
+        file_(std::make_shared<Arriving>(files.blocking(),
+                                         paths.snap + "/tmp" + std::to_string(number))),
+        alive_(std::make_shared<bool>(true)) {}
+  ~ReceivedTree() override {
+    storage_.Post([file = std::move(file_)] {});
+  }
+
+  void Write(std::string bytes, absl::AnyInvocable<void(Status)> done) override {
+    Run([bytes = std::move(bytes)](Arriving& file) { return file.Write(bytes); }, std::move(done));
+  }
+  void Finish(absl::AnyInvocable<void(Status)> done) override {
+    Run([index = index_, paths = paths_](Arriving& file) { return file.Finish(index, paths); },
+        std::move(done));
+  }
+
+ private:
+  void Run(absl::AnyInvocable<Status(Arriving&)> work, absl::AnyInvocable<void(Status)> done) {
+    storage_.Post([file = file_, work = std::move(work), done = std::move(done), &peer = peer_,
+                   alive = std::weak_ptr<bool>(alive_)]() mutable {
+      Status status = work(*file);
+      peer.Post([alive, status = std::move(status), done = std::move(done)]() mutable {
+        if (alive.lock() != nullptr) done(std::move(status));
+      });
+    });
+  }
+
+  const Index index_;
+  const Paths paths_;
+  env::Executor& peer_;
+  env::Executor& storage_;
+  std::shared_ptr<Arriving> file_;
+  std::shared_ptr<bool> alive_;
+};
+
+}  // namespace
+
+std::unique_ptr<peer::SnapshotSource> NewImageSource(std::shared_ptr<FrozenImage> image,
+                                                     env::Executor& peer, env::Executor& storage) {
+  return std::make_unique<ImageSource>(std::move(image), peer, storage);
+}
+
+std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
+                                                    const Paths& paths, env::FileSystem& files,
+                                                    env::Executor& peer, env::Executor& storage) {
+  return std::make_unique<ReceivedTree>(index, number, paths, files, peer, storage);
+}
+
+}  // namespace quoin::server

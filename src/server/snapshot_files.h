@@ -1,0 +1,28 @@
+// The tree file that travels with a MsgSnap: ImageSource reads one out of a frozen image,
+// ReceivedTree stores one beside the member's own.
+//
+// Thread: the peer loop; their file work runs on the storage loop.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "env/env.h"
+#include "peer/transport.h"
+#include "server/frozen_image.h"
+#include "server/paths.h"
+
+namespace quoin::server {
+
+std::unique_ptr<peer::SnapshotSource> NewImageSource(std::shared_ptr<FrozenImage> image,
+                                                     env::Executor& peer, env::Executor& storage);
+
+// What arrives goes to a file of its own first. Finish makes it durable, checks that it is a sound
+// tree whose state is the one of log index `index`, and names it as recovery and the apply loop
+// expect it. Errors (a full disk, a damaged tree) are the sender's to hear: nothing of this member
+// depends on the file yet.
+std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
+                                                    const Paths& paths, env::FileSystem& files,
+                                                    env::Executor& peer, env::Executor& storage);
+
+}  // namespace quoin::server
