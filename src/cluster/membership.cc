@@ -68,20 +68,7 @@ Status MalformedRow(std::string_view bucket, std::string_view key) {
                              std::string(key) + "\" is malformed");
 }
 
-}  // namespace
-
-std::string MemberJson(const Member& member) {
-  json::object object;
-  object["id"] = member.id;
-  object["peerURLs"] = StringArray(member.peer_urls);
-  if (member.learner) object["isLearner"] = true;
-  if (!member.name.empty()) object["name"] = member.name;
-  if (!member.client_urls.empty()) object["clientURLs"] = StringArray(member.client_urls);
-  return json::serialize(object);
-}
-
-StatusOr<Member> ParseMemberJson(std::string_view text, bool* promote) {
-  ASSIGN_OR_RETURN(json::object object, ParseObject(text));
+StatusOr<Member> MemberOf(const json::object& object, bool* promote) {
   Member member;
   const json::value* id = object.if_contains("id");
   if (id != nullptr) {
@@ -105,6 +92,43 @@ StatusOr<Member> ParseMemberJson(std::string_view text, bool* promote) {
     *promote = flag != nullptr && flag->is_bool() && flag->get_bool();
   }
   return member;
+}
+
+}  // namespace
+
+std::string MemberJson(const Member& member) {
+  json::object object;
+  object["id"] = member.id;
+  object["peerURLs"] = StringArray(member.peer_urls);
+  if (member.learner) object["isLearner"] = true;
+  if (!member.name.empty()) object["name"] = member.name;
+  if (!member.client_urls.empty()) object["clientURLs"] = StringArray(member.client_urls);
+  return json::serialize(object);
+}
+
+std::string PromoteJson(uint64_t id) {
+  json::object object;
+  object["id"] = id;
+  object["peerURLs"] = nullptr;
+  object["isPromote"] = true;
+  return json::serialize(object);
+}
+
+StatusOr<std::vector<Member>> ParseMemberListJson(std::string_view text) {
+  boost::system::error_code error;
+  const json::value value = json::parse(text, error);
+  if (error || !value.is_array()) return absl::InvalidArgumentError("not a JSON list of members");
+  std::vector<Member> members;
+  for (const json::value& item : value.get_array()) {
+    if (!item.is_object()) return absl::InvalidArgumentError("a member is not a JSON object");
+    ASSIGN_OR_RETURN(members.emplace_back(), MemberOf(item.get_object(), nullptr));
+  }
+  return members;
+}
+
+StatusOr<Member> ParseMemberJson(std::string_view text, bool* promote) {
+  ASSIGN_OR_RETURN(const json::object object, ParseObject(text));
+  return MemberOf(object, promote);
 }
 
 uint64_t MemberId(std::vector<std::string> peer_urls, std::string_view token) {

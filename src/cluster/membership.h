@@ -31,7 +31,11 @@ struct Member {
 
 // The JSON forms that etcd stores and logs (docs/formats/db.md).
 std::string MemberJson(const Member& member);  // bucket `members`, ConfChange.context
+std::string PromoteJson(uint64_t id);          // ConfChange.context that makes a learner a voter
 StatusOr<Member> ParseMemberJson(std::string_view json, bool* promote = nullptr);
+
+// The answer to GET /members of the peer port.
+StatusOr<std::vector<Member>> ParseMemberListJson(std::string_view json);
 
 // etcd's ids: the first 8 bytes, big-endian, of SHA-1 over the sorted peer URLs and the cluster
 // token.

@@ -285,7 +285,7 @@ TEST_F(LoadTest, FailuresThatEtcdFindsLate) {
 TEST_F(LoadTest, WhatIsNotBuiltAndMattersIsRefused) {
   for (const char* flag :
        {"--cert-file=x", "--client-cert-auth", "--auto-tls", "--peer-cert-file=x",
-        "--peer-auto-tls", "--trusted-ca-file=x", "--force-new-cluster", "--cors=http://a:1",
+        "--peer-auto-tls", "--trusted-ca-file=x", "--cors=http://a:1",
         "--host-whitelist=a", "--auth-token=jwt,pub-key=x", "--peer-cert-allowed-cn=x"}) {
     EXPECT_THAT(Refused({flag}), HasSubstr("is not built in quoin")) << flag;
   }

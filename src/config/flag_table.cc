@@ -255,7 +255,7 @@ const FlagSpec kMonitoring[] = {
 
 const FlagSpec kUnsafe[] = {
     {"force-new-cluster", kBool, "false", IN(force_new_cluster),
-     "Forget all other members. For disasters only.", kRefused},
+     "Forget all other members. For disasters only."},
     {"unsafe-no-fsync", kBool, "false", IN(unsafe_no_fsync),
      "Do not wait for the disk; a crash then loses data."},
 };

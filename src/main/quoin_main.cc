@@ -17,6 +17,7 @@
 #include "main/node_config.h"
 #include "main/process.h"
 #include "rpc/server.h"
+#include "server/join.h"
 #include "server/node.h"
 
 namespace quoin::main {
@@ -35,13 +36,15 @@ class Quoin {
   bool Start() {
     StatusOr<server::NodeConfig> node_config = ToNodeConfig(config_);
     if (!node_config.ok()) return Fail(node_config.status());
+    node_config_ = *std::move(node_config);
     if (Status status = TryListen(); !status.ok()) return Fail(status);
     for (uint64_t i = 0; i < config_.io_threads; ++i) {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
+    if (Status status = FindCluster(); !status.ok()) return Fail(status);
     StatusOr<std::unique_ptr<server::Node>> node =
-        server::Node::Start(env_, *node_config, io_loops_, *main_loop_,
+        server::Node::Start(env_, node_config_, io_loops_, *main_loop_,
                             {[this] { Serve(); }, [this] { Removed(); }}, log_);
     if (!node.ok()) return Fail(node.status());
     node_ = *std::move(node);
@@ -83,6 +86,31 @@ class Quoin {
               .status());
     }
     return OkStatus();
+  }
+
+  // A member without data asks the others first. Blocks until they have answered, or did not.
+  Status FindCluster() {
+    if (!node_config_.initial_cluster_problem.ok() ||
+        !server::IsNewMember(env_.files().blocking(), node_config_)) {
+      return OkStatus();
+    }
+    Status outcome;
+    Latch finished;
+    std::unique_ptr<server::Joining> joining;
+    main_loop_->Post([&] {
+      joining =
+          server::Joining::Start(env_, *main_loop_, node_config_, log_,
+                                 [&](StatusOr<std::optional<server::NodeConfig::Existing>> found) {
+                                   outcome = found.status();
+                                   if (found.ok()) node_config_.existing = *std::move(found);
+                                   main_loop_->Post([&] {
+                                     joining.reset();
+                                     finished.Open();
+                                   });
+                                 });
+    });
+    finished.Wait();
+    return outcome;
   }
 
   env::ListenOptions ListenOptions() const {
@@ -131,6 +159,7 @@ class Quoin {
   std::unique_ptr<env::Executor> main_loop_;
   std::vector<std::unique_ptr<env::Executor>> io_executors_;
   std::vector<env::Executor*> io_loops_;
+  server::NodeConfig node_config_;
   std::unique_ptr<server::Node> node_;
   bool removed_ = false;
   std::unique_ptr<api::Context> context_;

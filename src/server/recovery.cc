@@ -9,7 +9,8 @@
 namespace quoin::server {
 namespace {
 
-// The first entries of a new cluster: one configuration change per initial member, ascending by id,
+// What a new member starts from; with nothing but its ids when it joins a cluster that runs. The
+// first entries of a new cluster: one configuration change per initial member, ascending by id,
 // committed at once. Every member makes the same ones.
 struct Bootstrap {
   wal::Metadata identity;
@@ -19,6 +20,13 @@ struct Bootstrap {
 
 StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
   RETURN_IF_ERROR(config.initial_cluster_problem);
+  // The log of the cluster that it joins brings everything else.
+  if (config.existing)
+    return Bootstrap{{config.existing->self, config.existing->cluster_id}, {}, {}};
+  if (config.joins_existing) {
+    return absl::InvalidArgumentError(
+        "this member has no data, and nothing is known of the cluster that it joins");
+  }
   std::map<uint64_t, cluster::Member> members;
   std::vector<uint64_t> ids;
   uint64_t self = 0;
@@ -51,6 +59,39 @@ StatusOr<Bootstrap> MakeBootstrap(const NodeConfig& config) {
   out.hard_state.term = Term(1);
   out.hard_state.commit = out.entries.back().index;
   return out;
+}
+
+// The changes that leave `self` as the only voter, given the members at the applied index and the
+// committed changes since.
+std::vector<raft::ConfChange> ChangesToBeAlone(const cluster::Membership& membership, uint64_t self,
+                                               const raft::RecoveredState& recovered) {
+  std::map<uint64_t, bool> learners;  // member → whether it learns only
+  for (const auto& [id, member] : membership.members()) learners[id] = member.learner;
+  for (const raft::Entry& entry : recovered.entries) {
+    if (entry.index <= recovered.applied || entry.type != raft::EntryType::kConfChange) continue;
+    StatusOr<raft::ConfChange> change = raft::DecodeConfChange(entry.data);
+    if (!change.ok()) continue;  // applying it says what is wrong
+    const uint64_t id = change->node_id.value();
+    if (change->type == raft::ConfChangeType::kAddNode) learners[id] = false;
+    if (change->type == raft::ConfChangeType::kAddLearnerNode) learners[id] = true;
+    if (change->type == raft::ConfChangeType::kRemoveNode) learners.erase(id);
+  }
+  std::vector<raft::ConfChange> changes;
+  for (const auto& [id, learner] : learners) {
+    if (id == self) continue;
+    changes.push_back({0, raft::ConfChangeType::kRemoveNode, NodeId(id), ""});
+  }
+  auto own = learners.find(self);
+  if (own != learners.end() && !own->second) return changes;
+  // A voter first, so that there is one at every moment.
+  cluster::Member member;
+  member.id = self;
+  member.peer_urls = {"http://localhost:2380", "http://localhost:7001"};
+  std::string context =
+      own == learners.end() ? cluster::MemberJson(member) : cluster::PromoteJson(self);
+  changes.insert(changes.begin(),
+                 {0, raft::ConfChangeType::kAddNode, NodeId(self), std::move(context)});
+  return changes;
 }
 
 // Leftovers of interrupted writes and transfers; nothing refers to them.
@@ -119,7 +160,8 @@ class Recovery {
     wal::Options options;
     options.fsync = config_.fsync;
     options.segment_bytes = config_.wal_segment_bytes;
-    const wal::Writer::Batch first{bootstrap.entries, bootstrap.hard_state, std::nullopt, true};
+    wal::Writer::Batch first{bootstrap.entries, std::nullopt, std::nullopt, true};
+    if (!bootstrap.hard_state.empty()) first.hard_state = bootstrap.hard_state;
     ASSIGN_OR_RETURN(out_.wal, wal::Writer::Create(env_.files(), paths_.wal, bootstrap.identity,
                                                    first, options, wal_loop_, log_));
     out_.identity = bootstrap.identity;
@@ -151,7 +193,36 @@ class Recovery {
     // of a restored directory still names the old cluster.
     out_.raft.snapshot.conf_state = out_.data->machine->membership().ConfigurationState();
     out_.raft.applied = out_.data->machine->applied_index();
+    if (config_.force_new_cluster) GoOnAlone();
     return OkStatus();
+  }
+
+  // --force-new-cluster: what is not committed is dropped, and committed changes remove all others.
+  // The log gets them before anything else, and every answer to a client lies behind them there.
+  void GoOnAlone() {
+    raft::RecoveredState& raft = out_.raft;
+    while (!raft.entries.empty() && raft.entries.back().index > raft.hard_state.commit)
+      raft.entries.pop_back();
+    wal::Writer::Batch batch;
+    for (const raft::ConfChange& change :
+         ChangesToBeAlone(out_.data->machine->membership(), out_.identity.node_id, raft)) {
+      std::string data;
+      raft::EncodeConfChange(change, data);
+      ++raft.hard_state.commit;
+      batch.entries.push_back({raft.hard_state.term, raft.hard_state.commit,
+                               raft::EntryType::kConfChange, SharedBytes(data)});
+      raft.entries.push_back(batch.entries.back());
+    }
+    log_.Warn("forced restart as a cluster of one member",
+              {{"local-member-id", cluster::HexId(out_.identity.node_id)},
+               {"commit-index", raft.hard_state.commit.value()}});
+    if (batch.entries.empty()) return;
+    batch.hard_state = raft.hard_state;
+    wal_loop_.Post([wal = out_.wal.get(), batch = std::move(batch)]() mutable {
+      wal->Append(std::move(batch), [](Status status) {
+        if (!status.ok()) DieOnDiskError(std::string(status.message()));
+      });
+    });
   }
 
   // The log begins after a snapshot that the tree does not hold: a leader's tree file must be

@@ -1,0 +1,554 @@
+// Whole members on simulated disks, network and time, speaking the real peer protocol: what one of
+// them acknowledged is on a majority, whatever crashes and whatever is cut.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "env/sim/sim_world.h"
+#include "proto/rpc.pb.h"
+#include "server/join.h"
+#include "server/node.h"
+
+namespace quoin::sim {
+namespace {
+
+constexpr size_t kStepsMax = 6'000'000;
+
+// Counts lines of the log by their message.
+class CountingLogger final : public Logger {
+ public:
+  void Write(LogLevel, std::source_location, std::string_view message, const LogField*,
+             size_t) override {
+    ++counts_[std::string(message)];
+  }
+  bool Enabled(LogLevel level) const override { return level >= LogLevel::kInfo; }
+  int count(const std::string& message) const {
+    auto found = counts_.find(message);
+    return found == counts_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::map<std::string, int> counts_;
+};
+
+// One machine: its disk stays, its member comes and goes.
+class Machine {
+ public:
+  Machine(env::SimWorld& world, env::SimNetwork& network, int number)
+      : world_(world),
+        network_(network),
+        disk_(&world),
+        host_("10.0.0." + std::to_string(number + 1)) {
+    config_.name = "m" + std::to_string(number);
+    config_.data_dir = "data";
+    config_.advertise_peer_urls = {peer_url()};
+    config_.advertise_client_urls = {"http://" + host_ + ":2379"};
+    config_.listen_peer_addresses = {host_ + ":2380"};
+    config_.snapshot_count = 60;
+    config_.catch_up_entries = 10;
+    config_.wal_segment_bytes = 64 * 1024;
+    config_.checkpoint_interval = std::chrono::milliseconds(300);
+  }
+  ~Machine() { Down(); }
+
+  Status Start() {
+    env_ = std::make_unique<env::SimEnv>(world_, disk_, network_, host_);
+    io_ = env_->NewExecutor("io");
+    owner_ = env_->NewExecutor("owner");
+    ready_ = removed_ = false;
+    server::Node::Events events{[this] { ready_ = true; }, [this] { removed_ = true; }};
+    ASSIGN_OR_RETURN(
+        node_, server::Node::Start(*env_, config_, {io_.get()}, *owner_, std::move(events), log_));
+    return OkStatus();
+  }
+  // Power failure.
+  void Crash() {
+    if (env_ != nullptr) env_->Crash();
+    Down();
+  }
+  // An orderly stop; the caller lets time pass until stopped().
+  void Stop() {
+    stopped_ = false;
+    node_->Stop(*owner_, [this] { stopped_ = true; });
+  }
+  void Down() {
+    node_.reset();
+    io_.reset();
+    owner_.reset();
+    env_.reset();
+    ready_ = false;
+  }
+
+  void Propose(state::Operation operation, const std::string& payload,
+               std::function<void(const state::ApplyResult&)> done) {
+    io_->Post([this, operation, payload, done] {
+      StatusOr<server::Frontend::WaitId> wait = node_->frontend(0).Propose(
+          operation, payload, [done](const state::ApplyResult& result) { done(result); });
+      if (!wait.ok()) done({wait.status()});
+    });
+  }
+  void Put(const std::string& key, const std::string& value,
+           std::function<void(const state::ApplyResult&)> done) {
+    etcdserverpb::PutRequest put;
+    put.set_key(key);
+    put.set_value(value);
+    Propose(state::Operation::kPut, put.SerializeAsString(), std::move(done));
+  }
+  void WaitReadable(std::function<void(Status)> done) {
+    io_->Post([this, done] {
+      if (node_->frontend(0).ReadableNow()) return done(OkStatus());
+      node_->frontend(0).WaitReadable([done](Status status) { done(status); });
+    });
+  }
+
+  // What the member holds now, whatever the others say.
+  std::map<std::string, std::string> Content() {
+    std::map<std::string, std::string> found;
+    server::Frontend& frontend = node_->frontend(0);
+    EpochDomain::Guard guard(frontend.slot());
+    const mvcc::View view = frontend.store().Current(btree::OnMiss::kLoad);
+    mvcc::RangeQuery query;
+    query.key = query.range_end = std::string_view("\0", 1);
+    StatusOr<mvcc::RangeResult> range = view.Range(query);
+    EXPECT_TRUE(range.ok()) << range.status();
+    for (const mvcc::KeyValue& kv : range->kvs) found.emplace(kv.key, kv.value);
+    return found;
+  }
+
+  bool up() const { return node_ != nullptr; }
+  bool ready() const { return ready_; }
+  bool removed() const { return removed_; }
+  bool stopped() const { return stopped_; }
+  bool leads() const { return up() && node_->info().is_leader.load(); }
+  uint64_t applied() const { return node_->info().applied_index.load(); }
+  uint64_t id() const { return node_->info().member_id; }
+  std::string peer_url() const { return "http://" + host_ + ":2380"; }
+  const std::string& host() const { return host_; }
+  server::Node& node() { return *node_; }
+  env::Executor& io() { return *io_; }
+  server::NodeConfig& config() { return config_; }
+  CountingLogger& log() { return log_; }
+
+ private:
+  env::SimWorld& world_;
+  env::SimNetwork& network_;
+  CountingLogger log_;
+  env::SimDisk disk_;
+  const std::string host_;
+  server::NodeConfig config_;
+  std::unique_ptr<env::SimEnv> env_;
+  std::unique_ptr<env::Executor> io_, owner_;
+  std::unique_ptr<server::Node> node_;
+  bool ready_ = false, removed_ = false, stopped_ = false;
+};
+
+class Cluster {
+ public:
+  Cluster(uint64_t seed, int count) : world_(seed), network_(world_) {
+    for (int i = 0; i < count; ++i)
+      machines_.push_back(std::make_unique<Machine>(world_, network_, i));
+    for (auto& machine : machines_) {
+      for (auto& other : machines_)
+        machine->config().initial_cluster[other->config().name] = {other->peer_url()};
+    }
+  }
+  ~Cluster() {
+    for (auto& machine : machines_) machine->Crash();
+  }
+
+  void StartAll() {
+    for (auto& machine : machines_) {
+      if (!machine->up()) ASSERT_EQ(machine->Start(), OkStatus());
+    }
+    ASSERT_TRUE(Until([&] {
+      return std::all_of(machines_.begin(), machines_.end(), [](auto& m) { return m->ready(); });
+    })) << "not all became ready";
+  }
+  Machine& AddMachine() {
+    machines_.push_back(std::make_unique<Machine>(world_, network_, size()));
+    return *machines_.back();
+  }
+
+  bool Until(const std::function<bool()>& done) { return world_.RunUntil(done, kStepsMax); }
+  // The machine that leads, and is followed by all that are up.
+  Machine* Leader() {
+    Machine* found = nullptr;
+    auto agreed = [&] {
+      found = nullptr;
+      uint64_t leader = 0;
+      for (auto& machine : machines_) {
+        if (machine->leads()) found = machine.get();
+      }
+      if (found == nullptr) return false;
+      leader = found->id();
+      return std::all_of(machines_.begin(), machines_.end(), [&](auto& machine) {
+        return !machine->up() || machine->node().info().leader.load() == leader;
+      });
+    };
+    EXPECT_TRUE(Until(agreed)) << "no leader";
+    return found;
+  }
+  Machine* Follower() {
+    Machine* leader = Leader();
+    for (auto& machine : machines_) {
+      if (machine->up() && machine.get() != leader) return machine.get();
+    }
+    return nullptr;
+  }
+
+  state::ApplyResult Put(Machine& machine, const std::string& key, const std::string& value) {
+    std::optional<state::ApplyResult> answer;
+    machine.Put(key, value, [&](const state::ApplyResult& result) { answer = result; });
+    EXPECT_TRUE(Until([&] { return answer.has_value(); }));
+    return answer.value_or(state::ApplyResult{absl::DeadlineExceededError("no answer")});
+  }
+  void PutMany(Machine& machine, int count, const std::string& prefix) {
+    int answered = 0;
+    for (int i = 0; i < count; ++i) {
+      machine.Put(prefix + std::to_string(i), std::string(200, 'x'),
+                  [&](const state::ApplyResult& result) { answered += result.status.ok(); });
+    }
+    EXPECT_TRUE(Until([&] { return answered == count; })) << answered << " of " << count;
+  }
+  Status WaitReadable(Machine& machine) {
+    std::optional<Status> answer;
+    machine.WaitReadable([&](Status status) { answer = status; });
+    EXPECT_TRUE(Until([&] { return answer.has_value(); }));
+    return answer.value_or(absl::DeadlineExceededError("no answer"));
+  }
+  Status ChangeMembers(Machine& machine, raft::ConfChange change) {
+    std::optional<Status> answer;
+    machine.io().Post([&] {
+      StatusOr<server::Frontend::WaitId> wait = machine.node().frontend(0).ProposeConfChange(
+          change, [&](const state::ApplyResult& result) { answer = result.status; });
+      if (!wait.ok()) answer = wait.status();
+    });
+    EXPECT_TRUE(Until([&] { return answer.has_value(); }));
+    return answer.value_or(absl::DeadlineExceededError("no answer"));
+  }
+  // All that are up have applied the same, and hold the same.
+  std::map<std::string, std::string> Converge() {
+    EXPECT_TRUE(Until([&] {
+      std::set<uint64_t> applied;
+      for (auto& machine : machines_) {
+        if (machine->up()) applied.insert(machine->applied());
+      }
+      return applied.size() == 1;
+    })) << "the members do not reach the same index";
+    std::optional<std::map<std::string, std::string>> content;
+    for (auto& machine : machines_) {
+      if (!machine->up()) continue;
+      if (!content) content = machine->Content();
+      EXPECT_EQ(machine->Content(), *content) << machine->config().name << " differs";
+    }
+    return *content;
+  }
+
+  Machine& operator[](size_t i) { return *machines_[i]; }
+  int size() const { return static_cast<int>(machines_.size()); }
+  env::SimWorld& world() { return world_; }
+  env::SimNetwork& network() { return network_; }
+
+ private:
+  env::SimWorld world_;
+  env::SimNetwork network_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+};
+
+TEST(SimulatedCluster, WritesAndReadsOnEveryMember) {
+  Cluster cluster(1, 3);
+  cluster.StartAll();
+  std::set<uint64_t> ids;
+  for (int i = 0; i < 3; ++i) {
+    ids.insert(cluster[i].id());
+    EXPECT_EQ(cluster.Put(cluster[i], "k" + std::to_string(i), "v").revision, i + 2);
+    for (int j = 0; j < 3; ++j) {
+      ASSERT_EQ(cluster.WaitReadable(cluster[j]), OkStatus());
+      EXPECT_EQ(cluster[j].Content().size(), i + 1) << "a read that is not linearizable";
+    }
+  }
+  EXPECT_EQ(ids.size(), 3);
+}
+
+TEST(SimulatedCluster, GoesOnWithoutItsLeader) {
+  Cluster cluster(2, 3);
+  cluster.StartAll();
+  Machine* old = cluster.Leader();
+  ASSERT_TRUE(cluster.Put(*old, "before", "1").status.ok());
+  old->Crash();
+  Machine* leader = cluster.Leader();
+  ASSERT_NE(leader, nullptr);
+  EXPECT_NE(leader, old);
+  EXPECT_TRUE(cluster.Put(*leader, "after", "2").status.ok());
+  cluster.StartAll();
+  EXPECT_EQ(cluster.Converge(),
+            (std::map<std::string, std::string>{{"before", "1"}, {"after", "2"}}));
+}
+
+// A leader that is cut off may think that it leads, but neither writes nor linearizable reads end
+// there; a write that waits for a leader is made once there is one.
+TEST(SimulatedCluster, AMinorityAnswersNothing) {
+  Cluster cluster(3, 3);
+  cluster.StartAll();
+  Machine* old = cluster.Leader();
+  for (int i = 0; i < 3; ++i) {
+    cluster.network().Cut(old->host(), cluster[i].host());
+    cluster.network().Cut(cluster[i].host(), old->host());
+  }
+  std::optional<Status> write, read;
+  old->Put("lost", "1", [&](const state::ApplyResult& result) { write = result.status; });
+  old->WaitReadable([&](Status status) { read = status; });
+  EXPECT_TRUE(cluster.Until([&] { return write.has_value() && read.has_value(); }));
+  EXPECT_EQ(write->code(), StatusCode::kUnavailable) << *write;
+  EXPECT_EQ(read->code(), StatusCode::kUnavailable) << *read;
+  Machine* leader = nullptr;
+  EXPECT_TRUE(cluster.Until([&] {
+    for (int i = 0; i < 3; ++i) {
+      if (&cluster[i] != old && cluster[i].leads()) leader = &cluster[i];
+    }
+    return leader != nullptr && !old->leads();
+  }));
+  EXPECT_TRUE(cluster.Put(*leader, "kept", "2").status.ok());
+  write.reset();
+  old->Put("waited", "3", [&](const state::ApplyResult& result) { write = result.status; });
+  cluster.network().HealAll();
+  EXPECT_TRUE(cluster.Until([&] { return write.has_value(); }));
+  EXPECT_EQ(*write, OkStatus());
+  const auto content = cluster.Converge();
+  EXPECT_FALSE(content.contains("lost"));
+  EXPECT_TRUE(content.contains("kept") && content.contains("waited"));
+}
+
+TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
+  Cluster cluster(4, 3);
+  cluster.StartAll();
+  Machine* follower = cluster.Follower();
+  cluster.PutMany(*follower, 20, "early");
+  follower->Crash();
+  Machine* leader = cluster.Leader();
+  cluster.PutMany(*leader, 400, "late");
+  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
+  cluster.PutMany(*leader, 100, "last");
+  ASSERT_EQ(follower->Start(), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return follower->ready(); }));
+  EXPECT_EQ(cluster.Converge().size(), 520);
+  EXPECT_EQ(follower->log().count("installed snapshot from leader"), 1);
+  // And what it has installed is what it finds again.
+  follower->Crash();
+  cluster.StartAll();
+  EXPECT_EQ(cluster.Converge().size(), 520);
+}
+
+// Power fails while a follower takes a snapshot, after every so many events of it.
+class SnapshotCrash : public testing::TestWithParam<int> {};
+
+TEST_P(SnapshotCrash, LeavesAStateThatGoesOn) {
+  Cluster cluster(100 + GetParam(), 3);
+  cluster.StartAll();
+  Machine* follower = cluster.Follower();
+  cluster.PutMany(*follower, 20, "early");
+  follower->Crash();
+  Machine* leader = cluster.Leader();
+  cluster.PutMany(*leader, 300, "late");
+  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
+  int crashes = 0;
+  for (int round = 0; round < 12; ++round) {
+    const int before = follower->log().count("installing snapshot from leader");
+    ASSERT_EQ(follower->Start(), OkStatus()) << "round " << round;
+    ASSERT_TRUE(cluster.Until([&] {
+      return follower->ready() || follower->log().count("installing snapshot from leader") > before;
+    }));
+    if (follower->log().count("installing snapshot from leader") == before) break;
+    const size_t end = cluster.world().events() + cluster.world().random().Below(120);
+    while (cluster.world().events() < end) cluster.world().Step();
+    follower->Crash();
+    ++crashes;
+    cluster.PutMany(*leader, 120, "round" + std::to_string(round));
+  }
+  EXPECT_GT(crashes, 0);
+  cluster.StartAll();
+  EXPECT_EQ(cluster.Converge().size(), 320 + 120 * static_cast<size_t>(crashes));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SnapshotCrash, testing::Range(0, 6));
+
+TEST(SimulatedCluster, AnOrderlyStopHandsTheLeadOver) {
+  Cluster cluster(5, 3);
+  cluster.StartAll();
+  Machine* old = cluster.Leader();
+  const env::Duration start = cluster.world().Now();
+  old->Stop();
+  EXPECT_TRUE(cluster.Until([&] { return old->stopped(); }));
+  old->Down();
+  Machine* leader = cluster.Leader();
+  EXPECT_TRUE(cluster.Put(*leader, "k", "v").status.ok());
+  // Virtual time: no election timeout passed.
+  EXPECT_LT(cluster.world().Now() - start, std::chrono::milliseconds(300));
+  EXPECT_EQ(old->log().count("leadership transfer finished"), 1);
+  cluster.StartAll();
+  EXPECT_EQ(cluster.Converge().size(), 1);
+}
+
+TEST(SimulatedCluster, GrowsAndShrinks) {
+  Cluster cluster(6, 1);
+  cluster.StartAll();
+  cluster.PutMany(cluster[0], 200, "k");
+  ASSERT_TRUE(cluster.Until([&] { return cluster[0].log().count("saved snapshot") > 0; }));
+
+  Machine& joiner = cluster.AddMachine();
+  cluster::Member member;
+  member.id = 4711;
+  member.peer_urls = {joiner.peer_url()};
+  const raft::ConfChange add{
+      0, raft::ConfChangeType::kAddLearnerNode, NodeId(member.id),
+      R"({"id":4711,"peerURLs":[")" + joiner.peer_url() + R"("],"isLearner":true})"};
+  EXPECT_EQ(cluster.ChangeMembers(cluster[0], add), OkStatus());
+  EXPECT_EQ(cluster.ChangeMembers(cluster[0], add).code(), StatusCode::kFailedPrecondition)
+      << "a member that is there already";
+  joiner.config().joins_existing = true;
+  joiner.config().existing = server::NodeConfig::Existing{
+      4711,
+      cluster[0].node().info().cluster_id,
+      {{cluster[0].id(), {cluster[0].peer_url()}}, {4711, {joiner.peer_url()}}}};
+  cluster.StartAll();
+  EXPECT_EQ(cluster.Converge().size(), 200);
+  EXPECT_TRUE(joiner.node().info().is_learner.load());
+
+  const raft::ConfChange promote{0, raft::ConfChangeType::kAddNode, NodeId(4711),
+                                 cluster::PromoteJson(4711)};
+  EXPECT_EQ(cluster.ChangeMembers(joiner, promote), OkStatus());
+  EXPECT_TRUE(cluster.Put(joiner, "two", "voters").status.ok());
+  cluster.Converge();
+
+  // The old member is removed and hears of it; the new one goes on alone.
+  const raft::ConfChange remove{0, raft::ConfChangeType::kRemoveNode, NodeId(cluster[0].id()), ""};
+  EXPECT_EQ(cluster.ChangeMembers(joiner, remove), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return cluster[0].removed(); }));
+  cluster[0].Crash();
+  ASSERT_EQ(cluster.Leader(), &joiner);
+  EXPECT_TRUE(cluster.Put(joiner, "one", "voter").status.ok());
+  EXPECT_EQ(joiner.Content().size(), 202);
+}
+
+TEST(SimulatedCluster, AMajorityThatIsGoneCanBeForgotten) {
+  Cluster cluster(7, 3);
+  cluster.StartAll();
+  cluster.PutMany(*cluster.Leader(), 30, "k");
+  cluster.Converge();
+  for (int i = 0; i < 3; ++i) cluster[i].Crash();
+  cluster[1].config().force_new_cluster = true;
+  ASSERT_EQ(cluster[1].Start(), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return cluster[1].ready(); }));
+  EXPECT_TRUE(cluster.Put(cluster[1], "alone", "1").status.ok());
+  EXPECT_EQ(cluster[1].Content().size(), 31);
+  cluster[1].Crash();
+  cluster[1].config().force_new_cluster = false;
+  ASSERT_EQ(cluster[1].Start(), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return cluster[1].ready(); }));
+  EXPECT_EQ(cluster[1].Content().size(), 31);
+}
+
+// What Joining finds out by asking the others.
+StatusOr<std::optional<server::NodeConfig::Existing>> AskOthers(Cluster& cluster,
+                                                                Machine& machine) {
+  env::SimDisk disk(&cluster.world());
+  env::SimEnv env(cluster.world(), disk, cluster.network(), machine.host());
+  std::unique_ptr<env::Executor> loop = env.NewExecutor("main");
+  std::optional<StatusOr<std::optional<server::NodeConfig::Existing>>> found;
+  NullLogger log;
+  auto joining =
+      server::Joining::Start(env, *loop, machine.config(), log, [&](auto got) { found = got; });
+  EXPECT_TRUE(cluster.Until([&] { return found.has_value(); }));
+  joining.reset();
+  return *found;
+}
+
+TEST(SimulatedCluster, AMemberWithoutDataAsksWhoItIs) {
+  Cluster cluster(8, 3);
+  cluster.StartAll();
+  Machine& machine = cluster[2];
+  const uint64_t id = machine.id();
+  // Known to the others: its data is gone, and with it what it promised.
+  machine.Crash();
+  EXPECT_EQ(AskOthers(cluster, machine).status().message(),
+            "member " + cluster::HexId(id) + " has already been bootstrapped");
+  machine.config().joins_existing = true;
+  EXPECT_EQ(AskOthers(cluster, machine).status().message(),
+            "member " + cluster::HexId(id) + " has already been bootstrapped");
+  // Removed and added again, it may join under its new id.
+  const raft::ConfChange remove{0, raft::ConfChangeType::kRemoveNode, NodeId(id), ""};
+  EXPECT_EQ(cluster.ChangeMembers(cluster[0], remove), OkStatus());
+  EXPECT_EQ(AskOthers(cluster, machine).status().message(),
+            "error validating peerURLs: member count is unequal");
+  const raft::ConfChange add{0, raft::ConfChangeType::kAddNode, NodeId(99),
+                             R"({"id":99,"peerURLs":[")" + machine.peer_url() + R"("]})"};
+  EXPECT_EQ(cluster.ChangeMembers(cluster[0], add), OkStatus());
+  auto found = AskOthers(cluster, machine);
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_TRUE(found->has_value());
+  EXPECT_EQ((*found)->self, 99);
+  EXPECT_EQ((*found)->cluster_id, cluster[0].node().info().cluster_id);
+  EXPECT_EQ((*found)->peer_urls.size(), 3);
+}
+
+// Load on all members while machines crash and links are cut. Returns the trace of the run.
+uint64_t RandomRound(uint64_t seed) {
+  Cluster cluster(seed, 3);
+  cluster.StartAll();
+  Prng& random = cluster.world().random();
+  std::map<std::string, std::string> acknowledged;
+  int sent = 0;
+  for (int step = 0; step < 60; ++step) {
+    Machine& machine = cluster[random.Below(3)];
+    const uint64_t what = random.Below(12);
+    if (what == 0) {
+      machine.Crash();
+    } else if (what == 1) {
+      cluster.network().Cut(machine.host(), cluster[random.Below(3)].host());
+    } else if (what == 2) {
+      cluster.network().HealAll();
+    } else if (!machine.up()) {
+      Status started = machine.Start();
+      EXPECT_TRUE(started.ok()) << "seed " << seed << " step " << step << ": " << started;
+    } else {
+      for (int i = 0; i < 15; ++i) {
+        const std::string key = "k" + std::to_string(++sent);
+        machine.Put(key, std::to_string(sent), [&, key, sent](const state::ApplyResult& result) {
+          if (result.status.ok()) acknowledged[key] = std::to_string(sent);
+        });
+      }
+    }
+    cluster.world().RunFor(std::chrono::milliseconds(random.Below(600)));
+  }
+  cluster.network().HealAll();
+  for (int i = 0; i < 3; ++i) {
+    if (!cluster[i].up()) EXPECT_EQ(cluster[i].Start(), OkStatus()) << "seed " << seed;
+  }
+  Machine* leader = cluster.Leader();
+  if (leader == nullptr) return 0;
+  EXPECT_TRUE(cluster.Put(*leader, "end", "1").status.ok()) << "seed " << seed;
+  const auto content = cluster.Converge();
+  for (const auto& [key, value] : acknowledged) {
+    auto found = content.find(key);
+    EXPECT_TRUE(found != content.end() && found->second == value)
+        << "seed " << seed << ": " << key << " was acknowledged and is lost";
+  }
+  EXPECT_GT(acknowledged.size(), 50) << "seed " << seed;
+  return cluster.world().trace();
+}
+
+class SimulatedFaults : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SimulatedFaults, LoseNothingAcknowledged) { RandomRound(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SimulatedFaults, testing::Range<uint64_t>(1, 9));
+
+TEST(SimulatedCluster, TheSameSeedGivesTheSameRun) { EXPECT_EQ(RandomRound(3), RandomRound(3)); }
+
+}  // namespace
+}  // namespace quoin::sim
