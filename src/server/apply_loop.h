@@ -47,6 +47,10 @@ class ApplyLoop {
 
   void OnCommitted(std::vector<raft::Entry> entries);
   void OnConfState(raft::ConfState state);
+  // There is a leader: what waits for one may go on, even if nothing is committed.
+  void OnLeaderChanged() {
+    if (after_batch_) after_batch_();
+  }
 
   // --- for clients' calls that need this loop; answers run on the apply loop ---
   // A frozen root for a copy or a whole-tree hash; waits while another one exists.

@@ -197,13 +197,15 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
   });
 }
 
-// The loops end first: after that no task touches what they worked on.
+// The loops end first: after that no task touches what they worked on. The apply loop is the last:
+// frozen images go back to it, out of the transport and out of tasks that never run.
 Node::~Node() {
+  if (peers_ != nullptr) peers_->Abandon();
   raft_executor_.reset();
-  apply_executor_.reset();
-  storage_executor_.reset();
   wal_executor_.reset();
+  storage_executor_.reset();
   peer_executor_.reset();
+  apply_executor_.reset();
 }
 
 }  // namespace quoin::server

@@ -53,6 +53,8 @@ class PeerHost final : public peer::Host {
   // Makes the transport and binds the addresses of the configuration.
   Status Start(env::Env& env, const NewTransport& new_transport);
   void Stop();
+  // Instead of Stop, where the loop runs no more (or never ran).
+  void Abandon() { transport_.reset(); }
 
   void Send(std::vector<raft::Message> messages);
   // The membership as it has been applied: the peers follow it.

@@ -352,6 +352,7 @@ void RaftLoop::OnNewLeader(bool this_member) {
   if (this_member) complete_from_ = raft_.Status().last_index;
   for (Frontend* frontend : frontends_)
     frontend->loop().Post([frontend] { frontend->OnLeaderChanged(); });
+  loops_.apply.Post([apply = apply_] { apply->OnLeaderChanged(); });
 }
 
 void RaftLoop::PublishInfo() {

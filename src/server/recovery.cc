@@ -197,12 +197,12 @@ class Recovery {
     return OkStatus();
   }
 
-  // --force-new-cluster: what is not committed is dropped, and committed changes remove all others.
+  // --force-new-cluster: all that is in the log counts as committed (some of it may have been
+  // acknowledged, although this member never heard so), and so do changes that remove all others.
   // The log gets them before anything else, and every answer to a client lies behind them there.
   void GoOnAlone() {
     raft::RecoveredState& raft = out_.raft;
-    while (!raft.entries.empty() && raft.entries.back().index > raft.hard_state.commit)
-      raft.entries.pop_back();
+    if (!raft.entries.empty()) raft.hard_state.commit = raft.entries.back().index;
     wal::Writer::Batch batch;
     for (const raft::ConfChange& change :
          ChangesToBeAlone(out_.data->machine->membership(), out_.identity.node_id, raft)) {
@@ -216,7 +216,6 @@ class Recovery {
     log_.Warn("forced restart as a cluster of one member",
               {{"local-member-id", cluster::HexId(out_.identity.node_id)},
                {"commit-index", raft.hard_state.commit.value()}});
-    if (batch.entries.empty()) return;
     batch.hard_state = raft.hard_state;
     wal_loop_.Post([wal = out_.wal.get(), batch = std::move(batch)]() mutable {
       wal->Append(std::move(batch), [](Status status) {

@@ -66,6 +66,9 @@ class Client:
     def hashkv(self, revision=0, timeout=10):
         return self.call("Maintenance/HashKV", rpc.HashKVRequest(revision=revision), rpc.HashKVResponse, timeout)
 
+    def member_list(self, linearizable=True):
+        return self.call("Cluster/MemberList", rpc.MemberListRequest(linearizable=linearizable), rpc.MemberListResponse)
+
     def status(self):
         return self.call("Maintenance/Status", rpc.StatusRequest(), rpc.StatusResponse)
 
