@@ -69,6 +69,23 @@ class Client:
     def member_list(self, linearizable=True):
         return self.call("Cluster/MemberList", rpc.MemberListRequest(linearizable=linearizable), rpc.MemberListResponse)
 
+    def member_add(self, peer_url, learner=False):
+        return self.call("Cluster/MemberAdd", rpc.MemberAddRequest(peerURLs=[peer_url], isLearner=learner),
+                         rpc.MemberAddResponse)
+
+    def member_remove(self, member_id):
+        return self.call("Cluster/MemberRemove", rpc.MemberRemoveRequest(ID=member_id), rpc.MemberRemoveResponse)
+
+    def member_update(self, member_id, peer_url):
+        return self.call("Cluster/MemberUpdate", rpc.MemberUpdateRequest(ID=member_id, peerURLs=[peer_url]),
+                         rpc.MemberUpdateResponse)
+
+    def member_promote(self, member_id):
+        return self.call("Cluster/MemberPromote", rpc.MemberPromoteRequest(ID=member_id), rpc.MemberPromoteResponse)
+
+    def move_leader(self, member_id):
+        return self.call("Maintenance/MoveLeader", rpc.MoveLeaderRequest(targetID=member_id), rpc.MoveLeaderResponse)
+
     def status(self):
         return self.call("Maintenance/Status", rpc.StatusRequest(), rpc.StatusResponse)
 

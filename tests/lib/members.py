@@ -168,6 +168,28 @@ class Cluster:
         for m in self.members:
             m.__exit__()
 
+    def join(self, binary=None, flags=(), learner=False):
+        """Adds a member to the running cluster and starts it; returns it once it serves."""
+        import grpc
+        m = Member(binary or quoin_binary(), flags, name="m%d" % len(self.members), start=False)
+        leader, deadline = self.leader(), time.monotonic() + 30
+        while True:
+            try:
+                added = leader.client().member_add(m.peer_url, learner).member
+                break
+            except grpc.RpcError as error:  # "unhealthy cluster" until all have been connected for 5 s
+                if "unhealthy" not in str(error.details()) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)  # a poll of another process
+        m.initial_state = "existing"
+        m.initial_cluster = ",".join("%s=%s" % (x.name, x.peer_url) for x in self.members + [m])
+        self.members.append(m)
+        m.start(wait=False)
+        if not learner:
+            m.wait_ready()
+        m.member_id = added.ID
+        return m
+
     def __getitem__(self, i):
         return self.members[i]
 
