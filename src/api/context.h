@@ -76,4 +76,27 @@ class UnaryCall : public rpc::CallHandler {
   std::optional<server::Frontend::WaitId> wait_;
 };
 
+// A call whose work runs on another loop and whose answer comes back to this one, unless the call
+// is gone by then.
+class RemoteCall : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  // What another loop holds on to; answers only while the call lives.
+  template <typename Result>
+  absl::AnyInvocable<void(Result)> BackHere(absl::AnyInvocable<void(Result)> handle) {
+    alive_ = std::make_shared<bool>(true);
+    auto shared = std::make_shared<absl::AnyInvocable<void(Result)>>(std::move(handle));
+    return [loop = &frontend_.loop(), alive = std::weak_ptr<bool>(alive_), shared](Result result) {
+      loop->Post([alive, shared, result = std::move(result)]() mutable {
+        if (alive.lock() != nullptr) (*shared)(std::move(result));
+      });
+    };
+  }
+
+ private:
+  std::shared_ptr<bool> alive_;
+};
+
 }  // namespace quoin::api

@@ -2,6 +2,7 @@
 
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
+#include "server/member_changes.h"
 
 namespace quoin::api {
 namespace {
@@ -60,29 +61,6 @@ class StatusCall final : public UnaryCall {
   }
 };
 
-// A call whose work runs on another loop and whose answer comes back to this one, unless the call
-// is gone by then.
-class RemoteCall : public UnaryCall {
- public:
-  using UnaryCall::UnaryCall;
-
- protected:
-  // What another loop holds on to; answers only while the call lives.
-  template <typename Result>
-  absl::AnyInvocable<void(Result)> BackHere(absl::AnyInvocable<void(Result)> handle) {
-    alive_ = std::make_shared<bool>(true);
-    auto shared = std::make_shared<absl::AnyInvocable<void(Result)>>(std::move(handle));
-    return [loop = &frontend_.loop(), alive = std::weak_ptr<bool>(alive_), shared](Result result) {
-      loop->Post([alive, shared, result = std::move(result)]() mutable {
-        if (alive.lock() != nullptr) (*shared)(std::move(result));
-      });
-    };
-  }
-
- private:
-  std::shared_ptr<bool> alive_;
-};
-
 class DefragmentCall final : public RemoteCall {
  public:
   using RemoteCall::RemoteCall;
@@ -94,6 +72,22 @@ class DefragmentCall final : public RemoteCall {
     node.apply_executor().Post([&node, done = std::move(done)]() mutable {
       node.apply_loop().Defragment(std::move(done));
     });
+  }
+};
+
+class MoveLeaderCall final : public RemoteCall {
+ public:
+  using RemoteCall::RemoteCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::MoveLeaderRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    auto done = BackHere<Status>([this](Status status) { status.ok() ? Reply("") : Fail(status); });
+    // etcd goes on as long as the client waits; without a deadline we end as other requests do.
+    const env::Duration until = call_.deadline().value_or(frontend_.loop().clock().Now() +
+                                                          frontend_.config().RequestTimeout());
+    server::MoveLeader(context_.node(), frontend_, request.targetid(), until, std::move(done));
   }
 };
 
@@ -159,6 +153,9 @@ std::unique_ptr<rpc::CallHandler> NewAlarmCall(const Context& context, rpc::Serv
 }
 std::unique_ptr<rpc::CallHandler> NewStatusCall(const Context& context, rpc::ServerCall& call) {
   return std::make_unique<StatusCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewMoveLeaderCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<MoveLeaderCall>(context, call);
 }
 std::unique_ptr<rpc::CallHandler> NewDefragmentCall(const Context& context, rpc::ServerCall& call) {
   return std::make_unique<DefragmentCall>(context, call);

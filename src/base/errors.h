@@ -182,6 +182,10 @@ inline Status NotSupportedForLearner() {
 inline Status BadLeaderTransferee() {
   return Status(StatusCode::kFailedPrecondition, "etcdserver: bad leader transferee");
 }
+inline Status TimedOutLeaderTransfer() {
+  return Status(StatusCode::kUnknown,
+                "etcdserver: request timed out, leader transfer took too long");
+}
 inline Status WrongDowngradeFormat() {
   return Status(StatusCode::kInvalidArgument, "etcdserver: wrong downgrade target version format");
 }

@@ -19,6 +19,7 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.joins_existing = config.initial_cluster_state == config::ClusterState::kExisting;
   for (const config::Url& url : config.listen_peer_urls)
     out.listen_peer_addresses.push_back(url.address());
+  out.strict_reconfig_check = config.strict_reconfig_check;
   out.force_new_cluster = config.force_new_cluster;
   out.initial_cluster_token = config.initial_cluster_token;
   out.heartbeat_interval = std::chrono::milliseconds(config.heartbeat_interval_ms);

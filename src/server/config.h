@@ -36,7 +36,8 @@ struct NodeConfig {
   std::optional<Existing> existing;
   bool joins_existing = false;                     // --initial-cluster-state existing
   std::vector<std::string> listen_peer_addresses;  // "host:port"
-  bool force_new_cluster = false;                  // this member alone goes on with what it has
+  bool strict_reconfig_check = true;
+  bool force_new_cluster = false;  // this member alone goes on with what it has
 
   env::Duration heartbeat_interval = std::chrono::milliseconds(100);
   env::Duration election_timeout = std::chrono::milliseconds(1000);

@@ -100,7 +100,7 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
       config_, info_,
       PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_, *storage_executor_},
       env_.files(), log_);
-  ServePeerPages(*peers_, info_);
+  ServePeerPages(*this, *peers_, *frontends_.back());
   apply_->Connect(*raft_, frontends);
   raft_->Connect(*apply_, *peers_, frontends, ids);
   peers_->Connect(*raft_, *apply_);

@@ -48,6 +48,7 @@ class Node {
   env::Executor& storage_loop() { return *storage_executor_; }
   mvcc::Store& store() { return storage_data_->machine->store(); }
   EpochDomain::ReaderSlot& storage_slot() { return *storage_slot_; }
+  env::Env& env() { return env_; }
   env::Executor& apply_executor() { return *apply_executor_; }
   ApplyLoop& apply_loop() { return *apply_; }
   env::Executor& raft_executor() { return *raft_executor_; }

@@ -1,6 +1,10 @@
 #include "server/peer_pages.h"
 
-#include "server/node.h"
+#include <charconv>
+#include <string_view>
+
+#include "base/errors.h"
+#include "server/member_changes.h"
 
 namespace quoin::server {
 namespace {
@@ -12,11 +16,16 @@ rpc::HttpResponse Page(std::string content_type, std::string body) {
   return response;
 }
 
-rpc::HttpResponse MethodNotAllowed() {
-  rpc::HttpResponse response = Page("text/plain; charset=utf-8", "Method Not Allowed\n");
-  response.status = 405;
-  response.headers.emplace_back("Allow", "GET");
+rpc::HttpResponse ErrorPage(int status, std::string_view text) {
+  rpc::HttpResponse response = Page("text/plain; charset=utf-8", std::string(text) + "\n");
+  response.status = status;
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
+  return response;
+}
+
+rpc::HttpResponse MethodNotAllowed(const char* allowed) {
+  rpc::HttpResponse response = ErrorPage(405, "Method Not Allowed");
+  response.headers.emplace_back("Allow", allowed);
   return response;
 }
 
@@ -39,19 +48,78 @@ std::string VersionJson(const ClusterInfo* cluster) {
          (stored ? cluster->storage_version : "3.5.0") + "\"}";
 }
 
+void AddClusterId(const NodeInfo& info, rpc::HttpResponse& response) {
+  response.headers.emplace_back("X-Etcd-Cluster-Id", cluster::HexId(info.cluster_id));
+}
+
+rpc::HttpResponse PromotionPage(const Status& status, const ClusterInfo& cluster) {
+  if (status.ok()) return Page("application/json", MembersJson(&cluster));
+  const std::string text(status.message());
+  if (status == errors::MemberNotFound()) return ErrorPage(404, "membership: ID not found");
+  if (status == errors::MemberNotLearner())
+    return ErrorPage(412, "membership: can only promote a learner member");
+  if (status == errors::LearnerNotReady()) return ErrorPage(412, text);
+  if (text.starts_with("etcdserver: request timed out")) return ErrorPage(408, text);
+  return ErrorPage(500, text);
+}
+
+void ServePromotion(Node& node, PeerHost& host, Frontend& own) {
+  constexpr std::string_view kPath = "/members/promote/";
+  host.Serve(std::string(kPath), [&node, &own, kPath](rpc::HttpRequest request,
+                                                      rpc::HttpHandler::Reply reply) {
+    if (request.method != "POST") {
+      rpc::HttpResponse response = MethodNotAllowed("POST");
+      AddClusterId(node.info(), response);
+      return reply(std::move(response));
+    }
+    const std::string text = request.target.substr(kPath.size());
+    uint64_t id = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size()) {
+      rpc::HttpResponse response = ErrorPage(404, "member " + text + " not found in cluster");
+      AddClusterId(node.info(), response);
+      return reply(std::move(response));
+    }
+    own.loop().Post([&node, &own, id, reply = std::move(reply)]() mutable {
+      auto answer = [&node, &own, reply = std::move(reply)](Status status) mutable {
+        rpc::HttpResponse response = PromotionPage(status, *own.cluster());
+        AddClusterId(node.info(), response);
+        node.peer_executor().Post(
+            [reply = std::move(reply), response]() mutable { reply(std::move(response)); });
+      };
+      // Not passed on once more: whoever asked looks for the leader itself.
+      if (!node.info().is_leader.load()) return answer(errors::NotLeader());
+      PromoteMember(node, own, id, std::move(answer));
+    });
+  });
+}
+
 }  // namespace
 
-void ServePeerPages(PeerHost& host, const NodeInfo& info) {
-  host.Serve("/members", [&host, &info](rpc::HttpRequest request, rpc::HttpHandler::Reply reply) {
-    if (request.method != "GET") return reply(MethodNotAllowed());
-    rpc::HttpResponse response = Page("application/json", MembersJson(host.cluster().get()));
-    response.headers.emplace_back("X-Etcd-Cluster-Id", cluster::HexId(info.cluster_id));
+void ServePeerPages(Node& node, PeerHost& host, Frontend& own) {
+  host.Serve("/members", [&node, &host](rpc::HttpRequest request, rpc::HttpHandler::Reply reply) {
+    rpc::HttpResponse response = request.method == "GET"
+                                     ? Page("application/json", MembersJson(host.cluster().get()))
+                                     : MethodNotAllowed("GET");
+    AddClusterId(node.info(), response);
     reply(std::move(response));
   });
   host.Serve("/version", [&host](rpc::HttpRequest request, rpc::HttpHandler::Reply reply) {
-    if (request.method != "GET") return reply(MethodNotAllowed());
+    if (request.method != "GET") return reply(MethodNotAllowed("GET"));
     reply(Page("application/json", VersionJson(host.cluster().get())));
   });
+  // Linearizable in etcd; here this member's own view, which the one who asks compares with
+  // others'.
+  host.Serve("/downgrade/enabled", [&node, &host](rpc::HttpRequest request,
+                                                  rpc::HttpHandler::Reply reply) {
+    const bool enabled = host.cluster() != nullptr && host.cluster()->downgrade.enabled;
+    rpc::HttpResponse response = request.method == "GET"
+                                     ? Page("text/plain; charset=utf-8", enabled ? "true" : "false")
+                                     : MethodNotAllowed("GET");
+    AddClusterId(node.info(), response);
+    reply(std::move(response));
+  });
+  ServePromotion(node, host, own);
 }
 
 }  // namespace quoin::server
