@@ -175,6 +175,7 @@ class RangeStreamCall final : public RangeBase {
   using RangeBase::RangeBase;
 
  protected:
+  bool LearnerMay(std::string_view) const override { return false; }
   Status CheckKind(const mvcc::RangeQuery& query) const override {
     const bool key_order =
         query.order == mvcc::SortOrder::kNone ||

@@ -7,6 +7,13 @@
 namespace quoin::server {
 namespace {
 
+// Stands for "somebody was not heard": raised once all are.
+constexpr char kUndecidedVersion[] = "3.0.0";
+constexpr env::Duration kVersionPollInterval = std::chrono::milliseconds(500);
+constexpr env::Duration kVersionWatchInterval = std::chrono::seconds(4);
+constexpr int kVersionPollsBeforeUndecided = 10;
+constexpr env::Duration kProposeAgain = std::chrono::milliseconds(500);
+
 // High 16 bits: the member, without the topmost bit (frontends mark their waiting reads with it);
 // below, the start time in ms shifted by 8, then a counter: unique across restarts.
 RequestIds MakeRequestIds(uint64_t member_id, env::Duration wall_now, size_t loops) {
@@ -144,15 +151,50 @@ void Node::AfterBatch() {
   }
   // A version that is already decided stays: the directory then remains readable for the etcd that
   // wrote it.
-  if (membership.cluster_version().empty() && info_.is_leader.load() && !publishing_version_) {
-    membershippb::ClusterVersionSetRequest request;
-    request.set_ver(kClusterVersion);
-    ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(),
-               publishing_version_);
+  const std::string& version = membership.cluster_version();
+  if ((version.empty() || version == kUndecidedVersion) && info_.is_leader.load() &&
+      !publishing_version_) {
+    DecideVersion();
   }
   if (published && !membership.cluster_version().empty() && info_.leader.load() != 0 && ready_) {
     owner_->Post(std::exchange(ready_, nullptr));
   }
+}
+
+// The version that all members know. Who does not answer for a while may know the oldest only,
+// until it is heard.
+void Node::DecideVersion() {
+  std::vector<std::string> urls;
+  for (const auto& [id, member] : apply_->machine().membership().members()) {
+    if (id == info_.member_id || member.peer_urls.empty()) continue;
+    urls.push_back(member.peer_urls[version_polls_ % member.peer_urls.size()]);
+  }
+  if (urls.empty()) return ProposeVersion(kClusterVersion);
+  publishing_version_ = true;
+  ++version_polls_;
+  auto decide = [this](std::optional<cluster::Version> lowest) {
+    const bool empty = apply_->machine().membership().cluster_version().empty();
+    if (lowest) return ProposeVersion(lowest->Minor().text());
+    if (empty && version_polls_ > kVersionPollsBeforeUndecided)
+      return ProposeVersion(kUndecidedVersion);
+    apply_executor_->RunAfter(empty ? kVersionPollInterval : kVersionWatchInterval, [this] {
+      publishing_version_ = false;
+      AfterBatch();
+    });
+  };
+  version_poll_ = std::make_unique<VersionPoll>(
+      env_, *apply_executor_, urls, *cluster::ParseVersion(kServerVersion),
+      [this, decide](std::optional<cluster::Version> lowest) {
+        // After this callback, in which the poll still stands.
+        apply_executor_->Post([decide, lowest] { decide(lowest); });
+      });
+}
+
+void Node::ProposeVersion(const std::string& version) {
+  membershippb::ClusterVersionSetRequest request;
+  request.set_ver(version);
+  ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(),
+             publishing_version_);
 }
 
 void Node::WithFrozenImage(ApplyLoop::OnImage use) {
@@ -162,7 +204,12 @@ void Node::WithFrozenImage(ApplyLoop::OnImage use) {
 void Node::ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way) {
   under_way = frontends_.back()
                   ->Propose(operation, payload,
-                            [&under_way](const state::ApplyResult&) { under_way = false; })
+                            [this, &under_way](const state::ApplyResult& result) {
+                              under_way = false;
+                              if (result.status.ok()) return;
+                              // Without a batch nobody else would try again.
+                              apply_executor_->RunAfter(kProposeAgain, [this] { AfterBatch(); });
+                            })
                   .ok();
 }
 
@@ -183,6 +230,7 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
   };
   auto stop_apply = [this, close_log] {
     compactor_->Stop();
+    version_poll_.reset();
     apply_->Stop([this, close_log] { wal_executor_->Post(close_log); });
   };
   auto stop_peers = [this, stop_apply] {
@@ -201,6 +249,7 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
 // frozen images go back to it, out of the transport and out of tasks that never run.
 Node::~Node() {
   if (peers_ != nullptr) peers_->Abandon();
+  version_poll_.reset();
   raft_executor_.reset();
   wal_executor_.reset();
   storage_executor_.reset();

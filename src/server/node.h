@@ -19,6 +19,7 @@
 #include "server/peer_host.h"
 #include "server/raft_loop.h"
 #include "server/recovery.h"
+#include "server/version_poll.h"
 
 namespace quoin::server {
 
@@ -70,6 +71,8 @@ class Node {
   void StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped);
   void StartLoops();
   void AfterBatch();
+  void DecideVersion();
+  void ProposeVersion(const std::string& version);
   void ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way);
 
   env::Env& env_;
@@ -93,6 +96,8 @@ class Node {
   env::Task ready_;
   bool publishing_attributes_ = false;
   bool publishing_version_ = false;
+  int version_polls_ = 0;
+  std::unique_ptr<VersionPoll> version_poll_;
 };
 
 // The version whose behaviour this server keeps, as clients and peers see it.

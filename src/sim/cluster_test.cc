@@ -407,6 +407,18 @@ TEST(SimulatedCluster, AnOrderlyStopHandsTheLeadOver) {
   EXPECT_EQ(cluster.Converge().size(), 1);
 }
 
+// The cluster's version is one that all members know; while one is not heard, the oldest stands.
+TEST(SimulatedCluster, AVersionIsDecidedWhenAllAreHeard) {
+  Cluster cluster(9, 3);
+  ASSERT_EQ(cluster[0].Start(), OkStatus());
+  ASSERT_EQ(cluster[1].Start(), OkStatus());
+  ASSERT_TRUE(cluster.Until([&] { return cluster[0].ready() && cluster[1].ready(); }));
+  auto version = [&] { return cluster[0].node().frontend(0).cluster()->cluster_version; };
+  EXPECT_EQ(version(), "3.0.0");
+  ASSERT_EQ(cluster[2].Start(), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return version() == "3.7.0"; }));
+}
+
 TEST(SimulatedCluster, GrowsAndShrinks) {
   Cluster cluster(6, 1);
   cluster.StartAll();

@@ -1,0 +1,36 @@
+// VersionPoll: asks the other members once which server version they run. A cluster's version is
+// the lowest of them: members of a lower one would not understand what a higher one may propose.
+//
+// Thread: one executor; `done` runs there, once, unless the object is destroyed before.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "cluster/versions.h"
+#include "env/env.h"
+#include "rpc/http_client.h"
+
+namespace quoin::server {
+
+class VersionPoll {
+ public:
+  // The lowest version, of `own` and all answers; nullopt when somebody did not answer.
+  using Done = absl::AnyInvocable<void(std::optional<cluster::Version>)>;
+  // `urls`: one peer URL of each of the others.
+  VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls,
+              cluster::Version own, Done done);
+
+ private:
+  void Take(const StatusOr<rpc::HttpResponse>& answer);
+
+  Done done_;
+  size_t missing_;  // answers
+  std::optional<cluster::Version> lowest_;
+  std::vector<std::unique_ptr<rpc::Fetch>> fetches_;
+};
+
+}  // namespace quoin::server
