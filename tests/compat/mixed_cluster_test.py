@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """One cluster of etcd's members and quoin's: a quoin member joins etcd 3.5 as a learner, votes, leads; both hold the same."""
-import os, sys, time
+import http.client, json, os, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from members import Cluster, Skip, equal, etcd_binary, finish, run
+from members import Cluster, Skip, equal, etcd_binary, finish, quoin_binary, run
 
 
 def until(what, seconds=30):
@@ -60,6 +60,27 @@ def quoin_joins_etcd(snapshot):
         equal(len(c[0].client().range(b"\0", b"\0").kvs), 253)
 
 
+def both_make_a_cluster():
+    etcd = etcd_binary()
+    if etcd is None:
+        raise Skip("etcd 3.5 cannot be fetched")
+    with Cluster(3, binary=[quoin_binary(), quoin_binary(), etcd], flags=["--log-level", "warn"]) as c:
+        for i in range(30):
+            c[i % 3].client().put(b"k%d" % i, b"v")
+        for m in c.members[:2]:  # whoever led, the version is one that 3.5 knows
+            page = http.client.HTTPConnection(m.host, m.client_port, timeout=5)
+            page.request("GET", "/version")
+            version = json.loads(page.getresponse().read())["etcdcluster"]
+            assert version in ("3.5.0", "3.0.0"), version
+        leader = c.leader()
+        c.leader().kill()
+        c.leader()
+        leader.start()
+        revision = leader.client().put(b"last", b"v").header.revision
+        until(lambda: same_hash(c, revision))
+
+
+run("both make a new cluster", both_make_a_cluster)
 run("quoin joins etcd by the log", quoin_joins_etcd, False)
 run("quoin joins etcd by a snapshot", quoin_joins_etcd, True)
 finish()
