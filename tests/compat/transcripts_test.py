@@ -15,6 +15,7 @@ NOT_DUE = {
     "kv-put/leases", "kv-txn/leases", "kv-txn/compare-matrix", "maintenance/alarms",
     "maintenance/defragment", "maintenance/downgrade", "maintenance/hash-leases",
     "limits/empty-messages", "limits/small-max-request", "quota/nospace", "cluster/no-quorum",
+    "cluster/learner",
 }
 
 
