@@ -135,6 +135,7 @@ void Node::StartLoops() {
 
 // Runs on the apply loop: what the member itself has to say once there is a leader.
 void Node::AfterBatch() {
+  if (stopping_) return;
   const cluster::Membership& membership = apply_->machine().membership();
   auto self = membership.members().find(info_.member_id);
   if (self == membership.members().end()) return;
@@ -230,6 +231,7 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
   };
   auto stop_apply = [this, close_log] {
     compactor_->Stop();
+    stopping_ = true;
     version_poll_.reset();
     apply_->Stop([this, close_log] { wal_executor_->Post(close_log); });
   };

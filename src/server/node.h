@@ -94,6 +94,7 @@ class Node {
   // Apply loop:
   env::Executor* owner_ = nullptr;
   env::Task ready_;
+  bool stopping_ = false;
   bool publishing_attributes_ = false;
   bool publishing_version_ = false;
   int version_polls_ = 0;

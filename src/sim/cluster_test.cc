@@ -133,6 +133,7 @@ class Machine {
   env::Executor& io() { return *io_; }
   server::NodeConfig& config() { return config_; }
   CountingLogger& log() { return log_; }
+  env::SimDisk& disk() { return disk_; }
 
  private:
   env::SimWorld& world_;
@@ -417,6 +418,21 @@ TEST(SimulatedCluster, AVersionIsDecidedWhenAllAreHeard) {
   EXPECT_EQ(version(), "3.0.0");
   ASSERT_EQ(cluster[2].Start(), OkStatus());
   EXPECT_TRUE(cluster.Until([&] { return version() == "3.7.0"; }));
+}
+
+TEST(SimulatedCluster, ASlowDiskDelaysNoHeartbeat) {
+  Cluster cluster(10, 3);
+  cluster.StartAll();
+  Machine* leader = cluster.Leader();
+  const uint64_t term = leader->node().info().term.load();
+  // Three election timeouts per sync.
+  leader->disk().set_sync_time(std::chrono::seconds(3), std::chrono::seconds(3));
+  bool answered = false;
+  leader->Put("k", "v", [&](const state::ApplyResult& result) { answered = result.status.ok(); });
+  cluster.world().RunFor(std::chrono::seconds(20));
+  EXPECT_TRUE(answered);
+  EXPECT_EQ(cluster.Leader(), leader);
+  EXPECT_EQ(leader->node().info().term.load(), term);
 }
 
 TEST(SimulatedCluster, GrowsAndShrinks) {
