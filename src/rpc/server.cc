@@ -20,8 +20,12 @@ class LoopHosts;
 class Host final : public env::Connection::Handler, public SessionOwner {
  public:
   Host(const ServerContext& context, std::unique_ptr<env::Connection> connection,
-       env::Executor& loop, LoopHosts& hosts)
-      : context_(context), connection_(std::move(connection)), loop_(loop), hosts_(hosts) {}
+       env::Executor& loop, LoopHosts& hosts, uint64_t number)
+      : context_(context),
+        connection_(std::move(connection)),
+        loop_(loop),
+        hosts_(hosts),
+        number_(number) {}
   ~Host() override { DisarmIdle(); }
 
   void Start() {
@@ -87,6 +91,7 @@ class Host final : public env::Connection::Handler, public SessionOwner {
   std::unique_ptr<env::Connection> connection_;
   env::Executor& loop_;
   LoopHosts& hosts_;
+  const uint64_t number_;
   std::unique_ptr<Session> session_;
   std::string first_;
   env::TimerId idle_timer_;
@@ -101,12 +106,13 @@ class LoopHosts {
 
   void Accept(std::unique_ptr<env::Connection> connection) {
     if (draining_) return;  // closes it
-    auto host = std::make_unique<Host>(context_, std::move(connection), loop_, *this);
+    const uint64_t number = next_host_++;
+    auto host = std::make_unique<Host>(context_, std::move(connection), loop_, *this, number);
     Host* started = host.get();
-    hosts_.emplace(started, std::move(host));
+    hosts_.emplace(number, std::move(host));
     started->Start();
   }
-  void Remove(Host* host) {
+  void Remove(uint64_t host) {
     auto at = hosts_.find(host);
     if (at == hosts_.end()) return;
     // Its own callbacks may be on the stack.
@@ -121,13 +127,13 @@ class LoopHosts {
     if (hosts_.empty()) return on_empty();
     on_empty_ = std::move(on_empty);
     std::vector<Host*> all;
-    for (const auto& [host, owned] : hosts_) all.push_back(host);
+    for (const auto& [number, host] : hosts_) all.push_back(host.get());
     for (Host* host : all) host->Drain();
     if (hosts_.empty()) return;
     grace_timer_ = loop_.RunAfter(grace, [this] {
       grace_timer_ = {};
       std::vector<Host*> rest;
-      for (const auto& [host, owned] : hosts_) rest.push_back(host);
+      for (const auto& [number, host] : hosts_) rest.push_back(host.get());
       for (Host* host : rest) host->OnClosed(absl::UnavailableError("server stopped"));
     });
   }
@@ -135,8 +141,8 @@ class LoopHosts {
  private:
   const ServerContext& context_;
   env::Executor& loop_;
-  std::map<Host*, std::unique_ptr<Host>>
-      hosts_;  // order does not matter, nothing observable depends on it
+  std::map<uint64_t, std::unique_ptr<Host>> hosts_;  // in the order of their making
+  uint64_t next_host_ = 1;
   bool draining_ = false;
   env::Task on_empty_;
   env::TimerId grace_timer_;
@@ -144,7 +150,7 @@ class LoopHosts {
 
 void Host::End() {
   if (std::exchange(ending_, true)) return;
-  hosts_.Remove(this);
+  hosts_.Remove(number_);
 }
 
 class ServerImpl final : public Server {
