@@ -17,7 +17,7 @@ bench: deps
 	@tools/x bench
 
 sim: deps
-	@tools/x long sim
+	@tools/x long sim $(if $(SEEDS),--seeds $(SEEDS))
 
 fmt:
 	@tools/x fmt

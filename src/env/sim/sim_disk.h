@@ -91,6 +91,9 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   enum class Damage : uint8_t { kFlipBit, kZero };
   // Bad media: changes what is read of one sector from now on. Not counted as an operation.
   Status DamageSector(const std::string& path, uint64_t sector, Damage damage, uint64_t seed = 1);
+  // Asynchronous syncs of files whose path contains this say OK and make nothing durable: what a
+  // program looks like that answers before its sync. Empty = none.
+  void set_lying_syncs(std::string path_part) { lying_syncs_ = std::move(path_part); }
   void set_times(const SimDiskTimes& times) { times_ = times; }
   void set_sync_time(Duration least, Duration most) { times_.sync = {least, most}; }
   // Off, no sector is torn; on (as at first), those without a durable byte may be.
@@ -168,6 +171,7 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   std::optional<std::pair<uint64_t, Status>> fails_at_;
   std::vector<Fault> faults_;
   uint64_t space_bytes_max_ = UINT64_MAX;
+  std::string lying_syncs_;
   SimDiskTimes times_;
 };
 

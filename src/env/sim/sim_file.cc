@@ -58,10 +58,12 @@ Status SimFile::BeginSync() {
 void SimFile::Sync(Executor& on, DoneStatus done) {
   Status status = BeginSync();
   if (!status.ok()) return Finish(on, SimDisk::Kind::kSync, std::move(done), std::move(status));
+  const bool lies =
+      !disk_.lying_syncs_.empty() && path_.find(disk_.lying_syncs_) != std::string::npos;
   disk_.Complete(
       on, SimDisk::Kind::kSync,
-      [core = disk_.core_, life = life_, inode = inode_, mark = inode_->last_operation()] {
-        if (core->life == life) inode->Sync(mark);
+      [core = disk_.core_, life = life_, inode = inode_, mark = inode_->last_operation(), lies] {
+        if (core->life == life && !lies) inode->Sync(mark);
       },
       [done = std::move(done)]() mutable { done(OkStatus()); });
 }

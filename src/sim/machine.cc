@@ -1,0 +1,88 @@
+#include "sim/machine.h"
+
+#include "base/check.h"
+#include "proto/rpc.pb.h"
+
+namespace quoin::sim {
+
+Machine::Machine(env::SimWorld& world, env::SimNetwork& network, int number)
+    : world_(world),
+      network_(network),
+      disk_(&world),
+      host_("10.0.0." + std::to_string(number + 1)) {
+  config_.name = "m" + std::to_string(number);
+  config_.data_dir = "data";
+  config_.advertise_peer_urls = {peer_url()};
+  config_.advertise_client_urls = {"http://" + host_ + ":2379"};
+  config_.listen_peer_addresses = {host_ + ":2380"};
+  config_.snapshot_count = 60;
+  config_.catch_up_entries = 10;
+  config_.wal_segment_bytes = 64 * 1024;
+  config_.checkpoint_interval = std::chrono::milliseconds(300);
+}
+
+Status Machine::Start() {
+  env_ = std::make_unique<env::SimEnv>(world_, disk_, network_, host_);
+  io_ = env_->NewExecutor("io");
+  owner_ = env_->NewExecutor("owner");
+  ready_ = removed_ = false;
+  server::Node::Events events{[this] { ready_ = true; }, [this] { removed_ = true; }};
+  ASSIGN_OR_RETURN(
+      node_, server::Node::Start(*env_, config_, {io_.get()}, *owner_, std::move(events), log_));
+  return OkStatus();
+}
+
+void Machine::Crash() {
+  if (env_ != nullptr) env_->Crash();
+  Down();
+}
+
+void Machine::Stop() {
+  stopped_ = false;
+  node_->Stop(*owner_, [this] { stopped_ = true; });
+}
+
+void Machine::Down() {
+  node_.reset();
+  io_.reset();
+  owner_.reset();
+  env_.reset();
+  ready_ = false;
+}
+
+void Machine::Propose(state::Operation operation, const std::string& payload, OnApplied done) {
+  io_->Post([this, operation, payload, done] {
+    StatusOr<server::Frontend::WaitId> wait = node_->frontend(0).Propose(
+        operation, payload, [done](const state::ApplyResult& result) { done(result); });
+    if (!wait.ok()) done({wait.status()});
+  });
+}
+
+void Machine::Put(const std::string& key, const std::string& value, OnApplied done) {
+  etcdserverpb::PutRequest put;
+  put.set_key(key);
+  put.set_value(value);
+  Propose(state::Operation::kPut, put.SerializeAsString(), std::move(done));
+}
+
+void Machine::WaitReadable(std::function<void(Status)> done) {
+  io_->Post([this, done] {
+    if (node_->frontend(0).ReadableNow()) return done(OkStatus());
+    node_->frontend(0).WaitReadable([done](Status status) { done(status); });
+  });
+}
+
+std::map<std::string, std::string> Machine::Content() {
+  std::map<std::string, std::string> found;
+  server::Frontend& frontend = node_->frontend(0);
+  EpochDomain::Guard guard(frontend.slot());
+  const mvcc::View view = frontend.store().Current(btree::OnMiss::kLoad);
+  mvcc::RangeQuery query;
+  query.key = query.range_end = std::string_view("\0", 1);
+  StatusOr<mvcc::RangeResult> range = view.Range(query);
+  CHECK(range.ok());
+  for (const mvcc::KeyValue& kv : range->kvs) found.emplace(kv.key, kv.value);
+  return found;
+}
+
+}  // namespace quoin::sim

@@ -1,0 +1,90 @@
+// Machine: one simulated computer with a whole member on it. Its disk stays; the member comes and
+// goes, by orderly stops and by power failures.
+//
+// Thread: the one of the world.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/log.h"
+#include "env/sim/sim_world.h"
+#include "server/node.h"
+
+namespace quoin::sim {
+
+// Counts lines of the log by their message. Thread: the one of the world.
+class CountingLogger final : public Logger {
+ public:
+  void Write(LogLevel, std::source_location, std::string_view message, const LogField*,
+             size_t) override {
+    ++counts_[std::string(message)];
+  }
+  bool Enabled(LogLevel level) const override { return level >= LogLevel::kInfo; }
+  int count(const std::string& message) const {
+    auto found = counts_.find(message);
+    return found == counts_.end() ? 0 : found->second;
+  }
+
+ private:
+  std::map<std::string, int> counts_;
+};
+
+// Thread: the one of the world; nothing here is called from a task of the machine itself, but what
+// is posted to io().
+class Machine {
+ public:
+  using OnApplied = std::function<void(const state::ApplyResult&)>;
+
+  // Has the host 10.0.0.<number + 1>, and limits so small that segments, snapshots and checkpoints
+  // happen all the time. config().initial_cluster is the caller's.
+  Machine(env::SimWorld& world, env::SimNetwork& network, int number);
+  ~Machine() { Down(); }
+
+  Status Start();
+  // Power failure.
+  void Crash();
+  // An orderly stop; the caller lets time pass until stopped(), and then calls Down.
+  void Stop();
+  // The member is gone without a trace on the disk.
+  void Down();
+
+  // From the machine's I/O loop; `done` on it, unless the machine goes down before.
+  void Propose(state::Operation operation, const std::string& payload, OnApplied done);
+  void Put(const std::string& key, const std::string& value, OnApplied done);
+  void WaitReadable(std::function<void(Status)> done);
+  // What the member holds now, whatever the others say.
+  std::map<std::string, std::string> Content();
+
+  bool up() const { return node_ != nullptr; }
+  bool ready() const { return ready_; }
+  bool removed() const { return removed_; }
+  bool stopped() const { return stopped_; }
+  bool leads() const { return up() && node_->info().is_leader.load(); }
+  uint64_t applied() const { return node_->info().applied_index.load(); }
+  uint64_t id() const { return node_->info().member_id; }
+  std::string peer_url() const { return "http://" + host_ + ":2380"; }
+  const std::string& host() const { return host_; }
+  server::Node& node() { return *node_; }
+  env::Executor& io() { return *io_; }
+  env::SimDisk& disk() { return disk_; }
+  server::NodeConfig& config() { return config_; }
+  CountingLogger& log() { return log_; }
+
+ private:
+  env::SimWorld& world_;
+  env::SimNetwork& network_;
+  CountingLogger log_;
+  env::SimDisk disk_;
+  const std::string host_;
+  server::NodeConfig config_;
+  std::unique_ptr<env::SimEnv> env_;
+  std::unique_ptr<env::Executor> io_, owner_;
+  std::unique_ptr<server::Node> node_;
+  bool ready_ = false, removed_ = false, stopped_ = false;
+};
+
+}  // namespace quoin::sim

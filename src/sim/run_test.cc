@@ -1,0 +1,103 @@
+// Whole clusters under faults, some seeds of what quoin_sim does with many; and that the checks
+// find what they are there for.
+
+#include "sim/run.h"
+
+#include <gtest/gtest.h>
+
+#include "sim/history.h"
+
+namespace quoin::sim {
+namespace {
+
+class Seeds : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(Seeds, KeepEveryPromiseAndRepeat) {
+  const RunOptions options{.seed = GetParam(), .members = GetParam() % 5 == 0 ? 5 : 3};
+  const RunResult first = RunSeed(options);
+  ASSERT_FALSE(first.failure) << "seed " << options.seed << ", " << options.members
+                              << " members: " << *first.failure;
+  EXPECT_GT(first.answered, 0);
+  EXPECT_EQ(RunSeed(options).trace, first.trace) << "seed " << options.seed << " ran differently";
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Seeds, testing::Range<uint64_t>(1, 21));
+
+TEST(Mutants, AnAnswerBeforeTheSyncIsFound) {
+  for (uint64_t seed = 1; seed <= 500; ++seed) {
+    if (RunSeed({.seed = seed, .mutant = Mutant::kAnswersBeforeSync}).failure) return;
+  }
+  FAIL() << "500 seeds did not show it";
+}
+
+// A history of two puts that went well, to be spoilt.
+class HistoryTest : public testing::Test {
+ protected:
+  HistoryTest() {
+    Put("a", 2);
+    Put("b", 3);
+  }
+  size_t Put(const std::string& value, int64_t revision) {
+    const size_t number = history_.Begin({.key = "k", .value = value});
+    history_.Answer(number, revision, true);
+    EXPECT_EQ(history_.Learn(revision, {{"k", {value, revision}}}), std::nullopt);
+    return number;
+  }
+  std::string Wrong() const { return history_.Verify().value_or("nothing"); }
+  History history_;
+};
+
+TEST_F(HistoryTest, AcceptsWhatIsRight) {
+  const size_t read = history_.Begin({.kind = Call::Kind::kRead});
+  history_.Answer(read, 3, false, {{"k", {"b", 3}}});
+  const size_t failed = history_.Begin({.kind = Call::Kind::kPutIf, .key = "k", .value = "c"});
+  history_.Answer(failed, 3, false, {{"k", {"b", 3}}});
+  history_.Begin({.kind = Call::Kind::kDelete, .key = "k"});
+  EXPECT_EQ(history_.Learn(4, {}), std::nullopt);
+  EXPECT_EQ(Wrong(), "nothing");
+}
+
+TEST_F(HistoryTest, FindsAReadThatIsTooOld) {
+  const size_t read = history_.Begin({.kind = Call::Kind::kRead});
+  history_.Answer(read, 2, false, {{"k", {"a", 2}}});
+  EXPECT_TRUE(Wrong().starts_with("older than what was heard before")) << Wrong();
+}
+
+TEST_F(HistoryTest, LetsAStaleReadBeOldButNotWrong) {
+  const size_t old = history_.Begin({.kind = Call::Kind::kStale});
+  history_.Answer(old, 2, false, {{"k", {"a", 2}}});
+  EXPECT_EQ(Wrong(), "nothing");
+  const size_t wrong = history_.Begin({.kind = Call::Kind::kStale});
+  history_.Answer(wrong, 2, false, {{"k", {"b", 3}}});
+  EXPECT_TRUE(Wrong().starts_with("a stale read of no moment")) << Wrong();
+}
+
+TEST_F(HistoryTest, FindsWhatWasLost) {
+  const size_t put = history_.Begin({.key = "k", .value = "c"});
+  history_.Answer(put, 4, true);
+  EXPECT_TRUE(Wrong().starts_with("acknowledged and lost")) << Wrong();
+  EXPECT_EQ(history_.Learn(4, {{"k", {"b", 3}}, {"l", {"c", 4}}}), std::nullopt);
+  EXPECT_TRUE(Wrong().starts_with("acknowledged and not done")) << Wrong();
+}
+
+TEST_F(HistoryTest, FindsWhatHappenedTwiceOrWithoutBeingAsked) {
+  EXPECT_EQ(history_.Learn(4, {{"k", {"b", 4}}}), std::nullopt);
+  EXPECT_TRUE(Wrong().starts_with("done twice")) << Wrong();
+  History other;
+  EXPECT_EQ(other.Learn(2, {{"k", {"x", 2}}}), std::nullopt);
+  EXPECT_EQ(other.Verify(), "nobody wrote x at revision 2");
+}
+
+TEST_F(HistoryTest, FindsAComparisonThatWasTrueAndFailed) {
+  const size_t call =
+      history_.Begin({.kind = Call::Kind::kPutIf, .key = "k", .value = "c", .compare = 3});
+  history_.Answer(call, 3, false, {{"k", {"b", 3}}});
+  EXPECT_TRUE(Wrong().starts_with("a comparison was true and failed")) << Wrong();
+}
+
+TEST_F(HistoryTest, FindsMembersThatDiffer) {
+  EXPECT_EQ(history_.Learn(2, {{"k", {"z", 2}}}), "two members differ at revision 2");
+}
+
+}  // namespace
+}  // namespace quoin::sim
