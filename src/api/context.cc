@@ -1,5 +1,6 @@
 #include "api/context.h"
 
+#include "api/watch_hub.h"
 #include "base/check.h"
 #include "base/errors.h"
 #include "base/wire.h"
@@ -27,13 +28,30 @@ bool IsUtf8(std::string_view text) {
 
 }  // namespace
 
-server::Frontend& Context::FrontendOf(const env::Executor& loop) const {
+Context::Context(server::Node& node, std::vector<env::Executor*> io_loops,
+                 ReadStats read_process_stats)
+    : node_(node),
+      io_loops_(std::move(io_loops)),
+      read_process_stats_(std::move(read_process_stats)) {
+  for (size_t i = 0; i < io_loops_.size(); ++i)
+    watches_.push_back(std::make_unique<WatchHub>(node_, node_.frontend(i)));
+}
+
+Context::~Context() = default;
+
+size_t Context::NumberOf(const env::Executor& loop) const {
   for (size_t i = 0; i < io_loops_.size(); ++i) {
-    if (io_loops_[i] == &loop) return node_.frontend(i);
+    if (io_loops_[i] == &loop) return i;
   }
   CHECK(false) << "a call on a loop that has no frontend";
-  return node_.frontend(0);
+  return 0;
 }
+
+server::Frontend& Context::FrontendOf(const env::Executor& loop) const {
+  return node_.frontend(NumberOf(loop));
+}
+
+WatchHub& Context::WatchesOf(const env::Executor& loop) const { return *watches_[NumberOf(loop)]; }
 
 void AppendHeader(const server::NodeInfo& info, int64_t revision, std::string& out) {
   char header[40];

@@ -16,24 +16,29 @@
 
 namespace quoin::api {
 
+class WatchHub;
+
 // The member behind the services. One for the whole server; immutable after construction.
 class Context {
  public:
   using ReadStats = std::function<ProcessStats()>;  // any thread
-  Context(server::Node& node, std::vector<env::Executor*> io_loops, ReadStats read_process_stats)
-      : node_(node),
-        io_loops_(std::move(io_loops)),
-        read_process_stats_(std::move(read_process_stats)) {}
+  Context(server::Node& node, std::vector<env::Executor*> io_loops, ReadStats read_process_stats);
+  ~Context();
 
   server::Node& node() const { return node_; }
   ProcessStats ReadProcessStats() const { return read_process_stats_(); }
   // The frontend of the loop that a call runs on.
   server::Frontend& FrontendOf(const env::Executor& loop) const;
+  // The watchers of that loop.
+  WatchHub& WatchesOf(const env::Executor& loop) const;
 
  private:
+  size_t NumberOf(const env::Executor& loop) const;
+
   server::Node& node_;
   const std::vector<env::Executor*> io_loops_;
   const ReadStats read_process_stats_;
+  std::vector<std::unique_ptr<WatchHub>> watches_;  // one per loop, used there
 };
 
 // ResponseHeader as field 1. `revision` 0 = left out (Cluster.* answers).

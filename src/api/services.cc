@@ -8,6 +8,7 @@
 #include "api/health_service.h"
 #include "api/kv_service.h"
 #include "api/maintenance_service.h"
+#include "api/watch_service.h"
 #include "base/string_hash.h"
 
 namespace quoin::api {
@@ -29,6 +30,7 @@ constexpr Row kMethods[] = {
     {"/etcdserverpb.KV/DeleteRange", CallKind::kUnary, NewDeleteRangeCall},
     {"/etcdserverpb.KV/Txn", CallKind::kUnary, NewTxnCall},
     {"/etcdserverpb.KV/Compact", CallKind::kUnary, NewCompactCall},
+    {"/etcdserverpb.Watch/Watch", CallKind::kBidi, NewWatchCall},
     {"/etcdserverpb.Maintenance/Alarm", CallKind::kUnary, NewAlarmCall},
     {"/etcdserverpb.Maintenance/Status", CallKind::kUnary, NewStatusCall},
     {"/etcdserverpb.Maintenance/Defragment", CallKind::kUnary, NewDefragmentCall},

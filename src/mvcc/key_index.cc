@@ -75,6 +75,16 @@ const KeyVersion* KeyEntry::At(int64_t revision) const {
   return low == 0 ? nullptr : &items[low - 1];
 }
 
+void KeyEntry::VisitFrom(int64_t from, absl::FunctionRef<bool(const KeyVersion&)> visit) const {
+  Versions* versions = versions_.load(std::memory_order_acquire);
+  if (versions == nullptr) return;
+  const KeyVersion* at = versions->items();
+  const KeyVersion* const end = at + versions->count.load(std::memory_order_acquire);
+  at = std::lower_bound(at, end, from,
+                        [](const KeyVersion& v, int64_t main) { return v.main < main; });
+  while (at != end && visit(*at)) ++at;
+}
+
 const KeyVersion* KeyEntry::Newest() const {
   Versions* versions = versions_.load(std::memory_order_acquire);
   const uint32_t count = versions == nullptr ? 0 : versions->count.load(std::memory_order_acquire);

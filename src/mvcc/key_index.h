@@ -43,6 +43,9 @@ class KeyEntry {
   // absent.
   const KeyVersion* At(int64_t revision) const;
   const KeyVersion* Newest() const;
+  // Calls `visit` with each version from main revision `from` on, oldest first, until it returns
+  // false.
+  void VisitFrom(int64_t from, absl::FunctionRef<bool(const KeyVersion&)> visit) const;
 
  private:
   friend class KeyIndex;

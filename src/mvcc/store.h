@@ -148,6 +148,20 @@ class WriteTxn {
   int64_t sub_ = 0;  // the next sub-revision
 };
 
+// Which past changes a reader wants: those of an interval of keys, from a revision on.
+struct HistoryQuery {
+  std::string_view key, range_end;  // as in RangeQuery
+  int64_t from = 0;
+  // Where a slice ends; whole revisions, at least one.
+  size_t records_max = 10000;  // looked at
+  size_t revisions_max = 1000;
+  size_t bytes_max = 4 << 20;
+};
+struct HistorySlice {
+  std::vector<Event> events;  // ascending
+  int64_t next = 0;           // everything below was looked at
+};
+
 struct HashResult {
   uint32_t hash = 0;
   int64_t compact_revision = 0;
@@ -187,6 +201,15 @@ class Store {
   // (finishedCompactRev written, hash kept).
   StatusOr<bool> CompactionSlice(size_t revisions_max);
   bool compaction_pending() const { return !pending_.empty(); }
+
+  // --- any thread, within a guard that was entered before ---
+  // The changes of an interval up to the current revision. OutOfRange (etcd's text) when `from` has
+  // been compacted.
+  StatusOr<HistorySlice> ReadHistory(const HistoryQuery& query, btree::OnMiss on_miss) const;
+  // The record of `key` as it was before `revision`; empty when it was absent, or that has been
+  // compacted.
+  StatusOr<std::string> RecordBefore(std::string_view key, int64_t revision,
+                                     btree::OnMiss on_miss) const;
 
   // --- any thread that may wait for the disk; enters guards of `slot` itself, in slices ---
   // HashKV exactly as etcd computes it (hashes of the last ten compactions are remembered).

@@ -63,6 +63,7 @@ void ApplyLoop::OnCommitted(std::vector<raft::Entry> entries) {
 void ApplyLoop::Drain() {
   if (waits_for_conf_state_ || queue_.empty()) return;
   const env::Duration start = loops_.apply.clock().Now();
+  machine().store().set_collect_events(info_.watchers.load(std::memory_order_acquire) > 0);
   while (!queue_.empty() && !waits_for_conf_state_) {
     raft::Entry entry = std::move(queue_.front());
     queue_.pop_front();
@@ -131,21 +132,37 @@ void ApplyLoop::EndBatch() {
   if (!machine().membership().cluster_version().empty())
     info_.capable.store(true, std::memory_order_release);
   if (cluster_changed_) ShareClusterInfo();
+  std::shared_ptr<const watch::Batch> events = TakeEvents();
+  const bool all_want_it = info_.watchers.load(std::memory_order_relaxed) > 0 ||
+                           !info_.sole_voter_leads.load(std::memory_order_relaxed);
   for (size_t i = 0; i < frontends_.size(); ++i) {
-    // Loops without an answer learn the applied index only if reads may wait for it there.
-    if (completions_[i].empty() && info_.sole_voter_leads.load(std::memory_order_relaxed)) continue;
+    // Loops without an answer learn of the batch only if reads or watchers may wait for it there.
+    if (completions_[i].empty() && !all_want_it) continue;
+    Published published;
+    published.applied = applied;
+    published.completions = std::exchange(completions_[i], {});
+    published.revision = published_revision_;
+    published.events = events;
     Frontend* frontend = frontends_[i];
-    frontend->loop().Post(
-        [frontend, published = Published{applied, std::exchange(completions_[i], {}), nullptr,
-                                         nullptr}]() mutable {
-          frontend->OnPublished(std::move(published));
-        });
+    frontend->loop().Post([frontend, published = std::move(published)]() mutable {
+      frontend->OnPublished(std::move(published));
+    });
   }
   loops_.raft.Post([raft = raft_, applied] { raft->OnApplied(applied); });
   ScheduleCompaction();
   if (machine().tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
     MaybeCheckpoint(/*force=*/true);
   if (after_batch_) after_batch_();
+}
+
+std::shared_ptr<const watch::Batch> ApplyLoop::TakeEvents() {
+  auto batch = std::make_shared<watch::Batch>();
+  batch->after = std::exchange(published_revision_, machine().store().current_revision());
+  batch->revision = published_revision_;
+  batch->events = machine().store().TakeEvents();
+  // Without events in a batch that changed something nobody was watching when it began.
+  if (batch->events.empty() && batch->after != batch->revision) return nullptr;
+  return batch;
 }
 
 void ApplyLoop::ShareClusterInfo() {
@@ -162,7 +179,10 @@ void ApplyLoop::ShareClusterInfo() {
   info_.is_learner.store(self != machine().membership().members().end() && self->second.learner);
   for (Frontend* frontend : frontends_) {
     frontend->loop().Post([frontend, applied = machine().applied_index(), info] {
-      frontend->OnPublished({applied, {}, info, nullptr});
+      Published published;
+      published.applied = applied;
+      published.cluster = info;
+      frontend->OnPublished(std::move(published));
     });
   }
   if (on_cluster_) on_cluster_(info);
@@ -353,7 +373,10 @@ void ApplyLoop::TryInstall() {
   if (on_replaced_) on_replaced_(data_);
   for (Frontend* frontend : frontends_) {
     frontend->loop().Post([frontend, data = data_, applied = index]() mutable {
-      frontend->OnPublished({applied, {}, nullptr, std::move(data)});
+      Published published;
+      published.applied = applied;
+      published.data = std::move(data);
+      frontend->OnPublished(std::move(published));
     });
   }
   replacement.installed();  // before raft hears what is applied

@@ -91,6 +91,8 @@ class ApplyLoop {
   void Drain();
   void ApplyEntry(const raft::Entry& entry);
   void EndBatch();
+  // What this batch brings to watchers; null when they have to read it from the store.
+  std::shared_ptr<const watch::Batch> TakeEvents();
   void ShareClusterInfo();
   void ScheduleCompaction();
   void CompactionTurn();
@@ -121,6 +123,7 @@ class ApplyLoop {
       false;  // nothing after a configuration change until raft has switched
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
   std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
+  int64_t published_revision_ = 0;  // of the last batch
   bool cluster_changed_ = true;
   bool compaction_scheduled_ = false;
 

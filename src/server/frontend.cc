@@ -191,6 +191,7 @@ void Frontend::OnPublished(Published published) {
     info_.proposals_pending.Add(-1);
     done(std::move(completion.result));
   }
+  if (on_events_ && published.revision != 0) on_events_(published.revision, published.events.get());
   ReleaseReads();
 }
 

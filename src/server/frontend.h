@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -79,6 +80,11 @@ class Frontend {
   const NodeConfig& config() const { return config_; }
   env::Executor& loop() { return loop_; }
 
+  // Called (here) after each batch that this loop is told of, with the store's revision: for
+  // watchers. The batch is null when its events stand in the store alone.
+  using OnEvents = std::function<void(int64_t revision, const watch::Batch* events)>;
+  void set_on_events(OnEvents on_events) { on_events_ = std::move(on_events); }
+
   // --- from the other loops (posted to this one) ---
   void OnPublished(Published published);
   void OnReadReady(ReadReady ready);
@@ -140,6 +146,7 @@ class Frontend {
   uint64_t next_read_ = 1;
   Index applied_;
   std::shared_ptr<const ClusterInfo> cluster_;
+  OnEvents on_events_;
   bool stopping_ = false;
 };
 

@@ -14,6 +14,7 @@
 #include "raft_types/types.h"
 #include "server/data.h"
 #include "state/state_machine.h"
+#include "watch/events.h"
 
 namespace quoin::server {
 
@@ -46,6 +47,9 @@ struct Published {
   std::vector<Completion> completions;
   std::shared_ptr<const ClusterInfo> cluster;  // set when it changed
   std::shared_ptr<Data> data;                  // set when a leader's snapshot replaced all state
+  int64_t revision = 0;                        // the store's
+  // What brought the store there; null when nobody watched, or nothing changed.
+  std::shared_ptr<const watch::Batch> events;
 };
 
 // raft loop → I/O loop: reads that asked with `id` may be answered once `index` is applied.

@@ -33,6 +33,9 @@ struct NodeInfo {
   std::atomic<int64_t> leader_elected_at{0};
   std::atomic<int64_t> connected_since{0};
 
+  // I/O loops: how many watchers there are. None: batches carry no events.
+  std::atomic<int64_t> watchers{0};
+
   // apply loop
   std::atomic<uint64_t> applied_index{0};
   std::atomic<bool> capable{false};  // the cluster version is known

@@ -1,0 +1,78 @@
+#include "api/watch_hub.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace quoin::api {
+namespace {
+
+watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& request) {
+  watch::HistoryAnswer answer;
+  EpochDomain::Guard guard(node.storage_slot());
+  mvcc::Store& store = node.store();
+  mvcc::HistoryQuery query;
+  query.key = request.key;
+  query.range_end = request.range_end;
+  query.from = request.from;
+  StatusOr<mvcc::HistorySlice> slice = store.ReadHistory(query, btree::OnMiss::kLoad);
+  answer.revision = store.current_revision();
+  if (absl::IsOutOfRange(slice.status())) {
+    answer.compact_revision = store.compact_revision();
+    return answer;
+  }
+  if (!slice.ok()) DieOnDiskError(std::string(slice.status().message()));
+  answer.next = slice->next;
+  for (const mvcc::Event& event : slice->events) {
+    if (event.type == mvcc::Event::Type::kPut ? !request.puts : !request.deletes) continue;
+    std::string previous;
+    if (request.prev_kv) {
+      StatusOr<std::string> record =
+          store.RecordBefore(watch::KeyOf(event), event.at.main, btree::OnMiss::kLoad);
+      if (!record.ok()) DieOnDiskError(std::string(record.status().message()));
+      previous = *std::move(record);
+    }
+    answer.events.push_back({event.at.main, watch::EncodeElement(event, previous)});
+  }
+  return answer;
+}
+
+}  // namespace
+
+WatchHub::WatchHub(server::Node& node, server::Frontend& frontend)
+    : node_(node), frontend_(frontend), set_(*this), random_(node.info().member_id) {}
+
+watch::Watcher& WatchHub::Add(watch::Sink& sink, watch::WatchOptions options) {
+  if (!std::exchange(listening_, true)) {
+    frontend_.set_on_events(
+        [this](int64_t revision, const watch::Batch* batch) { set_.OnPublished(revision, batch); });
+  }
+  node_.info().watchers.fetch_add(1, std::memory_order_release);
+  return set_.Add(sink, std::move(options), frontend_.store().current_revision());
+}
+
+void WatchHub::Remove(watch::Watcher& watcher) {
+  set_.Remove(watcher);
+  NoteGone();
+}
+
+void WatchHub::NoteGone() { node_.info().watchers.fetch_sub(1, std::memory_order_release); }
+
+void WatchHub::Read(watch::HistoryRequest request, Done done) {
+  node_.storage_loop().Post([&node = node_, &loop = frontend_.loop(), request = std::move(request),
+                             done = std::move(done)]() mutable {
+    loop.Post([answer = ReadSlice(node, request), done = std::move(done)]() mutable {
+      done(std::move(answer));
+    });
+  });
+}
+
+std::optional<std::string> WatchHub::PreviousNow(std::string_view key, int64_t revision) {
+  EpochDomain::Guard guard(frontend_.slot());
+  StatusOr<std::string> record =
+      frontend_.store().RecordBefore(key, revision, btree::OnMiss::kReport);
+  if (!record.ok()) return std::nullopt;  // its page is not in memory: the storage loop reads it
+  return *std::move(record);
+}
+
+}  // namespace quoin::api

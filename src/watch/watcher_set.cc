@@ -1,0 +1,230 @@
+#include "watch/watcher_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace quoin::watch {
+namespace {
+
+// Slices of the past that are read at once for one loop: bounds what waits in memory.
+constexpr size_t kReadsAtOnce = 8;
+constexpr std::string_view kFromKey("\0", 1);
+
+bool Wants(const WatchOptions& options, const mvcc::Event& event) {
+  return event.type == mvcc::Event::Type::kPut ? options.puts : options.deletes;
+}
+
+}  // namespace
+
+WatcherSet::~WatcherSet() { *alive_ = false; }
+
+std::vector<Watcher*>& WatcherSet::ListOf(const Watcher& watcher) {
+  const WatchOptions& options = watcher.options_;
+  if (options.range_end.empty()) return by_key_[options.key];
+  return by_interval_.At(
+      {options.key, options.range_end == kFromKey ? std::string() : options.range_end});
+}
+
+Watcher& WatcherSet::Add(Sink& sink, WatchOptions options, int64_t current) {
+  CHECK_GE(current, revision_);
+  // Nobody was live at an older revision, or everybody would have been told of this one.
+  if (watchers_.empty()) revision_ = current;
+  auto made = std::make_unique<Watcher>();
+  Watcher& watcher = *made;
+  watcher.sink_ = &sink;
+  watcher.options_ = std::move(options);
+  watcher.number_ = next_number_++;
+  watchers_.emplace(watcher.number_, std::move(made));
+  std::vector<Watcher*>& list = ListOf(watcher);
+  watcher.place_ = list.size();
+  list.push_back(&watcher);
+  const int64_t start = watcher.options_.start_revision;
+  watcher.next_ = start == 0 ? current + 1 : start;
+  watcher.live_ = watcher.next_ > revision_;
+  if (!watcher.live_) ReadOn(watcher);
+  return watcher;
+}
+
+void WatcherSet::Unlist(Watcher& watcher) {
+  std::vector<Watcher*>& list = ListOf(watcher);
+  CHECK(list[watcher.place_] == &watcher);
+  list[watcher.place_] = list.back();
+  list[watcher.place_]->place_ = watcher.place_;
+  list.pop_back();
+  if (!list.empty()) return;
+  const WatchOptions& options = watcher.options_;
+  if (options.range_end.empty()) {
+    by_key_.erase(options.key);
+  } else {
+    by_interval_.Erase(
+        {options.key, options.range_end == kFromKey ? std::string() : options.range_end});
+  }
+}
+
+void WatcherSet::Remove(Watcher& watcher) {
+  Unlist(watcher);
+  std::replace(matched_.begin(), matched_.end(), &watcher, static_cast<Watcher*>(nullptr));
+  watchers_.erase(watcher.number_);
+}
+
+// --- the live ---
+
+void WatcherSet::OnPublished(int64_t revision, const Batch* batch) {
+  if (revision <= revision_) return;
+  const bool complete = batch != nullptr && batch->after <= revision_;
+  if (complete) {
+    Match(*batch);
+    const int64_t before = std::exchange(revision_, revision);
+    Deliver(*batch);
+    CHECK_LE(before, revision_);
+    return;
+  }
+  const int64_t next = revision_ + 1;
+  revision_ = revision;
+  for (auto& [number, watcher] : watchers_) {
+    if (watcher->live_ && watcher->next_ <= revision)
+      FallBehind(*watcher, std::max(next, watcher->next_));
+  }
+}
+
+void WatcherSet::Match(const Batch& batch) {
+  encoded_.assign(batch.events.size(), {});
+  for (uint32_t at = 0; at < batch.events.size(); ++at) {
+    const mvcc::Event& event = batch.events[at];
+    if (event.at.main <= revision_) continue;  // known already
+    const std::string_view key = KeyOf(event);
+    auto note = [&](const std::vector<Watcher*>& list) {
+      for (Watcher* watcher : list) {
+        const bool had = !watcher->live_ || event.at.main < watcher->next_;
+        if (had || !Wants(watcher->options_, event)) continue;
+        if (watcher->matched_.empty()) matched_.push_back(watcher);
+        watcher->matched_.push_back(at);
+      }
+    };
+    if (auto found = by_key_.find(key); found != by_key_.end()) note(found->second);
+    by_interval_.VisitHolding(key, note);
+  }
+}
+
+void WatcherSet::Deliver(const Batch& batch) {
+  // A sink may remove watchers meanwhile: their places are null then.
+  for (size_t i = 0; i < matched_.size(); ++i) {
+    Watcher* watcher = matched_[i];
+    if (watcher == nullptr) continue;
+    const int64_t first = batch.events[watcher->matched_.front()].at.main;
+    if (!watcher->sink_->CanTake() || !DeliverTo(*watcher, batch)) FallBehind(*watcher, first);
+    if (matched_[i] != nullptr) watcher->matched_.clear();
+  }
+  matched_.clear();
+  encoded_.clear();
+}
+
+bool WatcherSet::DeliverTo(Watcher& watcher, const Batch& batch) {
+  deliveries_.clear();
+  for (uint32_t at : watcher.matched_) {
+    const std::string* element = ElementOf(batch, at, watcher.options_.prev_kv);
+    if (element == nullptr) return false;
+    deliveries_.push_back({batch.events[at].at.main, *element});
+  }
+  watcher.sink_->OnEvents(watcher, deliveries_.back().revision, deliveries_);
+  return true;
+}
+
+const std::string* WatcherSet::ElementOf(const Batch& batch, uint32_t at, bool with_previous) {
+  const mvcc::Event& event = batch.events[at];
+  std::optional<std::string>& element =
+      with_previous ? encoded_[at].with_previous : encoded_[at].plain;
+  if (!element) {
+    std::string previous;
+    if (with_previous) {
+      std::optional<std::string> found = history_.PreviousNow(KeyOf(event), event.at.main);
+      if (!found) return nullptr;
+      previous = *std::move(found);
+    }
+    element = EncodeElement(event, previous);
+  }
+  return &*element;
+}
+
+// --- those who are behind ---
+
+void WatcherSet::FallBehind(Watcher& watcher, int64_t next) {
+  watcher.live_ = false;
+  watcher.next_ = next;
+  ReadOn(watcher);
+}
+
+void WatcherSet::ReadOn(Watcher& watcher) {
+  if (watcher.reading_) return;
+  if (!watcher.sink_->CanTake()) {
+    parked_[watcher.sink_].push_back(watcher.number_);
+    return;
+  }
+  watcher.reading_ = true;
+  waiting_.push_back(watcher.number_);
+  StartReads();
+}
+
+void WatcherSet::Forget(Sink& sink) { parked_.erase(&sink); }
+
+void WatcherSet::OnDrained(Sink& sink) {
+  auto parked = parked_.find(&sink);
+  if (parked == parked_.end()) return;
+  std::vector<uint64_t> numbers = std::move(parked->second);
+  parked_.erase(parked);
+  for (uint64_t number : numbers) {
+    if (auto found = watchers_.find(number); found != watchers_.end()) ReadOn(*found->second);
+  }
+}
+
+void WatcherSet::StartReads() {
+  while (reads_ < kReadsAtOnce && !waiting_.empty()) {
+    const uint64_t number = waiting_.front();
+    waiting_.pop_front();
+    auto found = watchers_.find(number);
+    if (found == watchers_.end()) continue;
+    const WatchOptions& options = found->second->options_;
+    ++reads_;
+    history_.Read({options.key, options.range_end, found->second->next_, options.prev_kv,
+                   options.puts, options.deletes},
+                  [this, alive = alive_, number](HistoryAnswer answer) {
+                    if (*alive) OnRead(number, std::move(answer));
+                  });
+  }
+}
+
+void WatcherSet::OnRead(uint64_t number, HistoryAnswer answer) {
+  --reads_;
+  if (auto found = watchers_.find(number); found != watchers_.end()) {
+    Watcher& watcher = *found->second;
+    watcher.reading_ = false;
+    if (answer.compact_revision) {
+      std::unique_ptr<Watcher> ended = std::move(found->second);
+      Unlist(watcher);
+      watchers_.erase(found);
+      ended->sink_->OnCompacted(*ended, *answer.compact_revision);
+    } else if (DeliverHistory(watcher, answer)) {
+      watcher.next_ = answer.next;
+      // What was published after the slice was read is still in the store.
+      watcher.live_ = watcher.next_ > revision_;
+      if (!watcher.live_) ReadOn(watcher);
+    }
+  }
+  StartReads();
+}
+
+// False: the sink has removed the watcher.
+bool WatcherSet::DeliverHistory(Watcher& watcher, const HistoryAnswer& answer) {
+  if (answer.events.empty()) return true;
+  deliveries_.clear();
+  for (const HistoryEvent& event : answer.events)
+    deliveries_.push_back({event.revision, event.element});
+  const uint64_t number = watcher.number_;
+  watcher.sink_->OnEvents(watcher, std::max(answer.revision, answer.events.back().revision),
+                          deliveries_);
+  return watchers_.contains(number);
+}
+
+}  // namespace quoin::watch
