@@ -33,8 +33,11 @@ Context::Context(server::Node& node, std::vector<env::Executor*> io_loops,
     : node_(node),
       io_loops_(std::move(io_loops)),
       read_process_stats_(std::move(read_process_stats)) {
-  for (size_t i = 0; i < io_loops_.size(); ++i)
+  for (size_t i = 0; i < io_loops_.size(); ++i) {
     watches_.push_back(std::make_unique<WatchHub>(node_, node_.frontend(i)));
+    lease_doors_.push_back(std::make_unique<server::LeaseDoor>(
+        node_.lease_loop(), node_.lease_executor(), *io_loops_[i]));
+  }
 }
 
 Context::~Context() = default;
@@ -52,6 +55,10 @@ server::Frontend& Context::FrontendOf(const env::Executor& loop) const {
 }
 
 WatchHub& Context::WatchesOf(const env::Executor& loop) const { return *watches_[NumberOf(loop)]; }
+
+server::LeaseDoor& Context::LeasesOf(const env::Executor& loop) const {
+  return *lease_doors_[NumberOf(loop)];
+}
 
 void AppendHeader(const server::NodeInfo& info, int64_t revision, std::string& out) {
   char header[40];

@@ -12,6 +12,7 @@
 #include "api/process_stats.h"
 #include "base/status.h"
 #include "rpc/server.h"
+#include "server/lease_door.h"
 #include "server/node.h"
 
 namespace quoin::api {
@@ -31,6 +32,7 @@ class Context {
   server::Frontend& FrontendOf(const env::Executor& loop) const;
   // The watchers of that loop.
   WatchHub& WatchesOf(const env::Executor& loop) const;
+  server::LeaseDoor& LeasesOf(const env::Executor& loop) const;
 
  private:
   size_t NumberOf(const env::Executor& loop) const;
@@ -38,7 +40,8 @@ class Context {
   server::Node& node_;
   const std::vector<env::Executor*> io_loops_;
   const ReadStats read_process_stats_;
-  std::vector<std::unique_ptr<WatchHub>> watches_;  // one per loop, used there
+  std::vector<std::unique_ptr<WatchHub>> watches_;               // one per loop, used there
+  std::vector<std::unique_ptr<server::LeaseDoor>> lease_doors_;  // likewise
 };
 
 // ResponseHeader as field 1. `revision` 0 = left out (Cluster.* answers).

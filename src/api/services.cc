@@ -5,8 +5,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "api/cluster_service.h"
+#include "api/election_service.h"
 #include "api/health_service.h"
 #include "api/kv_service.h"
+#include "api/lease_service.h"
+#include "api/lock_service.h"
 #include "api/maintenance_service.h"
 #include "api/watch_service.h"
 #include "base/string_hash.h"
@@ -30,6 +33,11 @@ constexpr Row kMethods[] = {
     {"/etcdserverpb.KV/DeleteRange", CallKind::kUnary, NewDeleteRangeCall},
     {"/etcdserverpb.KV/Txn", CallKind::kUnary, NewTxnCall},
     {"/etcdserverpb.KV/Compact", CallKind::kUnary, NewCompactCall},
+    {"/etcdserverpb.Lease/LeaseGrant", CallKind::kUnary, NewLeaseGrantCall},
+    {"/etcdserverpb.Lease/LeaseRevoke", CallKind::kUnary, NewLeaseRevokeCall},
+    {"/etcdserverpb.Lease/LeaseKeepAlive", CallKind::kBidi, NewLeaseKeepAliveCall},
+    {"/etcdserverpb.Lease/LeaseTimeToLive", CallKind::kUnary, NewLeaseTimeToLiveCall},
+    {"/etcdserverpb.Lease/LeaseLeases", CallKind::kUnary, NewLeaseLeasesCall},
     {"/etcdserverpb.Watch/Watch", CallKind::kBidi, NewWatchCall},
     {"/etcdserverpb.Maintenance/Alarm", CallKind::kUnary, NewAlarmCall},
     {"/etcdserverpb.Maintenance/Status", CallKind::kUnary, NewStatusCall},
@@ -43,6 +51,13 @@ constexpr Row kMethods[] = {
     {"/etcdserverpb.Cluster/MemberRemove", CallKind::kUnary, NewMemberRemoveCall},
     {"/etcdserverpb.Cluster/MemberUpdate", CallKind::kUnary, NewMemberUpdateCall},
     {"/etcdserverpb.Cluster/MemberPromote", CallKind::kUnary, NewMemberPromoteCall},
+    {"/v3lockpb.Lock/Lock", CallKind::kUnary, NewLockCall},
+    {"/v3lockpb.Lock/Unlock", CallKind::kUnary, NewUnlockCall},
+    {"/v3electionpb.Election/Campaign", CallKind::kUnary, NewCampaignCall},
+    {"/v3electionpb.Election/Proclaim", CallKind::kUnary, NewProclaimCall},
+    {"/v3electionpb.Election/Leader", CallKind::kUnary, NewLeaderCall},
+    {"/v3electionpb.Election/Observe", CallKind::kServerStream, NewObserveCall},
+    {"/v3electionpb.Election/Resign", CallKind::kUnary, NewResignCall},
     {"/grpc.health.v1.Health/Check", CallKind::kUnary, NewHealthCheckCall},
     {"/grpc.health.v1.Health/List", CallKind::kUnary, NewHealthListCall},
     {"/grpc.health.v1.Health/Watch", CallKind::kServerStream, NewHealthWatchCall},

@@ -72,6 +72,7 @@ StatusOr<int64_t> Lessor::Grant(LeaseId id, int64_t ttl_seconds, int64_t ttl_sec
   lease.id = id;
   lease.ttl_seconds = std::max(ttl_seconds, ttl_seconds_min);
   RETURN_IF_ERROR(writer.Put(kBucket, KeyOf(id), Encode(lease)));
+  changes_.push_back({Change::Kind::kGranted, id.value(), lease.ttl_seconds, 0});
   return lease.ttl_seconds;
 }
 
@@ -80,6 +81,7 @@ Status Lessor::Revoke(LeaseId id, btree::Writer& writer) {
   if (lease == leases_.end()) return errors::LeaseNotFound();
   for (const std::string& key : lease->second.keys) lease_of_key_.erase(key);
   leases_.erase(lease);
+  changes_.push_back({Change::Kind::kRevoked, id.value(), 0, 0});
   return writer.Delete(kBucket, KeyOf(id));
 }
 
@@ -88,7 +90,18 @@ Status Lessor::Checkpoint(LeaseId id, int64_t remaining_seconds, bool persist,
   auto lease = leases_.find(id);
   if (lease == leases_.end()) return OkStatus();
   lease->second.remaining_seconds = remaining_seconds;
+  changes_.push_back(
+      {Change::Kind::kCheckpointed, id.value(), lease->second.ttl_seconds, remaining_seconds});
   return persist ? writer.Put(kBucket, KeyOf(id), Encode(lease->second)) : OkStatus();
+}
+
+std::vector<Change> Lessor::All() const {
+  std::vector<Change> all;
+  all.reserve(leases_.size());
+  for (const auto& [id, lease] : leases_) {
+    all.push_back({Change::Kind::kGranted, id.value(), lease.ttl_seconds, lease.remaining_seconds});
+  }
+  return all;
 }
 
 void Lessor::Attach(std::string_view key, LeaseId id) {

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,6 +27,15 @@ struct Lease {
   int64_t ttl_seconds = 0;
   int64_t remaining_seconds = 0;  // last checkpoint; 0 = none
   std::set<std::string> keys;     // bytewise order: revocation deletes in it
+};
+
+// What happened to one lease, for those who count its time. Value type.
+struct Change {
+  enum class Kind : uint8_t { kGranted, kRevoked, kCheckpointed };
+  Kind kind = Kind::kGranted;
+  int64_t id = 0;
+  int64_t ttl_seconds = 0;
+  int64_t remaining_seconds = 0;
 };
 
 // Thread: the apply loop.
@@ -53,10 +63,16 @@ class Lessor {
   // restore.
   void Attach(std::string_view key, LeaseId id);
 
+  // Since the last call, in order.
+  std::vector<Change> TakeChanges() { return std::exchange(changes_, {}); }
+  // All leases as if they had just been granted.
+  std::vector<Change> All() const;
+
  private:
   std::map<LeaseId, Lease> leases_;
   absl::flat_hash_map<std::string, LeaseId, StringHash, StringEqual>
       lease_of_key_;  // looked up only
+  std::vector<Change> changes_;
 };
 
 }  // namespace quoin::lease

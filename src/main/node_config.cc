@@ -35,6 +35,7 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);
   out.cache_bytes = config.cache_bytes;
+  out.lease_checkpoint = config.feature_gates.lease_checkpoint;
   out.watch_progress_interval = config.watch_progress_notify_interval;
   out.checkpoint_interval = config.checkpoint_interval;
   out.compaction_batch_revisions = static_cast<size_t>(config.compaction_batch_limit);

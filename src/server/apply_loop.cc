@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "raft_types/codec.h"
+#include "server/lease_loop.h"
 #include "server/raft_loop.h"
 #include "wal/wal.h"
 
@@ -42,8 +43,9 @@ ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env:
 
 ApplyLoop::~ApplyLoop() = default;
 
-void ApplyLoop::Connect(RaftLoop& raft, std::vector<Frontend*> frontends) {
+void ApplyLoop::Connect(RaftLoop& raft, LeaseLoop& leases, std::vector<Frontend*> frontends) {
   raft_ = &raft;
+  leases_ = &leases;
   frontends_ = std::move(frontends);
   completions_.resize(frontends_.size());
 }
@@ -51,6 +53,7 @@ void ApplyLoop::Connect(RaftLoop& raft, std::vector<Frontend*> frontends) {
 void ApplyLoop::Start() {
   last_snapshot_ = machine().applied_index();
   CheckpointTimer();
+  TellAllLeases();
   EndBatch();
   ScheduleCompaction();
 }
@@ -79,7 +82,11 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
   if (entry.type == raft::EntryType::kNormal) {
     const state::Command command = state::ParseLogged(entry.index, entry.data);
     std::optional<size_t> waiter;
-    if (command.operation != state::Operation::kNone) waiter = ids_.LoopOf(command.request_id);
+    if (command.operation != state::Operation::kNone) {
+      waiter = ids_.LoopOf(command.request_id);
+    } else {
+      first_entry_of_ = entry.term;
+    }
     state::ApplyResult result =
         machine().Apply(entry.index, entry.term, command, waiter.has_value());
     cluster_changed_ |= ChangesClusterInfo(command.operation);
@@ -132,6 +139,7 @@ void ApplyLoop::EndBatch() {
   if (!machine().membership().cluster_version().empty())
     info_.capable.store(true, std::memory_order_release);
   if (cluster_changed_) ShareClusterInfo();
+  TellLeases();  // before anybody hears of what they granted
   std::shared_ptr<const watch::Batch> events = TakeEvents();
   const bool all_want_it = info_.watchers.load(std::memory_order_relaxed) > 0 ||
                            !info_.sole_voter_leads.load(std::memory_order_relaxed);
@@ -153,6 +161,22 @@ void ApplyLoop::EndBatch() {
   if (machine().tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
     MaybeCheckpoint(/*force=*/true);
   if (after_batch_) after_batch_();
+}
+
+void ApplyLoop::TellAllLeases() {
+  machine().TakeLeaseChanges();  // are among all
+  loops_.lease.Post(
+      [leases = leases_, all = machine().lessor().All()] { leases->OnReplaced(all); });
+}
+
+void ApplyLoop::TellLeases() {
+  std::vector<lease::Change> changes = machine().TakeLeaseChanges();
+  const Term first = std::exchange(first_entry_of_, Term());
+  if (changes.empty() && first.value() == 0) return;
+  loops_.lease.Post([leases = leases_, changes = std::move(changes), first] {
+    leases->OnChanges(changes);
+    if (first.value() != 0) leases->OnFirstEntry(first);
+  });
 }
 
 std::shared_ptr<const watch::Batch> ApplyLoop::TakeEvents() {
@@ -371,6 +395,7 @@ void ApplyLoop::TryInstall() {
   machine().SetConfState(replacement.metadata.conf_state);
   log_.Info("installed snapshot from leader", {{"snapshot-index", index.value()}});
   if (on_replaced_) on_replaced_(data_);
+  TellAllLeases();
   for (Frontend* frontend : frontends_) {
     frontend->loop().Post([frontend, data = data_, applied = index]() mutable {
       Published published;

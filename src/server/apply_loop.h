@@ -27,6 +27,7 @@
 
 namespace quoin::server {
 
+class LeaseLoop;
 class RaftLoop;
 
 class ApplyLoop {
@@ -35,12 +36,13 @@ class ApplyLoop {
     env::Executor& apply;
     env::Executor& raft;
     env::Executor& storage;
+    env::Executor& lease;
   };
   ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
             Paths paths, std::shared_ptr<Data> data, const RequestIds& ids, Logger& log);
   ~ApplyLoop();
 
-  void Connect(RaftLoop& raft, std::vector<Frontend*> frontends);
+  void Connect(RaftLoop& raft, LeaseLoop& leases, std::vector<Frontend*> frontends);
   void Start();
   // Finishes what is under way, then a last checkpoint; `stopped` runs after it.
   void Stop(env::Task stopped);
@@ -91,6 +93,8 @@ class ApplyLoop {
   void Drain();
   void ApplyEntry(const raft::Entry& entry);
   void EndBatch();
+  void TellLeases();
+  void TellAllLeases();
   // What this batch brings to watchers; null when they have to read it from the store.
   std::shared_ptr<const watch::Batch> TakeEvents();
   void ShareClusterInfo();
@@ -113,6 +117,7 @@ class ApplyLoop {
   const RequestIds ids_;
   Logger& log_;
   RaftLoop* raft_ = nullptr;
+  LeaseLoop* leases_ = nullptr;
   std::vector<Frontend*> frontends_;
   std::function<void()> after_batch_;
   std::function<void(std::shared_ptr<Data>)> on_replaced_;
@@ -123,6 +128,7 @@ class ApplyLoop {
       false;  // nothing after a configuration change until raft has switched
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
   std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
+  Term first_entry_of_;             // an empty entry of this batch: a leader's first
   int64_t published_revision_ = 0;  // of the last batch
   bool cluster_changed_ = true;
   bool compaction_scheduled_ = false;

@@ -65,6 +65,7 @@ struct NodeConfig {
   env::Duration auto_compaction_period{0};
   int64_t auto_compaction_revisions = 0;
 
+  bool lease_checkpoint = false;  // remaining times go through the log every five minutes
   env::Duration watch_progress_interval = std::chrono::minutes(10);
 
   // 5 s + 2 × election timeout: how long a proposal or a linearizable read may take.

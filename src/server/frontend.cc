@@ -44,6 +44,13 @@ StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::st
   return id;
 }
 
+StatusOr<Frontend::WaitId> Frontend::ProposeAsLeader(Term term, state::Operation operation,
+                                                     std::string_view payload, OnApplied done) {
+  ASSIGN_OR_RETURN(const WaitId id, Propose(operation, payload, std::move(done)));
+  gathered_.back().as_leader_of = term;
+  return id;
+}
+
 StatusOr<Frontend::WaitId> Frontend::ProposeConfChange(raft::ConfChange change, OnApplied done) {
   ASSIGN_OR_RETURN(const WaitId id, Register(change.context.size(), std::move(done)));
   change.id = id;

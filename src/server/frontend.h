@@ -56,6 +56,11 @@ class Frontend {
   // cancelled first (the proposal itself cannot be taken back). Errors at once: too large, too many
   // requests, server stopping.
   StatusOr<WaitId> Propose(state::Operation operation, std::string_view payload, OnApplied done);
+  // The same, but only through this member as leader of `term`: refused when it no longer is.
+  StatusOr<WaitId> ProposeAsLeader(Term term, state::Operation operation, std::string_view payload,
+                                   OnApplied done);
+  // An id that no other call gets.
+  uint64_t TakeId() { return IdOf(next_sequence_++); }
   // Proposes a change of the membership (context as docs/formats/peer.md has it; the id is set
   // here). `done` as above; its frontend already shows the new membership in cluster() then.
   StatusOr<WaitId> ProposeConfChange(raft::ConfChange change, OnApplied done);

@@ -22,6 +22,7 @@ namespace quoin::server {
 struct Proposal {
   uint64_t request_id = 0;
   SharedBytes data;
+  Term as_leader_of;  // not 0: only if this member is the leader of that term
 };
 
 // apply loop → I/O loop: the answer to one proposal.

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "proto/membership.pb.h"
+#include "server/lease_pages.h"
 #include "server/peer_pages.h"
 
 namespace quoin::server {
@@ -60,6 +61,7 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");
   peer_executor_ = env_.NewExecutor("peer");
+  lease_executor_ = env_.NewExecutor("lease");
   storage_data_ = recovered_.data;
   storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(storage_data_->tree->epochs());
   info_.member_id = recovered_.identity.node_id;
@@ -90,6 +92,7 @@ void Node::BuildRaft() {
 }
 
 void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
+  io_loops.push_back(lease_executor_.get());
   io_loops.push_back(apply_executor_.get());
   const RequestIds ids = MakeRequestIds(info_.member_id, env_.clock().WallNow(), io_loops.size());
   std::vector<Frontend*> frontends;
@@ -100,7 +103,8 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
     frontends.push_back(frontends_.back().get());
   }
   apply_ = std::make_unique<ApplyLoop>(
-      config_, info_, ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_},
+      config_, info_,
+      ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_, *lease_executor_},
       env_.files(), Paths(config_), recovered_.data, ids, log_);
   recovered_.data.reset();
   peers_ = std::make_unique<PeerHost>(
@@ -108,7 +112,11 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
       PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_, *storage_executor_},
       env_.files(), log_);
   ServePeerPages(*this, *peers_, *frontends_.back());
-  apply_->Connect(*raft_, frontends);
+  leases_ = std::make_unique<LeaseLoop>(config_, info_, env_, *lease_executor_,
+                                        *frontends[frontends.size() - 2], log_);
+  leases_->Connect(*apply_, *apply_executor_);
+  ServeLeasePages(*peers_, *leases_, *lease_executor_, *peer_executor_);
+  apply_->Connect(*raft_, *leases_, frontends);
   raft_->Connect(*apply_, *peers_, frontends, ids);
   peers_->Connect(*raft_, *apply_);
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
@@ -239,6 +247,7 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
     peers_->Stop();  // gives back what it was sending
     apply_executor_->Post(stop_apply);
   };
+  lease_executor_->Post([this] { leases_->Stop(); });
   for (auto& frontend : frontends_) {
     frontend->loop().Post([f = frontend.get()] { f->Stop(); });
   }
@@ -256,6 +265,7 @@ Node::~Node() {
   wal_executor_.reset();
   storage_executor_.reset();
   peer_executor_.reset();
+  lease_executor_.reset();
   apply_executor_.reset();
 }
 

@@ -15,6 +15,7 @@
 #include "server/auto_compactor.h"
 #include "server/config.h"
 #include "server/frontend.h"
+#include "server/lease_loop.h"
 #include "server/node_info.h"
 #include "server/peer_host.h"
 #include "server/raft_loop.h"
@@ -41,7 +42,7 @@ class Node {
   ~Node();
 
   Frontend& frontend(size_t io_loop) { return *frontends_[io_loop]; }
-  size_t frontends() const { return frontends_.size() - 1; }
+  size_t frontends() const { return frontends_.size() - 2; }
   NodeInfo& info() { return info_; }
   const NodeConfig& config() const { return config_; }
   // For work that may wait for pages: posted there. The store and the reader slot of that loop,
@@ -56,6 +57,8 @@ class Node {
   RaftLoop& raft_loop() { return *raft_; }
   env::Executor& peer_executor() { return *peer_executor_; }
   PeerHost& peers() { return *peers_; }
+  env::Executor& lease_executor() { return *lease_executor_; }
+  LeaseLoop& lease_loop() { return *leases_; }
   // `use` runs on the apply loop when it is this caller's turn. Thread: any.
   void WithFrozenImage(ApplyLoop::OnImage use);
 
@@ -81,14 +84,16 @@ class Node {
   NodeInfo info_;
   // Executors before what runs on them; destroyed first by hand (see ~Node).
   std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
-      peer_executor_;
+      peer_executor_, lease_executor_;
   Recovered recovered_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
   std::unique_ptr<PeerHost> peers_;
+  std::unique_ptr<LeaseLoop> leases_;
   std::shared_ptr<Data> storage_data_;  // storage loop's
   std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;
-  std::vector<std::unique_ptr<Frontend>> frontends_;  // the last one belongs to the apply loop
+  std::vector<std::unique_ptr<Frontend>>
+      frontends_;  // the last two belong to the lease loop and the apply loop
   std::unique_ptr<AutoCompactor> compactor_;
 
   // Apply loop:

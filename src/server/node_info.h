@@ -21,6 +21,7 @@ struct NodeInfo {
   std::atomic<uint64_t> leader{0};
   std::atomic<uint64_t> commit_index{0};
   std::atomic<bool> is_leader{false};
+  std::atomic<int64_t> last_tick_at{0};  // on the member's clock, in ns
   std::atomic<bool> is_learner{false};
   // This member is leader and the only voter: what it has applied includes all that was ever
   // acknowledged, so a linearizable read needs no round. Cleared before any message leaves that

@@ -88,6 +88,7 @@ void RaftLoop::Stop(env::Task stopped) {
 
 void RaftLoop::Tick() {
   tick_timer_ = loops_.raft.RunAfter(config_.heartbeat_interval, [this] { Tick(); });
+  info_.last_tick_at.store(loops_.raft.clock().Now().count(), std::memory_order_release);
   raft_.Tick();
   DropExpired();
   ScheduleTurn();
@@ -96,7 +97,18 @@ void RaftLoop::Tick() {
 // --- proposals ---
 
 void RaftLoop::OnProposals(size_t frontend, std::vector<Proposal> batch) {
-  Propose({frontend, std::move(batch), std::nullopt, {}});
+  // What only this leader may say is never passed on to another one, nor held for it.
+  std::vector<Proposal> refused;
+  const bool leads = raft_.role() == raft::Role::kLeader;
+  std::erase_if(batch, [&](Proposal& proposal) {
+    const bool wrong = proposal.as_leader_of.value() != 0 &&
+                       (!leads || !MayPropose() || proposal.as_leader_of != raft_.term());
+    if (wrong) refused.push_back(std::move(proposal));
+    return wrong;
+  });
+  if (!refused.empty())
+    Refuse({frontend, std::move(refused), std::nullopt, {}}, errors::ProposalDropped());
+  if (!batch.empty()) Propose({frontend, std::move(batch), std::nullopt, {}});
 }
 
 void RaftLoop::OnConfChangeProposal(size_t frontend, raft::ConfChange change) {

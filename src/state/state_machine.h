@@ -82,6 +82,7 @@ class StateMachine {
   btree::Tree& tree() { return tree_; }
   const cluster::Membership& membership() const { return membership_; }
   const lease::Lessor& lessor() const { return lessor_; }
+  std::vector<lease::Change> TakeLeaseChanges() { return lessor_.TakeChanges(); }
   const auth::AuthStore& auth() const { return auth_; }
   using Alarm = std::pair<uint64_t, AlarmType>;  // member id, what
   const std::set<Alarm>& alarms() const { return alarms_; }

@@ -1,0 +1,224 @@
+#include "api/lease_service.h"
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "api/leader_watch.h"
+#include "base/errors.h"
+#include "base/wire.h"
+#include "proto/rpc.pb.h"
+#include "server/lease_door.h"
+
+namespace quoin::api {
+namespace {
+
+constexpr int64_t kLeaseCost = 64;  // what a lease counts in the space quota
+constexpr uint64_t kPositive = 0x7fffffffffffffff;
+// Renewals of one stream that wait for their answer; more are not read.
+constexpr size_t kRenewalsMax = 256;
+
+class LeaseGrantCall final : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::LeaseGrantRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    server::Frontend::OnApplied refused = [this](const state::ApplyResult& result) {
+      Fail(result.status);
+    };
+    if (!frontend_.AdmitSpace(kLeaseCost, refused)) return;
+    while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
+    ProposeAndReply(state::Operation::kLeaseGrant, request.SerializeAsString());
+  }
+};
+
+class LeaseRevokeCall final : public UnaryCall {
+ public:
+  using UnaryCall::UnaryCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::LeaseRevokeRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    ProposeAndReply(state::Operation::kLeaseRevoke, message);
+  }
+};
+
+// A call that asks the lease loop: the answer may come after the call is gone.
+class LeaseQueryCall : public UnaryCall {
+ public:
+  LeaseQueryCall(const Context& context, rpc::ServerCall& call)
+      : UnaryCall(context, call), door_(context.LeasesOf(call.executor())) {}
+  ~LeaseQueryCall() override { *alive_ = false; }
+  void OnCancel(const Status& why) override {
+    *alive_ = false;
+    UnaryCall::OnCancel(why);
+  }
+
+ protected:
+  std::string Header() {
+    std::string out;
+    AppendHeader(frontend_.info(), frontend_.store().current_revision(), out);
+    return out;
+  }
+
+  server::LeaseDoor& door_;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+class LeaseTimeToLiveCall final : public LeaseQueryCall {
+ public:
+  using LeaseQueryCall::LeaseQueryCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::LeaseTimeToLiveRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    door_.TimeToLive(request.id(), request.keys(),
+                     [this, alive = alive_, id = request.id()](StatusOr<server::LeaseTimes> times) {
+                       if (!*alive) return;
+                       if (!times.ok()) return Fail(times.status());
+                       std::string out = Header();
+                       wire::PutUintNonZero(out, 2, static_cast<uint64_t>(id));
+                       wire::PutUintNonZero(out, 3, static_cast<uint64_t>(times->ttl_seconds));
+                       wire::PutUintNonZero(out, 4, static_cast<uint64_t>(times->granted_seconds));
+                       for (const std::string& key : times->keys) wire::PutBytes(out, 5, key);
+                       Reply(std::move(out));
+                     });
+  }
+};
+
+class LeaseLeasesCall final : public LeaseQueryCall {
+ public:
+  using LeaseQueryCall::LeaseQueryCall;
+
+ protected:
+  void Handle(std::string_view message) override {
+    etcdserverpb::LeaseLeasesRequest request;
+    if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    door_.List([this, alive = alive_](const std::vector<int64_t>& ids) {
+      if (!*alive) return;
+      std::string out = Header();
+      for (int64_t id : ids) {
+        std::string status;
+        wire::PutUintNonZero(status, 1, static_cast<uint64_t>(id));
+        wire::PutBytes(out, 2, status);
+      }
+      Reply(std::move(out));
+    });
+  }
+};
+
+// One answer per request, in the order of the requests.
+class LeaseKeepAliveCall final : public rpc::CallHandler {
+ public:
+  LeaseKeepAliveCall(const Context& context, rpc::ServerCall& call)
+      : frontend_(context.FrontendOf(call.executor())),
+        door_(context.LeasesOf(call.executor())),
+        call_(call),
+        leader_watch_(call, frontend_, [this](const Status& lost) { End(lost); }) {}
+  ~LeaseKeepAliveCall() override { *alive_ = false; }
+
+  void OnMessage(std::string_view message) override {
+    if (!*alive_) return;
+    if (!std::exchange(admitted_, true)) {
+      Status status = AdmitCall(call_, frontend_, /*learner_may=*/false);
+      if (!status.ok()) return End(status);
+    }
+    std::optional<int64_t> id = ParseId(message);
+    if (!id) return End(UnmarshalError());
+    // The header tells of the moment before the renewal.
+    asked_.push_back({*id, frontend_.store().current_revision(), std::nullopt});
+    if (asked_.size() >= kRenewalsMax) call_.PauseRequests();
+    door_.Renew(*id, [this, alive = alive_,
+                      number = first_ + asked_.size() - 1](const StatusOr<int64_t>& ttl) {
+      if (*alive) OnRenewed(number, ttl);
+    });
+  }
+  void OnHalfClose() override {
+    half_closed_ = true;
+    Answer();
+  }
+  void OnCancel(const Status&) override { *alive_ = false; }
+
+ private:
+  struct Asked {
+    int64_t id;
+    int64_t revision;
+    std::optional<int64_t> ttl;
+  };
+
+  static std::optional<int64_t> ParseId(std::string_view message) {
+    int64_t id = 0;
+    wire::Reader reader(message);
+    for (wire::Field field; reader.Next(field);) {
+      if (field.number == 1 && field.type == wire::Type::kVarint) id = field.int64();
+    }
+    if (!reader.ok()) return std::nullopt;
+    return id;
+  }
+
+  void OnRenewed(uint64_t number, const StatusOr<int64_t>& ttl) {
+    if (!ttl.ok()) return End(ttl.status());
+    asked_[number - first_].ttl = *ttl;
+    Answer();
+  }
+
+  // What is answered, up to the first that is not.
+  void Answer() {
+    while (!asked_.empty() && asked_.front().ttl) {
+      const Asked& asked = asked_.front();
+      std::string out;
+      AppendHeader(frontend_.info(), asked.revision, out);
+      wire::PutUintNonZero(out, 2, static_cast<uint64_t>(asked.id));
+      wire::PutUintNonZero(out, 3, static_cast<uint64_t>(*asked.ttl));
+      call_.Send(std::move(out));
+      asked_.pop_front();
+      ++first_;
+    }
+    if (half_closed_ && asked_.empty()) return End(OkStatus());
+    if (asked_.size() < kRenewalsMax / 2) call_.ResumeRequests();
+  }
+
+  void End(const Status& status) {
+    if (!std::exchange(*alive_, false)) return;
+    call_.Finish(status);
+  }
+
+  server::Frontend& frontend_;
+  server::LeaseDoor& door_;
+  rpc::ServerCall& call_;
+  LeaderWatch leader_watch_;
+  std::deque<Asked> asked_;
+  uint64_t first_ = 0;  // number of asked_.front()
+  bool admitted_ = false;
+  bool half_closed_ = false;
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace
+
+std::unique_ptr<rpc::CallHandler> NewLeaseGrantCall(const Context& context, rpc::ServerCall& call) {
+  return std::make_unique<LeaseGrantCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewLeaseRevokeCall(const Context& context,
+                                                     rpc::ServerCall& call) {
+  return std::make_unique<LeaseRevokeCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewLeaseKeepAliveCall(const Context& context,
+                                                        rpc::ServerCall& call) {
+  return std::make_unique<LeaseKeepAliveCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewLeaseTimeToLiveCall(const Context& context,
+                                                         rpc::ServerCall& call) {
+  return std::make_unique<LeaseTimeToLiveCall>(context, call);
+}
+std::unique_ptr<rpc::CallHandler> NewLeaseLeasesCall(const Context& context,
+                                                     rpc::ServerCall& call) {
+  return std::make_unique<LeaseLeasesCall>(context, call);
+}
+
+}  // namespace quoin::api

@@ -1,0 +1,155 @@
+#include "api/local_store.h"
+
+#include <utility>
+
+#include "base/errors.h"
+#include "state/range_response.h"
+
+namespace quoin::api {
+namespace {
+
+constexpr uint64_t kPositive = 0x7fffffffffffffff;
+
+}  // namespace
+
+LocalStore::LocalStore(const Context& context, const env::Executor& loop)
+    : context_(context), frontend_(context.FrontendOf(loop)), hub_(context.WatchesOf(loop)) {}
+
+LocalStore::~LocalStore() {
+  *alive_ = false;
+  StopWatching();
+  hub_.set().Forget(*this);
+}
+
+etcdserverpb::ResponseHeader LocalStore::Header(int64_t revision) const {
+  std::string field;
+  AppendHeader(frontend_.info(), revision, field);
+  etcdserverpb::PutResponse holder;  // any message with a header
+  holder.ParseFromString(field);
+  return holder.header();
+}
+
+void LocalStore::Propose(state::Operation operation, const std::string& payload, OnAnswer done) {
+  StatusOr<server::Frontend::WaitId> wait =
+      frontend_.Propose(operation, payload, [alive = alive_, done](state::ApplyResult result) {
+        if (*alive) done(std::move(result));
+      });
+  if (wait.ok()) return;
+  frontend_.loop().Post([alive = alive_, done, status = wait.status()] {
+    if (!*alive) return;
+    state::ApplyResult refused;
+    refused.status = status;
+    done(std::move(refused));
+  });
+}
+
+void LocalStore::Txn(const etcdserverpb::TxnRequest& request,
+                     Done<etcdserverpb::TxnResponse> done) {
+  Propose(state::Operation::kTxn, request.SerializeAsString(),
+          [this, done = std::move(done)](const state::ApplyResult& result) {
+            if (!result.status.ok()) return done(result.status);
+            etcdserverpb::TxnResponse response;
+            state::ParseDeep(result.body, response);
+            *response.mutable_header() = Header(result.revision);
+            done(std::move(response));
+          });
+}
+
+void LocalStore::Delete(const std::string& key, Done<etcdserverpb::DeleteRangeResponse> done) {
+  etcdserverpb::DeleteRangeRequest request;
+  request.set_key(key);
+  Propose(state::Operation::kDeleteRange, request.SerializeAsString(),
+          [this, done = std::move(done)](const state::ApplyResult& result) {
+            if (!result.status.ok()) return done(result.status);
+            etcdserverpb::DeleteRangeResponse response;
+            state::ParseDeep(result.body, response);
+            *response.mutable_header() = Header(result.revision);
+            done(std::move(response));
+          });
+}
+
+void LocalStore::Grant(int64_t ttl_seconds, Done<int64_t> done) {
+  etcdserverpb::LeaseGrantRequest request;
+  request.set_ttl(ttl_seconds);
+  while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
+  Propose(state::Operation::kLeaseGrant, request.SerializeAsString(),
+          [done = std::move(done), id = request.id()](const state::ApplyResult& result) {
+            result.status.ok() ? done(id) : done(result.status);
+          });
+}
+
+void LocalStore::Range(const etcdserverpb::RangeRequest& request,
+                       Done<etcdserverpb::RangeResponse> done) {
+  frontend_.WaitReadable(
+      [this, alive = alive_, request, done = std::move(done)](const Status& status) {
+        if (!*alive) return;
+        status.ok() ? RangeOnStorage(request, done) : done(status);
+      });
+}
+
+void LocalStore::RangeOnStorage(const etcdserverpb::RangeRequest& request,
+                                Done<etcdserverpb::RangeResponse> done) {
+  server::Node& node = context_.node();
+  node.storage_loop().Post([this, &node, &loop = frontend_.loop(), alive = alive_,
+                            message = request.SerializeAsString(), done = std::move(done)] {
+    EpochDomain::Guard guard(node.storage_slot());
+    const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
+    const std::optional<state::RangeCommand> command = state::ParseRange(message);
+    StatusOr<mvcc::RangeResult> found = view.Range(command->query);
+    etcdserverpb::RangeResponse response;
+    if (found.ok()) {
+      std::string body;
+      state::AppendRangeBody(*found, false, body);
+      response.ParseFromString(body);
+    }
+    loop.Post([this, alive, done, status = found.status(), response = std::move(response),
+               revision = view.revision()]() mutable {
+      if (!*alive) return;
+      if (!status.ok()) return done(status);
+      *response.mutable_header() = Header(revision);
+      done(std::move(response));
+    });
+  });
+}
+
+void LocalStore::Watch(const std::string& key, const std::string& range_end, int64_t from,
+                       OnChange on_change) {
+  StopWatching();
+  on_change_ = std::move(on_change);
+  watch::WatchOptions options;
+  options.key = key;
+  options.range_end = range_end;
+  options.start_revision = from;
+  watcher_ = &hub_.Add(*this, std::move(options));
+}
+
+void LocalStore::StopWatching() {
+  if (watcher_ != nullptr) hub_.Remove(*std::exchange(watcher_, nullptr));
+}
+
+void LocalStore::OnEvents(watch::Watcher& watcher, int64_t,
+                          const std::vector<watch::Delivery>& events) {
+  // A callback may stop this watch, begin another one, or destroy this object.
+  const std::shared_ptr<bool> alive = alive_;
+  std::vector<Change> changes;
+  for (const watch::Delivery& delivery : events) {
+    etcdserverpb::WatchResponse holder;
+    holder.ParseFromArray(delivery.element.data(), static_cast<int>(delivery.element.size()));
+    const mvccpb::Event& event = holder.events(0);
+    changes.push_back({event.type() == mvccpb::Event::DELETE, event.kv()});
+  }
+  const OnChange on_change = on_change_;
+  for (Change& change : changes) {
+    if (!*alive || watcher_ != &watcher) return;
+    on_change(std::move(change));
+  }
+}
+
+void LocalStore::OnCompacted(watch::Watcher&, int64_t) {
+  hub_.NoteGone();
+  watcher_ = nullptr;
+  const OnChange on_change = on_change_;  // may begin another watch
+  on_change(errors::Compacted());
+}
+
+}  // namespace quoin::api

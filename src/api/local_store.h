@@ -1,0 +1,67 @@
+// LocalStore: the member's own store as a client would use it, for services that are built on it
+// (locks, elections). Everything that waits ends with this object.
+//
+// Thread: one I/O loop; callbacks run there, never inside the call.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/context.h"
+#include "api/watch_hub.h"
+#include "proto/rpc.pb.h"
+
+namespace quoin::api {
+
+class LocalStore final : private watch::Sink {
+ public:
+  LocalStore(const Context& context, const env::Executor& loop);
+  ~LocalStore() override;
+
+  template <typename Response>
+  using Done = std::function<void(StatusOr<Response>)>;
+
+  void Txn(const etcdserverpb::TxnRequest& request, Done<etcdserverpb::TxnResponse> done);
+  void Delete(const std::string& key, Done<etcdserverpb::DeleteRangeResponse> done);
+  // Linearizable.
+  void Range(const etcdserverpb::RangeRequest& request, Done<etcdserverpb::RangeResponse> done);
+  // Grants a new lease with an id that nobody has.
+  void Grant(int64_t ttl_seconds, Done<int64_t> done);
+
+  // Changes of an interval from a revision on; one watch at a time. `on_event` until StopWatching;
+  // OutOfRange at the end when that is compacted.
+  struct Change {
+    bool deleted = false;
+    mvccpb::KeyValue kv;
+  };
+  using OnChange = std::function<void(StatusOr<Change>)>;
+  void Watch(const std::string& key, const std::string& range_end, int64_t from,
+             OnChange on_change);
+  void StopWatching();
+
+ private:
+  using OnAnswer = std::function<void(state::ApplyResult)>;
+  void Propose(state::Operation operation, const std::string& payload, OnAnswer done);
+  void RangeOnStorage(const etcdserverpb::RangeRequest& request,
+                      Done<etcdserverpb::RangeResponse> done);
+  etcdserverpb::ResponseHeader Header(int64_t revision) const;
+  // --- watch::Sink ---
+  bool CanTake() const override { return true; }
+  void OnEvents(watch::Watcher& watcher, int64_t revision,
+                const std::vector<watch::Delivery>& events) override;
+  void OnCompacted(watch::Watcher& watcher, int64_t compact_revision) override;
+
+  const Context& context_;
+  server::Frontend& frontend_;
+  WatchHub& hub_;
+  watch::Watcher* watcher_ = nullptr;
+  OnChange on_change_;
+  // Set to false at the end: answers that come later find nobody.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace quoin::api
