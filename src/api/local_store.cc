@@ -4,11 +4,13 @@
 
 #include "base/errors.h"
 #include "state/range_response.h"
+#include "state/txn_check.h"
 
 namespace quoin::api {
 namespace {
 
 constexpr uint64_t kPositive = 0x7fffffffffffffff;
+constexpr int64_t kLeaseCost = 64;  // what a lease counts in the space quota
 
 }  // namespace
 
@@ -29,23 +31,31 @@ etcdserverpb::ResponseHeader LocalStore::Header(int64_t revision) const {
   return holder.header();
 }
 
-void LocalStore::Propose(state::Operation operation, const std::string& payload, OnAnswer done) {
+void LocalStore::Propose(state::Operation operation, const std::string& payload, int64_t cost,
+                         const Status& checked, OnAnswer done) {
+  server::Frontend::OnApplied answer = [alive = alive_, done](state::ApplyResult result) {
+    if (*alive) done(std::move(result));
+  };
+  if (!frontend_.AdmitSpace(cost, answer)) return;
+  if (!checked.ok()) return Answer(checked, std::move(done));
   StatusOr<server::Frontend::WaitId> wait =
-      frontend_.Propose(operation, payload, [alive = alive_, done](state::ApplyResult result) {
-        if (*alive) done(std::move(result));
-      });
-  if (wait.ok()) return;
-  frontend_.loop().Post([alive = alive_, done, status = wait.status()] {
+      frontend_.Propose(operation, payload, std::move(answer));
+  if (!wait.ok()) Answer(wait.status(), std::move(done));
+}
+
+void LocalStore::Answer(const Status& refusal, OnAnswer done) {
+  frontend_.loop().Post([alive = alive_, done = std::move(done), refusal] {
     if (!*alive) return;
     state::ApplyResult refused;
-    refused.status = status;
+    refused.status = refusal;
     done(std::move(refused));
   });
 }
 
 void LocalStore::Txn(const etcdserverpb::TxnRequest& request,
                      Done<etcdserverpb::TxnResponse> done) {
-  Propose(state::Operation::kTxn, request.SerializeAsString(),
+  Propose(state::Operation::kTxn, request.SerializeAsString(), state::TxnCost(request),
+          state::CheckTxn(request, frontend_.config().txn_ops_max),
           [this, done = std::move(done)](const state::ApplyResult& result) {
             if (!result.status.ok()) return done(result.status);
             etcdserverpb::TxnResponse response;
@@ -58,7 +68,8 @@ void LocalStore::Txn(const etcdserverpb::TxnRequest& request,
 void LocalStore::Delete(const std::string& key, Done<etcdserverpb::DeleteRangeResponse> done) {
   etcdserverpb::DeleteRangeRequest request;
   request.set_key(key);
-  Propose(state::Operation::kDeleteRange, request.SerializeAsString(),
+  Propose(state::Operation::kDeleteRange, request.SerializeAsString(), 0,
+          state::CheckDelete(request),
           [this, done = std::move(done)](const state::ApplyResult& result) {
             if (!result.status.ok()) return done(result.status);
             etcdserverpb::DeleteRangeResponse response;
@@ -72,7 +83,7 @@ void LocalStore::Grant(int64_t ttl_seconds, Done<int64_t> done) {
   etcdserverpb::LeaseGrantRequest request;
   request.set_ttl(ttl_seconds);
   while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
-  Propose(state::Operation::kLeaseGrant, request.SerializeAsString(),
+  Propose(state::Operation::kLeaseGrant, request.SerializeAsString(), kLeaseCost, OkStatus(),
           [done = std::move(done), id = request.id()](const state::ApplyResult& result) {
             result.status.ok() ? done(id) : done(result.status);
           });

@@ -45,7 +45,10 @@ class LocalStore final : private watch::Sink {
 
  private:
   using OnAnswer = std::function<void(state::ApplyResult)>;
-  void Propose(state::Operation operation, const std::string& payload, OnAnswer done);
+  // As a client's call: space for `cost` bytes first, then its checks, then the log.
+  void Propose(state::Operation operation, const std::string& payload, int64_t cost,
+               const Status& checked, OnAnswer done);
+  void Answer(const Status& refusal, OnAnswer done);
   void RangeOnStorage(const etcdserverpb::RangeRequest& request,
                       Done<etcdserverpb::RangeResponse> done);
   etcdserverpb::ResponseHeader Header(int64_t revision) const;
