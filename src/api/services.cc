@@ -5,6 +5,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "api/cluster_service.h"
+#include "api/downgrade_call.h"
 #include "api/election_service.h"
 #include "api/health_service.h"
 #include "api/kv_service.h"
@@ -46,6 +47,7 @@ constexpr Row kMethods[] = {
     {"/etcdserverpb.Maintenance/HashKV", CallKind::kUnary, NewHashKvCall},
     {"/etcdserverpb.Maintenance/Snapshot", CallKind::kServerStream, NewSnapshotCall},
     {"/etcdserverpb.Maintenance/MoveLeader", CallKind::kUnary, NewMoveLeaderCall},
+    {"/etcdserverpb.Maintenance/Downgrade", CallKind::kUnary, NewDowngradeCall},
     {"/etcdserverpb.Cluster/MemberList", CallKind::kUnary, NewMemberListCall},
     {"/etcdserverpb.Cluster/MemberAdd", CallKind::kUnary, NewMemberAddCall},
     {"/etcdserverpb.Cluster/MemberRemove", CallKind::kUnary, NewMemberRemoveCall},

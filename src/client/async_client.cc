@@ -170,10 +170,12 @@ void AsyncClient::OpenStream(const MethodInfo& method, Timeout timeout,
                              absl::AnyInvocable<void(std::unique_ptr<rpc::ClientStream>)> opened) {
   std::optional<env::Duration> deadline;
   if (timeout) deadline = loop_.clock().Now() + *timeout;
-  auto open = [this, path = std::string(method.path), deadline, &handler,
-               opened = std::move(opened)](Status status) mutable {
+  auto open = [this, path = std::string(method.path), leader = method.requires_leader, deadline,
+               &handler, opened = std::move(opened)](Status status) mutable {
     if (!status.ok()) return handler.OnEnd(status);
-    opened(channel().Stream(path, CallOptionsUntil(deadline), handler));
+    rpc::CallOptions options = CallOptionsUntil(deadline);
+    if (leader) options.metadata.emplace_back("hasleader", "true");
+    opened(channel().Stream(path, options, handler));
   };
   if (NeedsToken()) return FetchToken(deadline, std::move(open));
   open(OkStatus());

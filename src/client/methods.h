@@ -16,6 +16,7 @@ enum class Repeat : uint8_t {
 struct MethodInfo {
   std::string_view path;
   Repeat repeat = Repeat::kOnlyIfUnsent;
+  bool requires_leader = false;  // a member without one refuses it, and ends it
 };
 
 template <typename RequestType, typename ResponseType>
@@ -38,7 +39,7 @@ inline constexpr Method<pb::CompactionRequest, pb::CompactionResponse> kCompact{
     {"/etcdserverpb.KV/Compact"}};
 
 inline constexpr Method<pb::WatchRequest, pb::WatchResponse> kWatch{
-    {"/etcdserverpb.Watch/Watch", Repeat::kSafe}};
+    {"/etcdserverpb.Watch/Watch", Repeat::kSafe, /*requires_leader=*/true}};
 
 inline constexpr Method<pb::LeaseGrantRequest, pb::LeaseGrantResponse> kLeaseGrant{
     {"/etcdserverpb.Lease/LeaseGrant"}};
@@ -66,6 +67,17 @@ inline constexpr Method<pb::SnapshotRequest, pb::SnapshotResponse> kSnapshot{
 
 inline constexpr Method<pb::MemberListRequest, pb::MemberListResponse> kMemberList{
     {"/etcdserverpb.Cluster/MemberList", Repeat::kSafe}};
+
+inline constexpr Method<pb::MemberAddRequest, pb::MemberAddResponse> kMemberAdd{
+    {"/etcdserverpb.Cluster/MemberAdd"}};
+inline constexpr Method<pb::MemberRemoveRequest, pb::MemberRemoveResponse> kMemberRemove{
+    {"/etcdserverpb.Cluster/MemberRemove"}};
+inline constexpr Method<pb::MemberUpdateRequest, pb::MemberUpdateResponse> kMemberUpdate{
+    {"/etcdserverpb.Cluster/MemberUpdate"}};
+inline constexpr Method<pb::MemberPromoteRequest, pb::MemberPromoteResponse> kMemberPromote{
+    {"/etcdserverpb.Cluster/MemberPromote"}};
+inline constexpr Method<pb::MoveLeaderRequest, pb::MoveLeaderResponse> kMoveLeader{
+    {"/etcdserverpb.Maintenance/MoveLeader"}};
 
 inline constexpr Method<pb::AuthenticateRequest, pb::AuthenticateResponse> kAuthenticate{
     {"/etcdserverpb.Auth/Authenticate", Repeat::kSafe}};

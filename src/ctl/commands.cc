@@ -28,6 +28,58 @@ constexpr FlagSpec kMemberListFlags[] = {
      "linearizable (l), or serializable (s) and perhaps stale"},
 };
 
+constexpr FlagSpec kPeerUrlsFlag[] = {
+    {"peer-urls", FlagType::kStringList, "", "the member's peer URLs, separated by commas"},
+};
+constexpr FlagSpec kMemberAddFlags[] = {
+    {"peer-urls", FlagType::kStringList, "", "the new member's peer URLs, separated by commas"},
+    {"learner", FlagType::kBool, "", "it takes part without a vote until it is promoted"},
+};
+constexpr FlagSpec kLeaseKeysFlag[] = {
+    {"keys", FlagType::kBool, "", "show the keys that hang on it"},
+};
+constexpr FlagSpec kKeepAliveFlags[] = {
+    {"once", FlagType::kBool, "", "renew once and end"},
+};
+constexpr FlagSpec kWatchFlags[] = {
+    {"interactive", FlagType::kBool, "", "read `watch …` lines from standard input", 'i'},
+    {"prefix", FlagType::kBool, "", "all keys that begin with <key>"},
+    {"rev", FlagType::kInt, "0", "from this revision on; 0 = what happens from now on"},
+    {"prev-kv", FlagType::kBool, "", "show what the key was before, too"},
+    {"progress-notify", FlagType::kBool, "", "show now and then up to where all is known"},
+};
+constexpr FlagSpec kLockFlags[] = {
+    {"ttl", FlagType::kInt, "10", "seconds after which a lock whose holder is gone is free"},
+};
+constexpr FlagSpec kElectFlags[] = {
+    {"listen", FlagType::kBool, "", "follow the election instead of standing in it", 'l'},
+};
+
+constexpr Command kLeaseCommands[] = {
+    {.name = "grant",
+     .arguments = "<ttl>",
+     .summary = "Makes a lease that ends after so many seconds",
+     .examples = "lease grant 60",
+     .run = RunLeaseGrant},
+    {.name = "revoke",
+     .arguments = "<id>",
+     .summary = "Ends a lease, and deletes the keys that hang on it",
+     .run = RunLeaseRevoke},
+    {.name = "timetolive",
+     .arguments = "<id>",
+     .summary = "Shows how long a lease still lives",
+     .flags = kLeaseKeysFlag,
+     .run = RunLeaseTimeToLive},
+    {.name = "list",
+     .summary = "Lists the leases, those that end first in front",
+     .run = RunLeaseList},
+    {.name = "keep-alive",
+     .arguments = "<id>",
+     .summary = "Renews a lease until it is gone",
+     .flags = kKeepAliveFlags,
+     .run = RunLeaseKeepAlive},
+};
+
 constexpr Command kEndpointCommands[] = {
     {.name = "health",
      .summary = "Checks that each endpoint can commit",
@@ -67,6 +119,26 @@ constexpr Command kMemberCommands[] = {
      .help = "Columns: ID, status, name, peer addresses, client addresses, is learner.",
      .flags = kMemberListFlags,
      .run = RunMemberList},
+    {.name = "add",
+     .arguments = "<name>",
+     .summary = "Announces a new member",
+     .help = "Prints the variables to start it with. It counts from now on, so start it soon.",
+     .examples = "member add m4 --peer-urls http://10.0.0.4:2380 --learner",
+     .flags = kMemberAddFlags,
+     .run = RunMemberAdd},
+    {.name = "remove",
+     .arguments = "<id>",
+     .summary = "Removes a member for good",
+     .run = RunMemberRemove},
+    {.name = "update",
+     .arguments = "<id>",
+     .summary = "Changes a member's peer URLs",
+     .flags = kPeerUrlsFlag,
+     .run = RunMemberUpdate},
+    {.name = "promote",
+     .arguments = "<id>",
+     .summary = "Gives a learner its vote",
+     .run = RunMemberPromote},
 };
 
 constexpr Command kSnapshotCommands[] = {
@@ -146,6 +218,42 @@ constexpr Command kTopCommands[] = {
      .group = kKeys,
      .flags = kCompactionFlags,
      .run = RunCompaction},
+    {.name = "watch",
+     .arguments = "<key> [range_end] [-- command…]",
+     .summary = "Shows changes as they come",
+     .help = "Runs the command behind -- for each event, with ETCD_WATCH_REVISION, "
+             "ETCD_WATCH_EVENT_TYPE,\n"
+             "ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment. Exits with 5 when the server "
+             "ends the watch.",
+     .examples = "watch --prefix app/\nwatch greeting --rev 1 --prev-kv\n"
+                 "watch greeting -- sh -c 'echo $ETCD_WATCH_VALUE'",
+     .group = kKeys,
+     .flags = kWatchFlags,
+     .run = RunWatch},
+    {.name = "lease", .summary = "Leases", .group = kKeys, .children = kLeaseCommands},
+    {.name = "lock",
+     .arguments = "<name> [command…]",
+     .summary = "Holds a lock, alone or while a command runs",
+     .help = "The command finds ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment, and its exit "
+             "code becomes ours.\n"
+             "Without one the lock is held until this program is interrupted.",
+     .examples = "lock backup ./backup.sh",
+     .group = kKeys,
+     .flags = kLockFlags,
+     .run = RunLock},
+    {.name = "elect",
+     .arguments = "<name> [proposal]",
+     .summary = "Stands in an election, or follows one",
+     .examples = "elect site node-1\nelect -l site",
+     .group = kKeys,
+     .flags = kElectFlags,
+     .run = RunElect},
+    {.name = "move-leader",
+     .arguments = "<id>",
+     .summary = "Hands the lead to another member",
+     .help = "One of --endpoints must be the leader.",
+     .group = kCluster,
+     .run = RunMoveLeader},
     {.name = "member",
      .summary = "Members of the cluster",
      .group = kCluster,

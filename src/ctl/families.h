@@ -32,6 +32,25 @@ ExitCode RunSnapshotSave(Invocation& invocation);
 
 // member_commands.cc
 ExitCode RunMemberList(Invocation& invocation);
+ExitCode RunMemberAdd(Invocation& invocation);
+ExitCode RunMemberRemove(Invocation& invocation);
+ExitCode RunMemberUpdate(Invocation& invocation);
+ExitCode RunMemberPromote(Invocation& invocation);
+ExitCode RunMoveLeader(Invocation& invocation);
+
+// lease_commands.cc
+ExitCode RunLeaseGrant(Invocation& invocation);
+ExitCode RunLeaseRevoke(Invocation& invocation);
+ExitCode RunLeaseTimeToLive(Invocation& invocation);
+ExitCode RunLeaseList(Invocation& invocation);
+ExitCode RunLeaseKeepAlive(Invocation& invocation);
+
+// watch_command.cc
+ExitCode RunWatch(Invocation& invocation);
+
+// lock_commands.cc
+ExitCode RunLock(Invocation& invocation);
+ExitCode RunElect(Invocation& invocation);
 
 // completion.cc, version.cc, help.cc
 ExitCode RunCompletion(Invocation& invocation);

@@ -127,6 +127,7 @@ StatusOr<std::vector<std::string>> Flags::Parse(std::span<const std::string> arg
   while (!rest.empty() && !help_wanted_) {
     const std::string& argument = rest.front();
     if (argument == "--") {
+      before_dashes_ = positional.size();
       positional.insert(positional.end(), rest.begin() + 1, rest.end());
       break;
     }

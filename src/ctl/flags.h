@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +55,8 @@ class Flags {
   // Given on the command line (or by Set).
   bool Changed(std::string_view name) const;
   bool help_wanted() const { return help_wanted_; }
+  // How many of the arguments that Parse returned stood in front of "--", if there was one.
+  std::optional<size_t> arguments_before_dashes() const { return before_dashes_; }
 
   const FlagSpec* Find(std::string_view name) const;
   const FlagSpec* FindShorthand(char letter) const;
@@ -77,6 +80,7 @@ class Flags {
   std::vector<std::span<const FlagSpec>> tables_;
   std::map<std::string_view, Value> values_;
   bool help_wanted_ = false;
+  std::optional<size_t> before_dashes_;
 };
 
 // How the flag is named in errors and help: "-w, --write-out" or "--hex".

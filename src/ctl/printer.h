@@ -51,6 +51,27 @@ class Printer {
   virtual Status MemberList(const etcdserverpb::MemberListResponse& response) {
     return Message(response);
   }
+  virtual Status MemberAdd(const etcdserverpb::MemberAddResponse& response) {
+    return MemberChange(response, "added to", response.member().id(), response.header());
+  }
+  // What happened to which member; `how` as the simple format words it.
+  virtual Status MemberChange(const google::protobuf::Message& response, std::string_view how,
+                              uint64_t id, const etcdserverpb::ResponseHeader& header) = 0;
+  virtual Status MoveLeader(uint64_t, uint64_t, const etcdserverpb::MoveLeaderResponse& response) {
+    return Message(response);
+  }
+  virtual Status LeaseGrant(const etcdserverpb::LeaseGrantResponse&) { return Unsupported(); }
+  virtual Status LeaseRevoke(int64_t, const etcdserverpb::LeaseRevokeResponse& response) {
+    return Message(response);
+  }
+  virtual Status LeaseKeepAlive(const etcdserverpb::LeaseKeepAliveResponse&) {
+    return Unsupported();
+  }
+  virtual Status LeaseTimeToLive(const etcdserverpb::LeaseTimeToLiveResponse&, bool) {
+    return Unsupported();
+  }
+  virtual Status LeaseList(const etcdserverpb::LeaseLeasesResponse&) { return Unsupported(); }
+  virtual Status Watch(const etcdserverpb::WatchResponse&) { return Unsupported(); }
   virtual Status Health(std::span<const EndpointHealth>) { return Unsupported(); }
   virtual Status Statuses(std::span<const EndpointStatus>) { return Unsupported(); }
   virtual Status Hashes(std::span<const EndpointHashKv>) { return Unsupported(); }

@@ -66,6 +66,52 @@ class FieldsPrinter : public Printer {
     return OkStatus();
   }
 
+  Status MemberChange(const google::protobuf::Message&, std::string_view, uint64_t,
+                      const pb::ResponseHeader&) override {
+    return Unsupported();
+  }
+
+  Status LeaseGrant(const pb::LeaseGrantResponse& response) override {
+    Header(response.header());
+    Lease("ID", response.id());
+    Number("TTL", response.ttl());
+    return OkStatus();
+  }
+  Status LeaseRevoke(int64_t, const pb::LeaseRevokeResponse& response) override {
+    Header(response.header());
+    return OkStatus();
+  }
+  Status LeaseKeepAlive(const pb::LeaseKeepAliveResponse& response) override {
+    Header(response.header());
+    Lease("ID", response.id());
+    Number("TTL", response.ttl());
+    return OkStatus();
+  }
+  Status LeaseTimeToLive(const pb::LeaseTimeToLiveResponse& response, bool) override {
+    Header(response.header());
+    Lease("ID", response.id());
+    Number("TTL", response.ttl());
+    Number("GrantedTTL", response.grantedttl());
+    for (const std::string& key : response.keys()) Quoted("Key", key);
+    return OkStatus();
+  }
+  Status LeaseList(const pb::LeaseLeasesResponse& response) override {
+    Header(response.header());
+    for (const auto& lease : response.leases()) Lease("ID", lease.id());
+    return OkStatus();
+  }
+
+  Status Watch(const pb::WatchResponse& response) override {
+    Header(response.header());
+    for (const mvccpb::Event& event : response.events()) {
+      Text("Type", mvccpb::Event::EventType_Name(event.type()));
+      if (event.has_prev_kv()) KeyValue("Prev", event.prev_kv());
+      KeyValue("", event.kv());
+    }
+    out_.flush();
+    return OkStatus();
+  }
+
   Status Health(std::span<const EndpointHealth> endpoints) override {
     for (const EndpointHealth& health : endpoints) {
       Quoted("Endpoint", health.endpoint);
@@ -145,12 +191,12 @@ class FieldsPrinter : public Printer {
     Number(Prefixed(prefix, "ModRevision"), kv.mod_revision());
     Number(Prefixed(prefix, "Version"), kv.version());
     Quoted(Prefixed(prefix, "Value"), kv.value());
-    const std::string lease = Prefixed(prefix, "Lease");
-    if (options_.hex) {
-      Id(lease, static_cast<uint64_t>(kv.lease()));
-    } else {
-      Number(lease, kv.lease());
-    }
+    Lease(Prefixed(prefix, "Lease"), kv.lease());
+  }
+  // Signed, unlike other ids.
+  void Lease(std::string_view name, int64_t id) {
+    if (options_.hex) return Id(name, static_cast<uint64_t>(id));
+    Number(name, id);
   }
 
   Status Operation(const pb::ResponseOp& op) {

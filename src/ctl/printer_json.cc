@@ -19,6 +19,58 @@ class JsonPrinter : public Printer {
     return Line(line);
   }
 
+  Status MemberChange(const google::protobuf::Message& response, std::string_view, uint64_t,
+                      const etcdserverpb::ResponseHeader&) override {
+    std::string line;
+    AppendJson(line, response, options_.hex ? JsonIds::kHexStrings : JsonIds::kNumbers);
+    return Line(line);
+  }
+
+  // Leases: the header's fields and the answer's in one object.
+  Status LeaseGrant(const etcdserverpb::LeaseGrantResponse& response) override {
+    return Line(fmt::format("{{{}\"ID\":{},\"TTL\":{},\"Error\":\"\"}}", Flat(response.header()),
+                            response.id(), response.ttl()));
+  }
+  Status LeaseKeepAlive(const etcdserverpb::LeaseKeepAliveResponse& response) override {
+    return Line(fmt::format("{{{}\"ID\":{},\"TTL\":{}}}", Flat(response.header()), response.id(),
+                            response.ttl()));
+  }
+  Status LeaseTimeToLive(const etcdserverpb::LeaseTimeToLiveResponse& response, bool) override {
+    std::string keys;
+    for (const std::string& key : response.keys()) {
+      mvccpb::KeyValue holder;
+      holder.set_key(key);
+      std::string json;
+      AppendJson(json, holder);  // {"key":"…"}
+      keys += (keys.empty() ? "" : ",") + json.substr(7, json.size() - 8);
+    }
+    return Line(fmt::format("{{{}\"id\":{},\"ttl\":{},\"granted-ttl\":{},\"keys\":{}}}",
+                            Flat(response.header()), response.id(), response.ttl(),
+                            response.grantedttl(), keys.empty() ? "null" : "[" + keys + "]"));
+  }
+  Status LeaseList(const etcdserverpb::LeaseLeasesResponse& response) override {
+    std::string leases;
+    for (const auto& lease : response.leases())
+      leases += fmt::format("{}{{\"id\":{}}}", leases.empty() ? "" : ",", lease.id());
+    return Line(fmt::format("{{{}\"leases\":[{}]}}", Flat(response.header()), leases));
+  }
+
+  Status Watch(const etcdserverpb::WatchResponse& response) override {
+    std::string line = "{\"Header\":";
+    AppendJson(line, response.header());
+    line += ",\"Events\":[";
+    for (int i = 0; i < response.events_size(); ++i) {
+      if (i > 0) line += ',';
+      AppendJson(line, response.events(i));
+    }
+    line += fmt::format("],\"CompactRevision\":{},\"Canceled\":{},\"Created\":{},\"CancelReason\":",
+                        response.compact_revision(), response.canceled(), response.created());
+    AppendJsonString(line, response.cancel_reason());
+    RETURN_IF_ERROR(Line(line + "}"));
+    out_.flush();
+    return OkStatus();
+  }
+
   Status Health(std::span<const EndpointHealth> endpoints) override {
     std::string line = "[";
     for (const EndpointHealth& health : endpoints) {
@@ -67,6 +119,14 @@ class JsonPrinter : public Printer {
     line += fmt::format(",\"{}\":", name);
     AppendJson(line, message);
     line += '}';
+  }
+
+  // The fields of a header, each with a comma behind it.
+  static std::string Flat(const etcdserverpb::ResponseHeader& header) {
+    std::string json;
+    AppendJson(json, header);
+    json = json.substr(1, json.size() - 2);
+    return json.empty() ? json : json + ",";
   }
 
   Status Line(std::string_view text) {

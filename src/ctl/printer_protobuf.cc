@@ -9,6 +9,11 @@ namespace {
 class ProtobufPrinter : public Printer {
  public:
   explicit ProtobufPrinter(std::ostream& out) : out_(out) {}
+  Status MemberChange(const google::protobuf::Message& response, std::string_view, uint64_t,
+                      const etcdserverpb::ResponseHeader&) override {
+    return Message(response);
+  }
+  Status Watch(const etcdserverpb::WatchResponse& response) override { return Message(response); }
   std::string_view format() const override { return "protobuf"; }
 
  protected:

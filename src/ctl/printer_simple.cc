@@ -60,6 +60,67 @@ class SimplePrinter : public Printer {
     return Rows(HashTable(endpoints));
   }
 
+  Status MemberAdd(const pb::MemberAddResponse& response) override {
+    return MemberChange(response,
+                        response.member().islearner() ? "added as learner to" : "added to",
+                        response.member().id(), response.header());
+  }
+  Status MemberChange(const google::protobuf::Message&, std::string_view how, uint64_t id,
+                      const pb::ResponseHeader& header) override {
+    out_ << fmt::format("Member {:16x} {} cluster {:16x}\n", id, how, header.cluster_id());
+    return OkStatus();
+  }
+  Status MoveLeader(uint64_t from, uint64_t to, const pb::MoveLeaderResponse&) override {
+    out_ << fmt::format("Leadership transferred from {:x} to {:x}\n", from, to);
+    return OkStatus();
+  }
+
+  Status LeaseGrant(const pb::LeaseGrantResponse& response) override {
+    out_ << fmt::format("lease {:016x} granted with TTL({}s)\n", Unsigned(response.id()),
+                        response.ttl());
+    return OkStatus();
+  }
+  Status LeaseRevoke(int64_t id, const pb::LeaseRevokeResponse&) override {
+    out_ << fmt::format("lease {:016x} revoked\n", Unsigned(id));
+    return OkStatus();
+  }
+  Status LeaseKeepAlive(const pb::LeaseKeepAliveResponse& response) override {
+    out_ << fmt::format("lease {:016x} keepalived with TTL({})\n", Unsigned(response.id()),
+                        response.ttl());
+    out_.flush();
+    return OkStatus();
+  }
+  Status LeaseTimeToLive(const pb::LeaseTimeToLiveResponse& response, bool with_keys) override {
+    if (response.grantedttl() == 0 && response.ttl() == -1) {
+      out_ << fmt::format("lease {:016x} already expired\n", Unsigned(response.id()));
+      return OkStatus();
+    }
+    out_ << fmt::format("lease {:016x} granted with TTL({}s), remaining({}s)",
+                        Unsigned(response.id()), response.grantedttl(), response.ttl());
+    if (with_keys) {
+      out_ << fmt::format(", attached keys([{}])",
+                          fmt::join(response.keys().begin(), response.keys().end(), " "));
+    }
+    out_ << '\n';
+    return OkStatus();
+  }
+  Status LeaseList(const pb::LeaseLeasesResponse& response) override {
+    out_ << fmt::format("found {} leases\n", response.leases_size());
+    for (const auto& lease : response.leases())
+      out_ << fmt::format("{:016x}\n", Unsigned(lease.id()));
+    return OkStatus();
+  }
+
+  Status Watch(const pb::WatchResponse& response) override {
+    for (const mvccpb::Event& event : response.events()) {
+      out_ << (event.type() == mvccpb::Event::DELETE ? "DELETE\n" : "PUT\n");
+      if (event.has_prev_kv()) KeyValue(event.prev_kv());
+      KeyValue(event.kv());
+    }
+    out_.flush();
+    return OkStatus();
+  }
+
   Status Health(std::span<const EndpointHealth> endpoints) override {
     for (const EndpointHealth& health : endpoints) {
       if (health.error.empty()) {
@@ -91,6 +152,8 @@ class SimplePrinter : public Printer {
     out_ << "unexpected response " << op.ShortDebugString() << '\n';
     return OkStatus();
   }
+
+  static uint64_t Unsigned(int64_t id) { return static_cast<uint64_t>(id); }
 
   void KeyValue(const mvccpb::KeyValue& kv) {
     if (!options_.values_only) out_ << (options_.hex ? HexEscaped(kv.key()) : kv.key()) << '\n';

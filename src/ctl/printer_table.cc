@@ -45,6 +45,10 @@ class TablePrinter : public Printer {
     return Draw(HashTable(endpoints));
   }
 
+  Status MemberChange(const google::protobuf::Message&, std::string_view, uint64_t,
+                      const etcdserverpb::ResponseHeader&) override {
+    return Unsupported();
+  }
   std::string_view format() const override { return "table"; }
 
  private:

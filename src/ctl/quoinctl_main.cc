@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ctl/command.h"
+#include "ctl/process.h"
 #include "ctl/terminal.h"
 #include "env/posix/posix_env.h"
 
@@ -31,7 +32,10 @@ std::map<std::string, std::string> ReadEnvironment() {
 int Main(std::vector<std::string> arguments) {
   std::ios::sync_with_stdio(false);
   const std::unique_ptr<env::Env> env = env::NewPosixEnv();
-  const std::unique_ptr<env::Executor> loop = env->NewExecutor("client");
+  const std::unique_ptr<env::Executor> loop = [&env] {
+    const WithoutStopSignals none;
+    return env->NewExecutor("client");
+  }();
   Console console{std::cin, std::cout, std::cerr, ErrorOutputIsTerminal(), AskSecret};
   World world{*env, *loop, console, ReadEnvironment()};
   ExitCode code = RunProgram(world, arguments);

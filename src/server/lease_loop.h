@@ -110,7 +110,7 @@ class LeaseLoop {
 
   absl::btree_map<int64_t, Lease> leases_;
   lease::ExpiryQueue queue_;  // primary only
-  Term primary_term_;                           // 0 = not primary
+  Term primary_term_;         // 0 = not primary
   size_t ends_under_way_ = 0;
   std::map<int64_t, std::vector<OnRenewed>> wait_for_end_;
   env::TimerId timer_, checkpoint_timer_;

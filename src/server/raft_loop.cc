@@ -156,7 +156,7 @@ void RaftLoop::DropExpired() {
   const env::Duration now = loops_.raft.clock().Now();
   while (!held_.empty() && held_.front().until <= now) {
     for (const Proposal& proposal : held_.front().batch) held_bytes_ -= proposal.data.size();
-    Refuse(held_.front(), errors::DeadlineExceeded());
+    Refuse(held_.front(), absl::DeadlineExceededError("context deadline exceeded"));
     held_.pop_front();
   }
 }
