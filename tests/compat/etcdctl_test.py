@@ -4,7 +4,9 @@ import os, shutil, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
-from members import Member, Skip, equal, finish, run
+from members import Cluster, Member, Skip, equal, finish, run
+
+ETCDCTL = shutil.which("etcdctl") or "etcdctl"
 
 
 class Ctl:
@@ -74,10 +76,67 @@ def maintenance(member):
     assert member.endpoint in ctl("endpoint", "hashkv")
 
 
+def watches(member):
+    ctl = Ctl(member)
+    revision = member.client().put(b"seen", b"1").header.revision
+    ctl("put", "seen", "2")
+    ctl("del", "seen")
+    # The past, then an end by the command's own choice: each event runs a command, the last one fails on purpose.
+    script = 'echo "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE"; [ "$ETCD_WATCH_EVENT_TYPE" != \'"DELETE"\' ]'
+    done = subprocess.run([ETCDCTL, "--endpoints", member.endpoint, "watch", "seen", "--rev", str(revision), "--", "sh", "-c",
+                           script], capture_output=True, text=True, timeout=60, env=dict(os.environ, ETCDCTL_API="3"))
+    told = [line for line in done.stdout.splitlines() if line.startswith('"')]
+    equal(told, ['"PUT" "seen" "1"', '"PUT" "seen" "2"', '"DELETE" "seen" ""'], "events")
+
+
+def leases(member):
+    ctl = Ctl(member)
+    granted = ctl("lease", "grant", "100")
+    lease = granted.split()[1]
+    equal(granted, "lease %s granted with TTL(100s)\n" % lease)
+    ctl("put", "leased", "x", "--lease=" + lease)
+    assert "attached keys([leased])" in ctl("lease", "timetolive", lease, "--keys")
+    equal(ctl("lease", "keep-alive", "--once", lease), "lease %s keepalived with TTL(100)\n" % lease)
+    assert lease in ctl("lease", "list")
+    equal(ctl("lease", "revoke", lease), "lease %s revoked\n" % lease)
+    equal(ctl("get", "leased"), "")
+    assert "already expired" in ctl("lease", "timetolive", lease)
+
+
+def locks(member):
+    ctl = Ctl(member)
+    equal(ctl("lock", "l", "echo", "held").splitlines()[-1], "held")
+    first = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "lock", "l"], stdout=subprocess.PIPE, text=True,
+                             env=dict(os.environ, ETCDCTL_API="3"))
+    assert first.stdout.readline().startswith("l/")
+    second = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "lock", "l", "echo", "mine"],
+                              stdout=subprocess.PIPE, text=True, env=dict(os.environ, ETCDCTL_API="3"))
+    first.terminate()
+    equal(second.communicate(timeout=60)[0].splitlines()[-1], "mine")
+    first.wait(30)
+    leader = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "elect", "e", "me"], stdout=subprocess.PIPE,
+                              text=True, env=dict(os.environ, ETCDCTL_API="3"))
+    assert leader.stdout.readline().startswith("e/")
+    equal(leader.stdout.readline(), "me\n")
+    leader.terminate()
+    leader.wait(30)
+
+
+def several_members():
+    with Cluster(3) as cluster:
+        for member in cluster:
+            for part in (watches, leases, locks):
+                part(member)
+
+
 if __name__ == "__main__":
     with Member(members.quoin_binary()) as server:
         run("etcdctl: put, get, del", basics, server)
         run("etcdctl: txn", transactions, server)
         run("etcdctl: compaction", compaction, server)
         run("etcdctl: snapshot, status, defrag, alarms, members", maintenance, server)
+        run("etcdctl: watch", watches, server)
+        run("etcdctl: lease", leases, server)
+        run("etcdctl: lock, elect", locks, server)
+    run("etcdctl: watch, lease, lock, elect on each of three members", several_members)
     finish()

@@ -4,7 +4,7 @@ import io, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
-from members import Member, Skip, equal, finish, run
+from members import Cluster, Member, Skip, equal, finish, run
 
 
 def connect(member):
@@ -59,9 +59,61 @@ def upkeep(member):
     client.defragment()
 
 
+def watches(member):
+    client = connect(member)
+    events, cancel = client.watch_prefix("w/")
+    for i in range(3):
+        client.put("w/%d" % i, str(i))
+    client.delete("w/1")
+    seen = [next(events) for _ in range(4)]
+    equal([(type(e).__name__, e.key, e.value) for e in seen],
+          [("PutEvent", b"w/%d" % i, b"%d" % i) for i in range(3)] + [("DeleteEvent", b"w/1", b"")])
+    cancel()
+    again, cancel = client.watch_prefix("w/", start_revision=seen[0].mod_revision)
+    equal([next(again).mod_revision for _ in range(4)], [e.mod_revision for e in seen], "events of the past")
+    cancel()
+
+
+def leases(member):
+    client = connect(member)
+    lease = client.lease(60)
+    client.put("leased", "x", lease=lease)
+    equal(lease.granted_ttl, 60)
+    assert 0 < lease.remaining_ttl <= 60, lease.remaining_ttl
+    equal(list(lease.keys), [b"leased"])
+    equal([r.TTL for r in lease.refresh()], [60])
+    lease.revoke()
+    equal(client.get("leased")[0], None)
+    short = client.lease(2)
+    gone, cancel = client.watch("short")
+    client.put("short", "x", lease=short)
+    equal([type(next(gone)).__name__ for _ in range(2)], ["PutEvent", "DeleteEvent"], "expiry")
+    cancel()
+
+
+def locks(member):
+    client, other = connect(member), connect(member)
+    with client.lock("l", ttl=60) as lock:
+        assert lock.is_acquired()
+        equal(other.lock("l", ttl=60).acquire(timeout=0), False)
+    with other.lock("l", ttl=60) as lock:
+        assert lock.is_acquired()
+
+
+def several_members():
+    with Cluster(3) as cluster:
+        for member in cluster:
+            for part in (watches, leases, locks):
+                part(member)
+
+
 if __name__ == "__main__":
     with Member(members.quoin_binary()) as server:
         run("python3-etcd3: put, get, prefix, range, delete", basics, server)
         run("python3-etcd3: transactions", transactions, server)
         run("python3-etcd3: compaction, snapshot, status", upkeep, server)
+        run("python3-etcd3: watch", watches, server)
+        run("python3-etcd3: leases", leases, server)
+        run("python3-etcd3: locks", locks, server)
+    run("python3-etcd3: watch, leases, locks on each of three members", several_members)
     finish()

@@ -39,6 +39,48 @@ const cases = {
     });
     assert.strictEqual(await client.get('n').number(), 42);
   },
+  'watch': async () => {
+    const watcher = await client.watch().prefix('w/').create();
+    const seen = [];
+    const all = new Promise((resolve) => {
+      const note = (kind) => (kv) => {
+        seen.push(kind + ' ' + kv.key.toString());
+        if (seen.length === 3) resolve();
+      };
+      watcher.on('put', note('put'));
+      watcher.on('delete', note('delete'));
+    });
+    await client.put('w/a').value('1');
+    await client.put('w/b').value('2');
+    await client.delete().key('w/a');
+    await all;
+    assert.deepStrictEqual(seen, ['put w/a', 'put w/b', 'delete w/a']);
+    await watcher.cancel();
+  },
+  'lease': async () => {
+    const lease = client.lease(10);
+    await lease.put('leased').value('x');
+    assert.strictEqual(await client.get('leased').string(), 'x');
+    await lease.revoke();
+    assert.strictEqual(await client.get('leased').string(), null);
+  },
+  'lock': async () => {
+    const first = client.lock('l').ttl(10);
+    await first.acquire();
+    await assert.rejects(client.lock('l').ttl(10).acquire());
+    await first.release();
+    await client.lock('l').ttl(10).do(async () => {});
+  },
+  'election': async () => {
+    const election = client.election('e', 10);
+    const campaign = election.campaign('me');
+    await new Promise((resolve, reject) => {
+      campaign.on('elected', resolve);
+      campaign.on('error', reject);
+    });
+    assert.strictEqual(await election.leader(), 'me');
+    await campaign.resign();
+  },
   'errors keep their text': async () => {
     await assert.rejects(client.put('').value('x').exec(), /key is not provided/);
   },

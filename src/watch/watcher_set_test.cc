@@ -1,0 +1,324 @@
+// Watchers against a model: whatever the pace of streams, batches and compactions, each gets every
+// event that is its own, once, in order, whole revisions at a time.
+
+#include "watch/watcher_set.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <random>
+
+#include "base/wire.h"
+
+namespace quoin::watch {
+namespace {
+
+struct Change {
+  int64_t revision;
+  int64_t sub;
+  bool deleted;
+  std::string key;
+};
+
+mvcc::Event EventOf(const Change& change) {
+  mvcc::KeyValue kv;
+  kv.key = change.key;
+  kv.mod_revision = change.revision;
+  std::string record;
+  mvcc::EncodeRecord(kv, record);
+  return {change.deleted ? mvcc::Event::Type::kDelete : mvcc::Event::Type::kPut,
+          {change.revision, change.sub},
+          SharedBytes(record)};
+}
+
+bool InRange(const std::string& key, const std::string& begin, const std::string& end) {
+  if (end.empty()) return key == begin;
+  return key >= begin && (end == std::string(1, '\0') || key < end);
+}
+
+// The store's past, read when the test lets it.
+class FakeHistory final : public History {
+ public:
+  void Read(HistoryRequest request, Done done) override {
+    waiting.emplace_back(std::move(request), std::move(done));
+  }
+  std::optional<std::string> PreviousNow(std::string_view key, int64_t revision) override {
+    if (pages_missing) return std::nullopt;
+    return Previous(key, revision);
+  }
+  std::string Previous(std::string_view key, int64_t revision) const {
+    return "before " + std::to_string(revision) + " of " + std::string(key);
+  }
+  void AnswerOne() {
+    auto [request, done] = std::move(waiting.front());
+    waiting.pop_front();
+    HistoryAnswer answer;
+    answer.revision = revision;
+    if (request.from < compacted) {
+      answer.compact_revision = compacted;
+      return done(std::move(answer));
+    }
+    answer.next = revision + 1;
+    size_t revisions = 0;
+    for (size_t i = 0; i < changes.size(); ++i) {
+      const Change& change = changes[i];
+      if (change.revision < request.from) continue;
+      const bool first = i == 0 || changes[i - 1].revision != change.revision;
+      if (first && revisions++ == slice_revisions) {
+        answer.next = change.revision;
+        break;
+      }
+      if (!InRange(change.key, request.key, request.range_end)) continue;
+      if (change.deleted ? !request.deletes : !request.puts) continue;
+      answer.events.push_back(
+          {change.revision,
+           EncodeElement(EventOf(change),
+                         request.prev_kv ? Previous(change.key, change.revision) : "")});
+    }
+    done(std::move(answer));
+  }
+
+  std::vector<Change> changes;
+  int64_t revision = 1;
+  int64_t compacted = -1;
+  size_t slice_revisions = 3;
+  bool pages_missing = false;
+  std::deque<std::pair<HistoryRequest, Done>> waiting;
+};
+
+class Stream final : public Sink {
+ public:
+  bool CanTake() const override { return room > 0; }
+  void OnEvents(Watcher& watcher, int64_t revision, const std::vector<Delivery>& events) override {
+    ASSERT_FALSE(events.empty());
+    --room;
+    for (const Delivery& event : events) {
+      // A revision that was delivered before never comes again.
+      EXPECT_GT(event.revision, last_whole[watcher.id]);
+      got[watcher.id].push_back(std::string(event.element));
+    }
+    last_whole[watcher.id] = events.back().revision;
+    EXPECT_GE(revision, events.back().revision);
+  }
+  void OnCompacted(Watcher& watcher, int64_t compact_revision) override {
+    compacted[watcher.id] = compact_revision;
+  }
+
+  int room = 1 << 30;
+  std::map<int64_t, std::vector<std::string>> got;  // by watcher
+  std::map<int64_t, int64_t> last_whole;
+  std::map<int64_t, int64_t> compacted;
+};
+
+class Model {
+ public:
+  explicit Model(uint32_t seed) : random_(seed), set_(history_) {}
+
+  std::string Key() { return std::string(1, static_cast<char>('a' + random_() % 6)); }
+
+  void Publish() {
+    const int64_t after = history_.revision;
+    Batch batch;
+    batch.after = after;
+    for (uint32_t n = 1 + random_() % 3; n > 0; --n) {
+      ++history_.revision;
+      std::set<std::string> keys;
+      for (uint32_t k = 1 + random_() % 3; k > 0; --k) keys.insert(Key());
+      int64_t sub = 0;
+      for (const std::string& key : keys) {
+        history_.changes.push_back({history_.revision, sub++, random_() % 4 == 0, key});
+        batch.events.push_back(EventOf(history_.changes.back()));
+      }
+    }
+    batch.revision = history_.revision;
+    set_.OnPublished(history_.revision, random_() % 6 == 0 ? nullptr : &batch);
+  }
+
+  void Add() {
+    WatchOptions options;
+    options.key = Key();
+    switch (random_() % 4) {
+      case 0:
+        options.range_end = std::string(1, '\0');
+        break;
+      case 1:
+        options.range_end = options.key + "\xff";
+        break;
+      case 2:
+        options.range_end = "f";
+        break;
+      default:
+        break;
+    }
+    const int64_t oldest = std::max<int64_t>(history_.compacted, 1);
+    if (random_() % 2 == 0)
+      options.start_revision = oldest + random_() % (history_.revision - oldest + 5);
+    options.prev_kv = random_() % 3 == 0;
+    options.puts = random_() % 5 != 0;
+    options.deletes = random_() % 5 != 0;
+    wanted_.push_back(options);
+    if (wanted_.back().start_revision == 0) wanted_.back().start_revision = history_.revision + 1;
+    Watcher& watcher = set_.Add(stream_, options, history_.revision);
+    watcher.id = static_cast<int64_t>(wanted_.size()) - 1;
+    alive_[watcher.id] = &watcher;
+  }
+
+  void Step() {
+    switch (random_() % 10) {
+      case 0:
+        return Add();
+      case 1:
+        if (!alive_.empty() && random_() % 8 == 0) {
+          set_.Remove(*alive_.begin()->second);
+          removed_.insert(alive_.begin()->first);
+          alive_.erase(alive_.begin());
+        }
+        return;
+      case 2:
+        stream_.room = static_cast<int>(random_() % 3);
+        return;
+      case 3:
+        stream_.room = 1 << 30;
+        return set_.OnDrained(stream_);
+      case 4:
+        history_.pages_missing = random_() % 2 == 0;
+        return;
+      case 5:
+        if (random_() % 20 == 0)
+          history_.compacted = std::max<int64_t>(history_.compacted, history_.revision - 10);
+        return Forget();
+      case 6:
+      case 7:
+        if (!history_.waiting.empty()) history_.AnswerOne();
+        return Forget();
+      default:
+        return Publish();
+    }
+  }
+
+  void Check() {
+    stream_.room = 1 << 30;
+    set_.OnDrained(stream_);
+    while (!history_.waiting.empty()) history_.AnswerOne();
+    Forget();
+    for (const auto& [id, watcher] : alive_) {
+      const WatchOptions& options = wanted_[id];
+      std::vector<std::string> expected;
+      for (const Change& change : history_.changes) {
+        if (change.revision < options.start_revision ||
+            !InRange(change.key, options.key, options.range_end) ||
+            (change.deleted ? !options.deletes : !options.puts)) {
+          continue;
+        }
+        expected.push_back(
+            EncodeElement(EventOf(change),
+                          options.prev_kv ? history_.Previous(change.key, change.revision) : ""));
+      }
+      ASSERT_EQ(stream_.got[id], expected) << "watcher " << id;
+      EXPECT_TRUE(watcher->live());
+      EXPECT_EQ(set_.IsSynced(*watcher), options.start_revision <= history_.revision + 1 ||
+                                             options.start_revision <= set_.revision());
+    }
+  }
+
+ private:
+  // Those that compaction has ended are no longer ours.
+  void Forget() {
+    for (const auto& [id, revision] : stream_.compacted) alive_.erase(id);
+  }
+
+  std::mt19937 random_;
+  FakeHistory history_;
+  Stream stream_;
+  WatcherSet set_;
+  std::vector<WatchOptions> wanted_;
+  std::map<int64_t, Watcher*> alive_;
+  std::set<int64_t> removed_;
+};
+
+TEST(WatcherSetTest, EverybodyGetsWhatIsHisOnceAndInOrder) {
+  for (int round = 0; round < 300; ++round) {
+    const uint32_t seed = std::random_device()();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Model model(seed);
+    for (int step = 0; step < 300; ++step) model.Step();
+    model.Check();
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(WatcherSetTest, AFullStreamReadsOnWhenItHasRoom) {
+  FakeHistory history;
+  Stream stream;
+  WatcherSet set(history);
+  WatchOptions options;
+  options.key = "k";
+  Watcher& watcher = set.Add(stream, options, 1);
+  stream.room = 0;
+  for (int64_t revision = 2; revision <= 5; ++revision) {
+    history.changes.push_back({revision, 0, false, "k"});
+    history.revision = revision;
+    Batch batch{revision - 1, revision, {EventOf(history.changes.back())}};
+    set.OnPublished(revision, &batch);
+  }
+  EXPECT_TRUE(history.waiting.empty());  // nothing is read for a stream without room
+  EXPECT_FALSE(watcher.live());
+  stream.room = 100;
+  set.OnDrained(stream);
+  while (!history.waiting.empty()) history.AnswerOne();
+  EXPECT_EQ(stream.got[0].size(), 4u);
+  EXPECT_TRUE(watcher.live());
+}
+
+TEST(WatcherSetTest, FewReadsAtOnceHoweverManyAreBehind) {
+  FakeHistory history;
+  Stream stream;
+  WatcherSet set(history);
+  for (int64_t revision = 2; revision <= 50; ++revision)
+    history.changes.push_back({revision, 0, false, "k"});
+  history.revision = 50;
+  for (int i = 0; i < 1000; ++i) {
+    WatchOptions options;
+    options.key = "k";
+    options.start_revision = 2;
+    set.Add(stream, options, 50).id = i;
+  }
+  size_t most = 0;
+  while (!history.waiting.empty()) {
+    most = std::max(most, history.waiting.size());
+    history.AnswerOne();
+  }
+  EXPECT_LE(most, 16u);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(stream.got[i].size(), 49u);
+}
+
+TEST(IntervalMapTest, FindsWhatHoldsAKey) {
+  const uint32_t seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  IntervalMap<int> map;
+  std::map<std::pair<std::string, std::string>, std::vector<int>> model;
+  const auto letter = [&] { return std::string(1, static_cast<char>('a' + random() % 20)); };
+  for (int step = 0; step < 3000; ++step) {
+    const std::string begin = letter(), end = random() % 5 == 0 ? "" : letter();
+    if (random() % 3 != 0) {
+      map.At({begin, end}).push_back(step);
+      model[{begin, end}].push_back(step);
+    } else {
+      map.Erase({begin, end});
+      model.erase({begin, end});
+    }
+    const std::string key = letter();
+    std::multiset<int> found, expected;
+    map.VisitHolding(
+        key, [&](const std::vector<int>& values) { found.insert(values.begin(), values.end()); });
+    for (const auto& [interval, values] : model) {
+      if (interval.first <= key && (interval.second.empty() || key < interval.second))
+        expected.insert(values.begin(), values.end());
+    }
+    ASSERT_EQ(found, expected) << key;
+  }
+}
+
+}  // namespace
+}  // namespace quoin::watch
