@@ -89,8 +89,9 @@ class Writer {
   static StatusOr<std::unique_ptr<Writer>> Open(env::FileSystem& files, const std::string& dir,
                                                 const Recovered& recovered, const Options& options,
                                                 env::Executor& loop, Logger& log);
-  // `done(OK)` once this batch and all before it are durable (written, when !must_sync). One write
-  // and one fdatasync cover all batches that wait. An error is final: the process must end.
+  // `done(OK)` once this batch and all before it are durable; a commit index alone (!must_sync)
+  // goes with the next write, or the last. One write and one fdatasync cover all batches that wait.
+  // An error is final: the process must end.
   virtual void Append(Batch batch, env::DoneStatus done) = 0;
   // Segments wholly below `index` may go (a snapshot covers them): the oldest are removed while
   // there are more than `keep_max` segments.

@@ -125,7 +125,7 @@ class SegmentWriter final : public Writer {
 
   void Close(env::DoneStatus done) override {
     on_idle_ = std::move(done);
-    if (!busy_) std::exchange(on_idle_, nullptr)(OkStatus());
+    if (!busy_) Finish();
   }
 
   void set_on_fsync(absl::AnyInvocable<void(env::Duration)> observer) override {
@@ -166,13 +166,22 @@ class SegmentWriter final : public Writer {
       done_.push_back(std::move(next.done));
       waiting_.pop_front();
     }
+    // A commit index that moved alone waits for the next write: written without a sync it could be
+    // lost or torn in front of one that is not, and nobody could tell that from damage.
+    state_held_ = buffer_.empty() && !must_sync;
+    if (state_held_) return loop_.Post([this] { Written(); });
+    Write();
+  }
+
+  // The buffer, the state behind it, and one sync.
+  void Write() {
     encoder_.AppendState(buffer_);
-    file_->Write(offset_, {buffer_}, loop_, [this, must_sync](Status status) {
+    file_->Write(offset_, {buffer_}, loop_, [this](Status status) {
       if (!status.ok()) return Fail(status);
       offset_ += buffer_.size();
       if (buffer_.capacity() > kBufferKeepBytes) buffer_ = std::string();
       buffer_.clear();
-      if (!must_sync || !options_.fsync) return Written();
+      if (!options_.fsync) return Written();
       const env::Duration start = loop_.clock().Now();
       file_->Sync(loop_, [this, start](Status synced) {
         if (!synced.ok()) return Fail(synced);
@@ -191,7 +200,14 @@ class SegmentWriter final : public Writer {
   void Continue() {
     busy_ = false;
     if (!waiting_.empty()) return WriteWaiting();
-    if (on_idle_) std::exchange(on_idle_, nullptr)(OkStatus());
+    if (on_idle_) Finish();
+  }
+
+  // Nothing is under way; what was held goes with the last write.
+  void Finish() {
+    if (!std::exchange(state_held_, false)) return std::exchange(on_idle_, nullptr)(OkStatus());
+    busy_ = true;
+    Write();
   }
 
   // A disk that failed once cannot be believed again: everybody who waits now or later hears it.
@@ -258,6 +274,7 @@ class SegmentWriter final : public Writer {
   std::deque<Waiting> waiting_;
   std::vector<env::DoneStatus> done_;  // of the write under way
   bool busy_ = false;
+  bool state_held_ = false;  // a commit index that no write has carried yet
   env::DoneStatus on_idle_;
   absl::AnyInvocable<void(env::Duration)> on_fsync_;
 };
