@@ -176,7 +176,6 @@ class RangeStreamCall final : public RangeBase {
 
  protected:
   bool LearnerMay(std::string_view) const override { return false; }
-  bool LearnerMay(std::string_view) const override { return false; }
   Status CheckKind(const mvcc::RangeQuery& query) const override {
     const bool key_order =
         query.order == mvcc::SortOrder::kNone ||
