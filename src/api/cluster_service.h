@@ -1,4 +1,4 @@
-// etcdserverpb.Cluster: MemberList.
+// etcdserverpb.Cluster: who is a member, and changes of it.
 #pragma once
 
 #include <memory>

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <queue>
 #include <utility>
 #include <vector>
@@ -19,13 +20,16 @@ class ExpiryQueue {
 
   void Set(int64_t id, Nanoseconds at) {
     auto [entry, is_new] = deadlines_.try_emplace(id, Deadline{at, at});
-    if (is_new) return heap_.push({at, id});
     entry->second.at = at;
-    if (at >= entry->second.queued_at) return;
+    if (!is_new && at >= entry->second.queued_at) return;
     entry->second.queued_at = at;
     heap_.push({at, id});
+    DropOutdated();
   }
-  void Erase(int64_t id) { deadlines_.erase(id); }
+  void Erase(int64_t id) {
+    deadlines_.erase(id);
+    DropOutdated();
+  }
   void Clear() {
     deadlines_.clear();
     heap_ = {};
@@ -33,10 +37,11 @@ class ExpiryQueue {
 
   // The earliest moment at which something may end; nullptr: never.
   const Nanoseconds* NextAt() const { return heap_.empty() ? nullptr : &heap_.top().first; }
-  // Takes up to `count_max` that have ended by `now`; they are forgotten here.
-  std::vector<int64_t> TakeExpired(Nanoseconds now, size_t count_max) {
+  // Takes what has ended by `now`, and looks at no more than `looks_max`: if NextAt() is not after
+  // `now` then, more may have ended. What is taken is forgotten here.
+  std::vector<int64_t> TakeExpired(Nanoseconds now, size_t looks_max) {
     std::vector<int64_t> out;
-    while (!heap_.empty() && heap_.top().first <= now && out.size() < count_max) {
+    for (; !heap_.empty() && heap_.top().first <= now && looks_max > 0; --looks_max) {
       const auto [at, id] = heap_.top();
       heap_.pop();
       auto found = deadlines_.find(id);
@@ -52,6 +57,9 @@ class ExpiryQueue {
     return out;
   }
   size_t size() const { return deadlines_.size(); }
+  size_t queued() const { return heap_.size(); }  // at most 2 * size() + kOutdatedMin
+
+  static constexpr size_t kOutdatedMin = 1024;
 
  private:
   struct Deadline {
@@ -59,7 +67,17 @@ class ExpiryQueue {
     Nanoseconds queued_at;  // where the heap has it
   };
   using Queued = std::pair<Nanoseconds, int64_t>;
-  absl::flat_hash_map<int64_t, Deadline> deadlines_;  // looked up only
+
+  // Each rebuilding is paid by as many leases that went before.
+  void DropOutdated() {
+    if (heap_.size() <= 2 * deadlines_.size() + kOutdatedMin) return;
+    std::vector<Queued> live;
+    live.reserve(deadlines_.size());
+    for (const auto& [id, deadline] : deadlines_) live.push_back({deadline.queued_at, id});
+    heap_ = std::priority_queue(std::greater<>(), std::move(live));
+  }
+
+  absl::flat_hash_map<int64_t, Deadline> deadlines_;
   std::priority_queue<Queued, std::vector<Queued>, std::greater<>> heap_;
 };
 

@@ -50,12 +50,36 @@ TEST(ExpiryQueueTest, TakesWhatHasEndedAndNothingElse) {
   }
 }
 
-TEST(ExpiryQueueTest, TakesNoMoreThanItIsAskedFor) {
+TEST(ExpiryQueueTest, LooksAtNoMoreThanItIsAskedFor) {
   ExpiryQueue queue;
   for (int64_t id = 0; id < 100; ++id) queue.Set(id, 5);
   EXPECT_EQ(queue.TakeExpired(10, 30).size(), 30u);
   EXPECT_EQ(queue.TakeExpired(10, 30).size(), 30u);
   EXPECT_EQ(queue.size(), 40u);
+
+  queue.Clear();
+  for (int64_t id = 0; id < 100; ++id) queue.Set(id, 5);
+  for (int64_t id = 0; id < 100; ++id) queue.Set(id, 20);  // renewed: nothing has ended
+  EXPECT_TRUE(queue.TakeExpired(10, 30).empty());
+  EXPECT_LE(*queue.NextAt(), 10);  // 70 more to look at
+  EXPECT_TRUE(queue.TakeExpired(10, 100).empty());
+  EXPECT_EQ(*queue.NextAt(), 20);
+}
+
+TEST(ExpiryQueueTest, HoldsNoMoreForLeasesThatAreGoneThanForThoseThatAre) {
+  ExpiryQueue queue;
+  for (int64_t id = 0; id < 100'000; ++id) {
+    queue.Set(id, 1'000'000 - id);
+    if (id >= 10) queue.Erase(id);
+    ASSERT_LE(queue.queued(), 2 * queue.size() + ExpiryQueue::kOutdatedMin);
+  }
+  for (int64_t at = 500'000; at > 0; --at) {  // sooner and sooner
+    queue.Set(at % 10, at);
+    ASSERT_LE(queue.queued(), 2 * queue.size() + ExpiryQueue::kOutdatedMin);
+  }
+  std::vector<int64_t> taken = queue.TakeExpired(10, SIZE_MAX);
+  EXPECT_EQ(std::set<int64_t>(taken.begin(), taken.end()),
+            (std::set<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
 }
 
 }  // namespace

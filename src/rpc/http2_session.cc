@@ -97,6 +97,7 @@ struct Http2Callbacks {
 
   static int OnData(nghttp2_session* h2, uint8_t, int32_t id, const uint8_t* data, size_t size,
                     void*) {
+    nghttp2_session_consume_connection(h2, size);
     if (Http2Call* call = Call(h2, id))
       call->OnData(std::string_view(reinterpret_cast<const char*>(data), size));
     return 0;
@@ -167,6 +168,7 @@ Http2Session::Http2Session(const ServerContext& context, env::Connection& connec
   CHECK_EQ(nghttp2_option_new(&option), 0);
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, 1000);
+  nghttp2_option_set_no_auto_window_update(option, 1);  // see Http2Call::OnData
   CHECK_EQ(nghttp2_session_server_new2(&h2_, callbacks, this, option), 0);
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
@@ -239,6 +241,7 @@ void Http2Session::Flush() {
     if (call == calls_.end()) continue;
     call->second->was_full_ = false;
     if (call->second->handler_ != nullptr) call->second->handler_->OnDrained();
+    call->second->GoOn();
   }
   const bool done = nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0;
   if (done || (draining_ && calls_.empty())) owner_.CloseSession();
@@ -375,20 +378,29 @@ void Http2Call::ArmDeadline() {
   });
 }
 
+// Requests that are held back hold the stream's window too: the client can send no more than that.
 void Http2Call::OnData(std::string_view data) {
-  if (finished_ || !reader_) return;
-  reader_->Append(data);
-  DeliverMessages();
+  window_held_ += data.size();
+  if (!finished_ && reader_) reader_->Append(data);
+  GoOn();
 }
 
 void Http2Call::ResumeRequests() {
   if (!requests_paused_) return;
   requests_paused_ = false;
-  DeliverMessages();
+  GoOn();
+}
+
+// Takes the requests that have come, as far as the handler and the answers not yet read allow.
+void Http2Call::GoOn() {
+  if (!finished_ && reader_) DeliverMessages();
+  if (window_held_ == 0 || (!finished_ && Holds())) return;
+  nghttp2_session_consume_stream(session_.h2_, id_, std::exchange(window_held_, 0));
+  session_.ScheduleFlush();
 }
 
 void Http2Call::DeliverMessages() {
-  while (!finished_ && !requests_paused_) {
+  while (!finished_ && !Holds()) {
     StatusOr<std::optional<std::string>> message = reader_->Next();
     if (!message.ok()) {
       handler_->OnCancel(message.status());
@@ -405,12 +417,12 @@ void Http2Call::DeliverMessages() {
     }
     handler_->OnMessage(**message);
   }
-  if (ended_by_client_ && !finished_ && !requests_paused_ && !half_close_told_) OnEnd();
+  if (ended_by_client_) OnEnd();
 }
 
 void Http2Call::OnEnd() {
   ended_by_client_ = true;
-  if (finished_ || handler_ == nullptr || requests_paused_ || half_close_told_) return;
+  if (finished_ || handler_ == nullptr || Holds() || half_close_told_) return;
   const bool one_only =
       target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
   if (reader_->HasPartial() || (one_only && messages_ == 0)) {

@@ -47,7 +47,10 @@ class Http2Call final : public ServerCall {
   void Begin();
   void OnData(std::string_view data);
   void OnEnd();
+  void GoOn();
   void DeliverMessages();
+  // No request is taken: the handler wants none, or the client does not read the answers.
+  bool Holds() const { return requests_paused_ || was_full_; }
   void Cancel(const Status& why);
   void Respond(int http_status, const Status& status);
   void ArmDeadline();
@@ -66,6 +69,7 @@ class Http2Call final : public ServerCall {
   bool ended_by_client_ = false;
   bool half_close_told_ = false;
   bool requests_paused_ = false;
+  size_t window_held_ = 0;  // bytes of the stream not yet given back to the client's window
 
   std::deque<std::string> out_;
   size_t out_at_ = 0;  // of the first chunk
