@@ -4,9 +4,9 @@
 // Thread: one owner.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <queue>
 #include <utility>
 #include <vector>
 
@@ -23,7 +23,7 @@ class ExpiryQueue {
     entry->second.at = at;
     if (!is_new && at >= entry->second.queued_at) return;
     entry->second.queued_at = at;
-    heap_.push({at, id});
+    Push({at, id});
     DropOutdated();
   }
   void Erase(int64_t id) {
@@ -32,27 +32,28 @@ class ExpiryQueue {
   }
   void Clear() {
     deadlines_.clear();
-    heap_ = {};
+    heap_.clear();
   }
 
   // The earliest moment at which something may end; nullptr: never.
-  const Nanoseconds* NextAt() const { return heap_.empty() ? nullptr : &heap_.top().first; }
+  const Nanoseconds* NextAt() const { return heap_.empty() ? nullptr : &heap_.front().first; }
   // Takes what has ended by `now`, and looks at no more than `looks_max`: if NextAt() is not after
   // `now` then, more may have ended. What is taken is forgotten here.
   std::vector<int64_t> TakeExpired(Nanoseconds now, size_t looks_max) {
     std::vector<int64_t> out;
-    for (; !heap_.empty() && heap_.top().first <= now && looks_max > 0; --looks_max) {
-      const auto [at, id] = heap_.top();
-      heap_.pop();
-      auto found = deadlines_.find(id);
-      if (found == deadlines_.end() || found->second.queued_at != at) continue;  // outdated
+    for (; !heap_.empty() && heap_.front().first <= now && looks_max > 0; --looks_max) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+      const Queued earliest = heap_.back();
+      heap_.pop_back();
+      if (IsOutdated(earliest)) continue;
+      auto found = deadlines_.find(earliest.second);
       if (found->second.at > now) {
         found->second.queued_at = found->second.at;
-        heap_.push({found->second.at, id});
+        Push({found->second.at, earliest.second});
         continue;
       }
       deadlines_.erase(found);
-      out.push_back(id);
+      out.push_back(earliest.second);
     }
     return out;
   }
@@ -68,17 +69,24 @@ class ExpiryQueue {
   };
   using Queued = std::pair<Nanoseconds, int64_t>;
 
+  void Push(Queued queued) {
+    heap_.push_back(queued);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
+  }
+  bool IsOutdated(Queued queued) const {
+    auto found = deadlines_.find(queued.second);
+    return found == deadlines_.end() || found->second.queued_at != queued.first;
+  }
   // Each rebuilding is paid by as many leases that went before.
   void DropOutdated() {
     if (heap_.size() <= 2 * deadlines_.size() + kOutdatedMin) return;
-    std::vector<Queued> live;
-    live.reserve(deadlines_.size());
-    for (const auto& [id, deadline] : deadlines_) live.push_back({deadline.queued_at, id});
-    heap_ = std::priority_queue(std::greater<>(), std::move(live));
+    std::erase_if(heap_, [this](Queued queued) { return IsOutdated(queued); });
+    std::sort(heap_.begin(), heap_.end());  // a heap too
+    heap_.erase(std::unique(heap_.begin(), heap_.end()), heap_.end());
   }
 
-  absl::flat_hash_map<int64_t, Deadline> deadlines_;
-  std::priority_queue<Queued, std::vector<Queued>, std::greater<>> heap_;
+  absl::flat_hash_map<int64_t, Deadline> deadlines_;  // looked up only
+  std::vector<Queued> heap_;                          // the earliest first
 };
 
 }  // namespace quoin::lease

@@ -48,8 +48,9 @@ class UrlPicker {
  public:
   explicit UrlPicker(std::vector<std::string> urls) : urls_(std::move(urls)) {}
   const std::string& current() const;
-  void Failed() {
-    if (!urls_.empty()) at_ = (at_ + 1) % urls_.size();
+  // Several users may find out at once: only the first of them moves on.
+  void Failed(std::string_view url) {
+    if (!urls_.empty() && url == urls_[at_]) at_ = (at_ + 1) % urls_.size();
   }
   void Replace(std::vector<std::string> urls) {
     urls_ = std::move(urls);

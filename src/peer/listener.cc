@@ -114,14 +114,19 @@ std::optional<rpc::HttpResponse> Listener::CheckPost(const rpc::HttpRequest& req
 
 std::unique_ptr<rpc::HttpStreamHandler> Listener::Stream(const rpc::HttpRequest& head,
                                                          rpc::HttpExchange& exchange) {
+  // Refused with the head alone: no body is waited for, however long it is said to be.
+  const auto refuse = [&exchange](rpc::HttpResponse refusal) {
+    exchange.Reply(std::move(refusal));
+    return std::make_unique<rpc::HttpStreamHandler>();
+  };
   if (head.target == kSnapshot) {
-    if (CheckPost(head)) return nullptr;  // Handle says why
+    if (auto refusal = CheckPost(head)) return refuse(*std::move(refusal));
     return std::make_unique<SnapshotReceiver>(
         context_, exchange, [this](const raft::Message& message) { return AdmitMessage(message); });
   }
   if (!IsStream(head.target)) return nullptr;
   StreamTarget target;
-  if (CheckStream(head, target)) return nullptr;
+  if (auto refusal = CheckStream(head, target)) return refuse(*std::move(refusal));
   return target.peer->Attach(target.kind, exchange);
 }
 
@@ -131,9 +136,6 @@ void Listener::Handle(rpc::HttpRequest request, env::Executor&, Reply reply) {
     return reply(TakeMessage(request));
   }
   if (request.target == kProbing) return reply(Probing());
-  StreamTarget target;
-  if (request.target == kSnapshot) return reply(*CheckPost(request));
-  if (IsStream(request.target)) return reply(*CheckStream(request, target));
   context_.host.HandleHttp(std::move(request), std::move(reply));
 }
 

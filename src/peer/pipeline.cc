@@ -37,19 +37,21 @@ void Pipeline::StartWaiting() {
     request.head.dial_timeout = std::chrono::seconds(1) + context_.options.election_timeout;
     request.timeout = request.head.dial_timeout + context_.options.stream_timeout;
     const uint64_t id = next_id_++;
-    posts_[id] =
+    posts_[id].url = request.head.url;
+    posts_[id].fetch =
         rpc::StartFetch(context_.env, context_.loop, std::move(request),
                         [this, id](StatusOr<rpc::HttpResponse> answer) { OnAnswer(id, answer); });
   }
 }
 
 void Pipeline::OnAnswer(uint64_t id, const StatusOr<rpc::HttpResponse>& answer) {
+  const std::string url = posts_.at(id).url;
   posts_.erase(id);
   if (answer.ok() && answer->status == kForbidden) context_.host.OnRemoved();
   if (answer.ok() && answer->status == kNoContent) {
     user_.OnPosted();
   } else {
-    urls_.Failed();
+    urls_.Failed(url);
     user_.OnPostFailed(
         answer.ok() ? absl::UnavailableError(fmt::format("{} ({})", answer->body, answer->status))
                     : answer.status());

@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
 
 #include "peer/context.h"
 
@@ -35,7 +36,11 @@ class Pipeline {
   UrlPicker& urls_;
   User& user_;
   std::deque<std::string> waiting_;  // encoded
-  std::map<uint64_t, std::unique_ptr<rpc::Fetch>> posts_;
+  struct Post {
+    std::string url;
+    std::unique_ptr<rpc::Fetch> fetch;
+  };
+  std::map<uint64_t, Post> posts_;
   uint64_t next_id_ = 0;
 };
 

@@ -37,7 +37,9 @@ std::unique_ptr<StreamWriter> RemotePeer::Attach(StreamKind kind, rpc::HttpExcha
 
 void RemotePeer::OnWriterLost(StreamWriter& writer) {
   StreamWriter*& at = WriterOf(writer.kind());
-  if (at == &writer) at = nullptr;
+  if (at != &writer) return;
+  at = nullptr;
+  context_.host.OnUnreachable(id_);  // what was on its way is lost
 }
 
 void RemotePeer::OnStreamMessages(std::vector<raft::Message> messages) {

@@ -29,7 +29,7 @@ class RemotePeer final : private StreamReader::User,
   NodeId id() const { return id_; }
   const std::string& url() const { return urls_.current(); }
   void UpdateUrls(std::vector<std::string> urls) { urls_.Replace(std::move(urls)); }
-  void UrlFailed() { urls_.Failed(); }
+  void UrlFailed(std::string_view url) { urls_.Failed(url); }
 
   // By the best way that is open; false: dropped.
   bool Send(const raft::Message& message);

@@ -71,16 +71,18 @@ void StreamEncoder::EncodeLinkHeartbeat(std::string& out) const {
 }
 
 Status StreamDecoder::Feed(std::string_view bytes, std::vector<raft::Message>& out) {
-  std::string_view data = bytes;
-  if (!buffer_.empty()) {
-    buffer_.append(bytes);
-    data = buffer_;
-  }
+  const bool buffered = !buffer_.empty();
+  if (buffered) buffer_.append(bytes);
+  std::string_view data = buffered ? std::string_view(buffer_) : bytes;
   for (;;) {
     ASSIGN_OR_RETURN(bool taken, TakeRecord(data, out));
     if (!taken) break;
   }
-  buffer_ = std::string(data);
+  if (buffered) {
+    buffer_.erase(0, buffer_.size() - data.size());
+  } else {
+    buffer_.assign(data);
+  }
   return OkStatus();
 }
 

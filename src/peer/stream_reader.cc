@@ -25,7 +25,7 @@ StreamReader::~StreamReader() { context_.loop.Cancel(timer_); }
 
 void StreamReader::Dial() {
   rpc::HttpRequestHead head;
-  head.url = urls_.current();
+  head.url = dialled_ = urls_.current();
   head.target =
       fmt::format("/raft/stream/{}/{}", kind_ == StreamKind::kMsgApp ? "msgapp" : "message",
                   HexOf(context_.options.self));
@@ -99,7 +99,7 @@ void StreamReader::Failed(const Status& why) {
     Dial();
   });
   const bool was_up = std::exchange(up_, false);
-  if (!was_up) urls_.Failed();
+  if (!was_up) urls_.Failed(dialled_);
   user_.OnStreamDown(why);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "peer/context.h"
@@ -41,6 +42,7 @@ class StreamReader final : private rpc::HttpStream::Handler {
   const StreamKind kind_;
   const NodeId peer_;
   UrlPicker& urls_;
+  std::string dialled_;
   User& user_;
   std::unique_ptr<rpc::HttpStream> stream_;
   std::unique_ptr<StreamDecoder> decoder_;  // set while the stream is open

@@ -84,7 +84,9 @@ class TransportImpl final : public Transport, private PeerTable {
     const NodeId to = message.to;
     snapshots_[number] = std::make_unique<SnapshotSender>(
         context_, peer->url(), message, std::move(source),
-        [this, number, to](const Status& status) { SnapshotDone(number, to, status); });
+        [this, number, to, url = peer->url()](const Status& status) {
+          SnapshotDone(number, to, url, status);
+        });
   }
 
   std::vector<PeerStatus> peers() const override {
@@ -107,13 +109,13 @@ class TransportImpl final : public Transport, private PeerTable {
     return nullptr;
   }
 
-  void SnapshotDone(uint64_t number, NodeId to, const Status& status) {
+  void SnapshotDone(uint64_t number, NodeId to, const std::string& url, const Status& status) {
     if (status.ok()) {
       context_.log.Info("sent database snapshot", {{"remote-peer-id", HexOf(to)}});
     } else {
       context_.log.Warn("failed to send database snapshot",
                         {{"remote-peer-id", HexOf(to)}, {"error", std::string(status.message())}});
-      if (RemotePeer* peer = Find(to)) peer->UrlFailed();
+      if (RemotePeer* peer = Find(to)) peer->UrlFailed(url);
     }
     // It is on the stack.
     context_.loop.Post(

@@ -539,5 +539,56 @@ TEST_F(RefusalTest, ASnapshotWithoutItsSnapshotIsNoCrash) {
   EXPECT_TRUE(got.starts_with("HTTP/1.1 ")) << got;
 }
 
+TEST_F(TransportTest, TheLiveAddressOfTwoIsReached) {
+  Machine gone(world_, network_, kRemoved, "10.0.0.4");
+  network_.Cut("10.0.0.4", "10.0.0.9");
+  gone.On([this](Transport& t) { t.AddPeer(a_.id(), {"http://10.0.0.9:2380", a_.url()}); });
+  world_.RunFor(seconds(120));
+  EXPECT_TRUE(gone.removed);
+}
+
+TEST_F(TransportTest, ALostStreamIsReported) {
+  Connect(a_, b_);
+  ASSERT_EQ(a_.unreachable, 0);
+  network_.Reset(a_.address(), b_.address());
+  world_.RunFor(seconds(5));
+  EXPECT_GT(a_.unreachable, 0);
+}
+
+TEST_F(RefusalTest, ASnapshotOfAnotherClusterIsRefusedByItsHead) {
+  RawClient client;
+  network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&](auto connection) {
+    ASSERT_TRUE(connection.ok());
+    client.connection = *std::move(connection);
+    client.connection->Start(client);
+    client.connection->Write(
+        std::string("POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nX-Server-Version: 3.7.1\r\n"
+                    "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-ID: 1\r\n"
+                    "Content-Length: 400000000\r\n\r\n"));
+  });
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 412")) << client.received;
+}
+
+TEST_F(RefusalTest, ASenderThatBecomesAMemberMeanwhile) {
+  RawClient client;
+  network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&](auto connection) {
+    ASSERT_TRUE(connection.ok());
+    client.connection = *std::move(connection);
+    client.connection->Start(client);
+    client.connection->Write(
+        fmt::format("GET /raft/stream/message/3 HTTP/1.1\r\nHost: x\r\nX-Server-From: 3\r\n"
+                    "X-Server-Version: 3.7.1\r\nX-Min-Cluster-Version: 3.0.0\r\nX-Raft-To: {:x}\r\n"
+                    "X-Etcd-Cluster-ID: {:x}\r\nContent-Length: 5\r\n\r\n",
+                    a_.id().value(), kCluster));
+  });
+  world_.RunFor(seconds(1));
+  a_.Add(c_);
+  world_.RunFor(seconds(1));
+  c_.loop().Post([&] { client.connection->Write(std::string("12345")); });
+  world_.RunFor(seconds(2));
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 ")) << client.received;
+}
+
 }  // namespace
 }  // namespace quoin::peer

@@ -41,6 +41,7 @@ class Http1Session final : public Session, private HttpExchange {
   ~Http1Session() override { *alive_ = false; }
 
   bool Feed(std::string_view data) override {
+    if (closed_) return true;  // what still comes is for nobody
     buffer_.append(data);
     if (phase_ == Phase::kAnswering || body_paused_) {
       if (buffer_.size() > kPipelinedBytesMax) connection_.PauseReading();
