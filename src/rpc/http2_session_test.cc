@@ -135,9 +135,9 @@ class Client final : public env::Connection::Handler {
     return static_cast<ssize_t>(size);
   }
   void OnData(std::string_view data) override {
-    EXPECT_EQ(nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()),
-                                       data.size()),
-              static_cast<ssize_t>(data.size()));
+    EXPECT_EQ(
+        nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size()),
+        static_cast<ssize_t>(data.size()));
     Flush();
   }
   void OnClosed(Status) override {}
