@@ -141,7 +141,9 @@ void RaftLoop::Hold(Held held) {
     return Refuse(held, errors::TooManyRequests());
   }
   held_bytes_ += bytes;
-  held.until = loops_.raft.clock().Now() + config_.RequestTimeout();
+  // Looked at with the ticks, and to be told before the frontend gives up and can say less.
+  held.until =
+      loops_.raft.clock().Now() + config_.RequestTimeout() - 3 * config_.heartbeat_interval;
   held_.push_back(std::move(held));
 }
 
