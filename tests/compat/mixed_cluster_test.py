@@ -1,24 +1,9 @@
 #!/usr/bin/env python3
 """One cluster of etcd's members and quoin's: a quoin member joins etcd 3.5 as a learner, votes, leads; both hold the same."""
-import http.client, json, os, sys, time
+import http.client, json, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from members import Cluster, Skip, equal, etcd_binary, finish, quoin_binary, run
-
-
-def until(what, seconds=30):
-    """Asks other processes until `what` returns something true."""
-    import grpc
-    deadline, last = time.monotonic() + seconds, None
-    while time.monotonic() < deadline:
-        try:
-            last = what()
-            if last:
-                return last
-        except grpc.RpcError as error:
-            last = error
-        time.sleep(0.05)  # a poll of another process
-    raise AssertionError("did not come about within %d s: %s" % (seconds, last))
+from members import Cluster, Skip, equal, etcd_binary, finish, quoin_binary, run, until
 
 
 def same_hash(cluster, revision):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """A cluster grows from one member to three and shrinks again under load, and what a change may be refused for."""
-import os, sys, time
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from members import Cluster, equal, finish, run
+from members import Cluster, equal, finish, run, until
 import grpc
 
 
@@ -14,20 +14,6 @@ def refused(call, code, text):
         equal((error.code(), error.details()), (code, text))
         return
     raise AssertionError("not refused: " + text)
-
-
-def until(what, seconds=30):
-    """Asks other processes until `what` returns something true, errors of calls aside."""
-    deadline, last = time.monotonic() + seconds, None
-    while time.monotonic() < deadline:
-        try:
-            last = what()
-            if last:
-                return last
-        except grpc.RpcError as error:
-            last = error
-        time.sleep(0.05)  # a poll of another process
-    raise AssertionError("did not come about within %d s: %s" % (seconds, last))
 
 
 def grows_and_shrinks():

@@ -246,6 +246,21 @@ class Cluster:
         raise AssertionError("members differ after %d s: %s" % (seconds, seen))
 
 
+def until(what, seconds=30):
+    """Asks other processes until `what` returns something true, errors of calls aside."""
+    import grpc
+    deadline, last = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        try:
+            last = what()
+            if last:
+                return last
+        except grpc.RpcError as error:
+            last = error
+        time.sleep(0.05)  # a poll of another process
+    raise AssertionError("did not come about within %d s: %s" % (seconds, last))
+
+
 # ---- a very small test runner ----
 
 _results = {"passed": 0, "failed": 0, "skipped": 0}
