@@ -64,8 +64,7 @@ bool Exists(env::BlockingFileSystem& files, const std::string& dir);
 
 // Reads a log. Refuses (DataLoss with file and offset, nothing changed on disk) whatever could mean
 // that a synced record is gone: a bad record with later records of the chain behind it, a gap, a
-// missing segment, an end before `applied_floor` (the data file's applied index), damage below
-// member/quoin/wal.end. reliability.md box a–c.
+// missing segment, an end before `applied_floor` (the data file's applied index).
 StatusOr<Recovered> Recover(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode,
                             Index applied_floor, Logger& log);
 
