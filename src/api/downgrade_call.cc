@@ -1,31 +1,15 @@
 #include "api/downgrade_call.h"
 
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "base/errors.h"
+#include "base/version.h"
 #include "proto/membership.pb.h"
 #include "proto/rpc.pb.h"
 
 namespace quoin::api {
 namespace {
-
-struct Version {
-  int major = 0, minor = 0;
-  friend bool operator==(const Version&, const Version&) = default;
-};
-
-// "X.Y" or "X.Y.Z…".
-std::optional<Version> ParseVersion(std::string_view text) {
-  Version version;
-  const char* const end = text.data() + text.size();
-  auto [dot, error] = std::from_chars(text.data(), end, version.major);
-  if (error != std::errc() || dot == end || *dot != '.') return std::nullopt;
-  auto [rest, minor_error] = std::from_chars(dot + 1, end, version.minor);
-  if (minor_error != std::errc() || (rest != end && *rest != '.')) return std::nullopt;
-  return version;
-}
 
 class DowngradeCall final : public UnaryCall {
  public:
@@ -53,7 +37,7 @@ class DowngradeCall final : public UnaryCall {
       const server::ClusterInfo& cluster = *frontend_.cluster();
       const std::optional<Version> present = ParseVersion(cluster.cluster_version);
       if (!present) return Fail(errors::ClusterVersionNotFound());
-      if (target != Version{present->major, present->minor - 1})
+      if (target.Minor() != Version{present->major, present->minor - 1, 0})
         return Fail(errors::InvalidDowngradeTarget());
       if (cluster.downgrade.enabled) return Fail(errors::DowngradeInProgress());
       if (request_.action() == etcdserverpb::DowngradeRequest::ENABLE) return Set(/*enabled=*/true);
@@ -64,10 +48,7 @@ class DowngradeCall final : public UnaryCall {
   void Set(bool enabled) {
     membershippb::DowngradeInfoSetRequest set;
     set.set_enabled(enabled);
-    if (enabled) {
-      const std::optional<Version> target = ParseVersion(request_.version());
-      set.set_ver(std::to_string(target->major) + "." + std::to_string(target->minor) + ".0");
-    }
+    if (enabled) set.set_ver(ParseVersion(request_.version())->Minor().text());
     auto wait = frontend_.Propose(state::Operation::kDowngradeInfoSet, set.SerializeAsString(),
                                   [this, enabled](const state::ApplyResult& result) {
                                     // A cancellation always answers well, as etcd's does.

@@ -4,6 +4,7 @@
 #include "base/epoch.h"
 #include "base/prng.h"
 #include "base/shared_bytes.h"
+#include "base/version.h"
 #include "base/wire.h"
 
 namespace quoin {
@@ -81,6 +82,15 @@ TEST(Epoch, ReaderHoldsBackReuse) {
   }
   uint64_t stamp = domain.Advance();
   EXPECT_LT(stamp, domain.SafeEpoch());
+}
+
+TEST(Version, ParsesWhatServersSay) {
+  EXPECT_EQ(ParseVersion("3.7.1"), (Version{3, 7, 1}));
+  EXPECT_EQ(ParseVersion("3.6"), (Version{3, 6, 0}));
+  EXPECT_EQ(ParseVersion("3.6.0-rc.1"), (Version{3, 6, 0}));
+  EXPECT_LT(ParseVersion("3.9.0"), ParseVersion("3.10.0"));
+  for (const char* bad : {"", "3", "3.", "x.y", "3.7.1x", "-3.1.0", "not_decided"})
+    EXPECT_EQ(ParseVersion(bad), std::nullopt) << bad;
 }
 
 TEST(Prng, SameSeedSameNumbers) {

@@ -26,16 +26,6 @@ std::vector<std::pair<std::string, std::string>> RequestHeaders(const Options& o
           {"X-PeerURLs", urls}};
 }
 
-std::optional<MinorVersion> ParseVersion(std::string_view text) {
-  MinorVersion version;
-  const char* const end = text.data() + text.size();
-  auto [dot, error] = std::from_chars(text.data(), end, version.major);
-  if (error != std::errc() || dot == end || *dot != '.') return std::nullopt;
-  auto [rest, minor_error] = std::from_chars(dot + 1, end, version.minor);
-  if (minor_error != std::errc() || (rest != end && *rest != '.')) return std::nullopt;
-  return version;
-}
-
 const std::string& UrlPicker::current() const {
   static const std::string none;
   return urls_.empty() ? none : urls_[at_];

@@ -36,13 +36,6 @@ std::optional<uint64_t> ParseHex(std::string_view text);
 // Headers that every Raft request of this member carries.
 std::vector<std::pair<std::string, std::string>> RequestHeaders(const Options& options);
 
-// "3.7.1" → {3, 7}; nullopt when it is no version.
-struct MinorVersion {
-  int major = 0, minor = 0;
-  friend auto operator<=>(const MinorVersion&, const MinorVersion&) = default;
-};
-std::optional<MinorVersion> ParseVersion(std::string_view text);
-
 // The addresses of one member: one is in use until it fails. Value type.
 class UrlPicker {
  public:

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "base/version.h"
 #include "peer/snapshot_receiver.h"
 #include "raft_types/codec.h"
 
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::string_view kRaft = "/raft", kStreams = "/raft/stream", kSnapshot = "/raft/snapshot",
                            kProbing = "/raft/probing";
-constexpr MinorVersion kOldestVersion{3, 0};
+constexpr Version kOldestVersion{3, 0, 0};
 constexpr int kNoContent = 204, kBadRequest = 400, kNotFound = 404, kNotAllowed = 405, kGone = 410,
               kPrecondition = 412, kInternalError = 500;
 
@@ -45,9 +46,9 @@ rpc::HttpResponse ErrorResponse(const Options& options, int status, const std::s
 std::optional<rpc::HttpResponse> Listener::CheckSender(const rpc::HttpRequest& request) const {
   const std::string server(request.header("X-Server-Version").value_or("2.0.0"));
   const std::string least(request.header("X-Min-Cluster-Version").value_or("2.0.0"));
-  const std::optional<MinorVersion> theirs = ParseVersion(server), needs = ParseVersion(least);
-  const std::optional<MinorVersion> ours = ParseVersion(context_.options.server_version);
-  if (!theirs || !needs || *theirs < kOldestVersion || *needs > *ours) {
+  const std::optional<Version> theirs = ParseVersion(server), needs = ParseVersion(least);
+  const std::optional<Version> ours = ParseVersion(context_.options.server_version);
+  if (!theirs || !needs || *theirs < kOldestVersion || needs->Minor() > ours->Minor()) {
     context_.log.Warn(
         "request received was ignored due to incompatible versions",
         {{"remote-peer-server-version", server}, {"remote-peer-min-cluster-version", least}});

@@ -1,6 +1,7 @@
 #include "server/node.h"
 
 #include "base/check.h"
+#include "base/version.h"
 #include "proto/membership.pb.h"
 #include "server/lease_pages.h"
 #include "server/peer_pages.h"
@@ -181,7 +182,7 @@ void Node::DecideVersion() {
   if (urls.empty()) return ProposeVersion(kClusterVersion);
   publishing_version_ = true;
   ++version_polls_;
-  auto decide = [this](std::optional<cluster::Version> lowest) {
+  auto decide = [this](std::optional<Version> lowest) {
     const bool empty = apply_->machine().membership().cluster_version().empty();
     if (lowest) return ProposeVersion(lowest->Minor().text());
     if (empty && version_polls_ > kVersionPollsBeforeUndecided)
@@ -192,8 +193,8 @@ void Node::DecideVersion() {
     });
   };
   version_poll_ = std::make_unique<VersionPoll>(
-      env_, *apply_executor_, urls, *cluster::ParseVersion(kServerVersion),
-      [this, decide](std::optional<cluster::Version> lowest) {
+      env_, *apply_executor_, urls, *ParseVersion(kServerVersion),
+      [this, decide](std::optional<Version> lowest) {
         // After this callback, in which the poll still stands.
         apply_executor_->Post([decide, lowest] { decide(lowest); });
       });

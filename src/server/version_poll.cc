@@ -11,7 +11,7 @@ constexpr env::Duration kTimeout = std::chrono::seconds(1);
 }  // namespace
 
 VersionPoll::VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls,
-                         cluster::Version own, Done done)
+                         Version own, Done done)
     : done_(std::move(done)), missing_(urls.size()), lowest_(own) {
   for (const std::string& url : urls) {
     rpc::FetchRequest request;
@@ -25,10 +25,10 @@ VersionPoll::VersionPoll(env::Env& env, env::Executor& loop, const std::vector<s
 }
 
 void VersionPoll::Take(const StatusOr<rpc::HttpResponse>& answer) {
-  std::optional<cluster::Version> version;
+  std::optional<Version> version;
   if (answer.ok() && answer->status == 200) {
     std::optional<std::string> text = cluster::ServerVersionOf(answer->body);
-    if (text) version = cluster::ParseVersion(*text);
+    if (text) version = ParseVersion(*text);
   }
   if (!version) lowest_.reset();
   if (lowest_) lowest_ = std::min(*lowest_, *version);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/version.h"
 #include "cluster/versions.h"
 #include "env/env.h"
 #include "rpc/http_client.h"
@@ -19,17 +20,17 @@ namespace quoin::server {
 class VersionPoll {
  public:
   // The lowest version, of `own` and all answers; nullopt when somebody did not answer.
-  using Done = absl::AnyInvocable<void(std::optional<cluster::Version>)>;
+  using Done = absl::AnyInvocable<void(std::optional<Version>)>;
   // `urls`: one peer URL of each of the others.
-  VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls,
-              cluster::Version own, Done done);
+  VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls, Version own,
+              Done done);
 
  private:
   void Take(const StatusOr<rpc::HttpResponse>& answer);
 
   Done done_;
   size_t missing_;  // answers
-  std::optional<cluster::Version> lowest_;
+  std::optional<Version> lowest_;
   std::vector<std::unique_ptr<rpc::Fetch>> fetches_;
 };
 

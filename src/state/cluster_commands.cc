@@ -1,6 +1,7 @@
 // Membership facts that travel as ordinary entries: versions, attributes, downgrades; and 3.5's
 // form of the first two.
 
+#include "base/version.h"
 #include "proto/membership.pb.h"
 #include "state/state_machine.h"
 #include "state/v2_request.h"
@@ -8,7 +9,7 @@
 namespace quoin::state {
 namespace {
 
-constexpr std::string_view kFirstVersionWithStorageVersion = "3.6.0";
+constexpr Version kFirstVersionWithStorageVersion{3, 6, 0};
 
 std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::string>& strings) {
   return {strings.begin(), strings.end()};
@@ -20,7 +21,8 @@ void StateMachine::ApplyClusterVersion(std::string version) {
   MustSucceed(membership_.SetClusterVersion(version, writer_));
   // The data file's own version follows the cluster's; directories of 3.5 have none and stay
   // readable there.
-  if (version >= kFirstVersionWithStorageVersion && version > storage_version_) {
+  const std::optional<Version> next = ParseVersion(version);
+  if (next >= kFirstVersionWithStorageVersion && next > ParseVersion(storage_version_)) {
     storage_version_ = std::move(version);
     MustSucceed(writer_.Put("meta", "storageVersion", storage_version_));
   }
