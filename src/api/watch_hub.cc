@@ -23,7 +23,15 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
   }
   if (!slice.ok()) DieOnDiskError(std::string(slice.status().message()));
   answer.next = slice->next;
+  size_t bytes = 0;
+  int64_t last = 0;
   for (const mvcc::Event& event : slice->events) {
+    // Previous values count too: deletions are small, what they deleted need not be.
+    if (event.at.main != last && bytes >= query.bytes_max) {
+      answer.next = event.at.main;
+      break;
+    }
+    last = event.at.main;
     if (event.type == mvcc::Event::Type::kPut ? !request.puts : !request.deletes) continue;
     std::string previous;
     if (request.prev_kv) {
@@ -33,6 +41,7 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
       previous = *std::move(record);
     }
     answer.events.push_back({event.at.main, watch::EncodeElement(event, previous)});
+    bytes += answer.events.back().element.size();
   }
   return answer;
 }
@@ -47,7 +56,9 @@ watch::Watcher& WatchHub::Add(watch::Sink& sink, watch::WatchOptions options) {
     frontend_.set_on_events(
         [this](int64_t revision, const watch::Batch* batch) { set_.OnPublished(revision, batch); });
   }
-  node_.info().watchers.fetch_add(1, std::memory_order_release);
+  // Before the revision is read: the apply loop publishes first and then looks for watchers, and
+  // one of the two must see the other (all four accesses are sequentially consistent).
+  node_.info().watchers.fetch_add(1);
   return set_.Add(sink, std::move(options), frontend_.store().current_revision());
 }
 

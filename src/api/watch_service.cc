@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/types/span.h"
 #include "api/leader_watch.h"
 #include "api/watch_hub.h"
 #include "base/limits.h"
@@ -136,15 +137,38 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
   }
 
   // --- watch::Sink ---
-  bool CanTake() const override { return call_.unsent_bytes() < limits::kCallUnsentBytesMax; }
+  // False exactly when OnDrained is owed.
+  bool CanTake() const override { return call_.unsent_bytes() <= limits::kCallUnsentBytesMax; }
 
   void OnEvents(watch::Watcher& watcher, int64_t revision,
                 const std::vector<watch::Delivery>& events) override {
     Entry& entry = entries_.at(watcher.id);
     entry.had_events = true;
     Head head{.revision = revision, .watch_id = watcher.id};
-    if (!entry.fragment) return Send(head, events);
-    SendFragments(head, events);
+    if (entry.fragment) return SendFragments(head, events);
+    SendRevisions(head, events);
+  }
+
+  // Many revisions at once leave in several messages, each of whole ones: clients take no more than
+  // 4 MiB in one unless they say so, and etcd sends live revisions one by one.
+  void SendRevisions(Head head, absl::Span<const watch::Delivery> events) {
+    const int64_t revision = head.revision;
+    size_t begin = 0, bytes = 0;
+    for (size_t at = 0; at < events.size();) {
+      size_t end = at, more = 0;
+      for (; end < events.size() && events[end].revision == events[at].revision; ++end)
+        more += events[end].element.size();
+      if (at > begin && bytes + more > limits::kWatchResponseBytes) {
+        head.revision = events[at - 1].revision;  // who resumes after it misses nothing
+        Send(head, events.subspan(begin, at - begin));
+        begin = at;
+        bytes = 0;
+      }
+      bytes += more;
+      at = end;
+    }
+    head.revision = revision;
+    Send(head, events.subspan(begin));
   }
 
   // As many events as fit in a message, but at least one.
@@ -185,7 +209,7 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
     return out;
   }
 
-  void Send(const Head& head, const std::vector<watch::Delivery>& events) {
+  void Send(const Head& head, absl::Span<const watch::Delivery> events) {
     std::string message = Encoded(head);
     size_t bytes = message.size();
     for (const watch::Delivery& event : events) bytes += event.element.size();

@@ -17,14 +17,15 @@ inline constexpr uint64_t kSnapshotCount = 10000;          // --snapshot-count
 inline constexpr uint64_t kCatchUpEntries = 5000;          // log kept behind a snapshot
 inline constexpr int64_t kQuotaBytesDefault = 2147483648;  // --quota-backend-bytes 0
 inline constexpr size_t kWalSegmentBytes = 64000000;
-inline constexpr size_t kSnapshotChunkBytes = 32768;     // Maintenance.Snapshot blobs
-inline constexpr size_t kAppendBatchBytesMax = 8 << 20;  // ours: one write to the WAL
-inline constexpr size_t kMessageBytesMax = 1 << 20;      // raft MaxSizePerMsg
-inline constexpr size_t kInflightMessagesMax = 512;      // raft MaxInflightMsgs
-inline constexpr size_t kCallUnsentBytesMax = 1 << 20;   // ours: response bytes buffered per call
+inline constexpr size_t kSnapshotChunkBytes = 32768;       // Maintenance.Snapshot blobs
+inline constexpr size_t kAppendBatchBytesMax = 8 << 20;    // ours: one write to the WAL
+inline constexpr size_t kMessageBytesMax = 1 << 20;        // raft MaxSizePerMsg
+inline constexpr size_t kInflightMessagesMax = 512;        // raft MaxInflightMsgs
+inline constexpr size_t kWatchResponseBytes = 1 << 20;     // ours: revisions sent together
+inline constexpr size_t kCallUnsentBytesMax = 1 << 20;     // ours: response bytes buffered per call
 inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for a leader
 inline constexpr size_t kHeldProposalBatchesMax = 100'000;
-inline constexpr size_t kProtobufDepthMax = 1000;        // nested txns: 128 levels are legal
+inline constexpr size_t kProtobufDepthMax = 1000;  // nested txns: 128 levels are legal
 
 static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,
               "one request fits one WAL batch");

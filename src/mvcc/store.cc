@@ -193,7 +193,7 @@ int64_t WriteTxn::End() {
 
 void Store::Publish() {
   writer_.Publish();
-  published_revision_.store(revision_, std::memory_order_release);
+  published_revision_.store(revision_);  // in one order with NodeInfo::watchers
 }
 
 // --- reading ---

@@ -182,7 +182,7 @@ class Store {
 
   // --- readers: any thread, within a guard of the tree's EpochDomain that was entered before ---
   View Current(btree::OnMiss on_miss) const;
-  int64_t current_revision() const { return published_revision_.load(std::memory_order_acquire); }
+  int64_t current_revision() const { return published_revision_.load(); }
   int64_t compact_revision() const { return compact_revision_.load(std::memory_order_acquire); }
 
   // --- the apply loop ---

@@ -141,8 +141,8 @@ void ApplyLoop::EndBatch() {
   if (cluster_changed_) ShareClusterInfo();
   TellLeases();  // before anybody hears of what they granted
   std::shared_ptr<const watch::Batch> events = TakeEvents();
-  const bool all_want_it = info_.watchers.load(std::memory_order_relaxed) > 0 ||
-                           !info_.sole_voter_leads.load(std::memory_order_relaxed);
+  const bool all_want_it =
+      info_.watchers.load() > 0 || !info_.sole_voter_leads.load(std::memory_order_relaxed);
   for (size_t i = 0; i < frontends_.size(); ++i) {
     // Loops without an answer learn of the batch only if reads or watchers may wait for it there.
     if (completions_[i].empty() && !all_want_it) continue;

@@ -157,62 +157,82 @@ void WatcherSet::FallBehind(Watcher& watcher, int64_t next) {
 }
 
 void WatcherSet::ReadOn(Watcher& watcher) {
-  if (watcher.reading_) return;
-  if (!watcher.sink_->CanTake()) {
-    parked_[watcher.sink_].push_back(watcher.number_);
-    return;
-  }
-  watcher.reading_ = true;
-  waiting_.push_back(watcher.number_);
+  std::shared_ptr<Line>& line = lines_[watcher.sink_];
+  if (line == nullptr) line = std::make_shared<Line>(Line{.sink = watcher.sink_});
+  line->numbers.push_back(watcher.number_);
+  MakeReady(line);
   StartReads();
 }
 
-void WatcherSet::Forget(Sink& sink) { parked_.erase(&sink); }
+void WatcherSet::Forget(Sink& sink) {
+  auto found = lines_.find(&sink);
+  if (found == lines_.end()) return;
+  found->second->sink = nullptr;
+  lines_.erase(found);
+}
 
 void WatcherSet::OnDrained(Sink& sink) {
-  auto parked = parked_.find(&sink);
-  if (parked == parked_.end()) return;
-  std::vector<uint64_t> numbers = std::move(parked->second);
-  parked_.erase(parked);
-  for (uint64_t number : numbers) {
-    if (auto found = watchers_.find(number); found != watchers_.end()) ReadOn(*found->second);
-  }
+  auto found = lines_.find(&sink);
+  if (found == lines_.end()) return;
+  MakeReady(found->second);
+  StartReads();
+}
+
+void WatcherSet::MakeReady(const std::shared_ptr<Line>& line) {
+  if (line->sink == nullptr || line->busy || line->numbers.empty() || !line->sink->CanTake())
+    return;
+  line->busy = true;
+  ready_.push_back(line);
 }
 
 void WatcherSet::StartReads() {
-  while (reads_ < kReadsAtOnce && !waiting_.empty()) {
-    const uint64_t number = waiting_.front();
-    waiting_.pop_front();
-    auto found = watchers_.find(number);
-    if (found == watchers_.end()) continue;
+  while (reads_ < kReadsAtOnce && !ready_.empty()) {
+    const std::shared_ptr<Line> line = std::move(ready_.front());
+    ready_.pop_front();
+    auto found = watchers_.end();
+    // The stream may have filled up, and watchers may have gone, while the line waited its turn.
+    while (line->sink != nullptr && line->sink->CanTake() && !line->numbers.empty() &&
+           found == watchers_.end()) {
+      found = watchers_.find(line->numbers.front());
+      line->numbers.pop_front();
+    }
+    if (found == watchers_.end()) {
+      line->busy = false;
+      continue;
+    }
     const WatchOptions& options = found->second->options_;
     ++reads_;
     history_.Read({options.key, options.range_end, found->second->next_, options.prev_kv,
                    options.puts, options.deletes},
-                  [this, alive = alive_, number](HistoryAnswer answer) {
-                    if (*alive) OnRead(number, std::move(answer));
+                  [this, alive = alive_, line, number = found->first](HistoryAnswer answer) {
+                    if (*alive) OnRead(line, number, std::move(answer));
                   });
   }
 }
 
-void WatcherSet::OnRead(uint64_t number, HistoryAnswer answer) {
+void WatcherSet::OnRead(const std::shared_ptr<Line>& line, uint64_t number, HistoryAnswer answer) {
   --reads_;
-  if (auto found = watchers_.find(number); found != watchers_.end()) {
-    Watcher& watcher = *found->second;
-    watcher.reading_ = false;
-    if (answer.compact_revision) {
-      std::unique_ptr<Watcher> ended = std::move(found->second);
-      Unlist(watcher);
-      watchers_.erase(found);
-      ended->sink_->OnCompacted(*ended, *answer.compact_revision);
-    } else if (DeliverHistory(watcher, answer)) {
-      watcher.next_ = answer.next;
-      // What was published after the slice was read is still in the store.
-      watcher.live_ = watcher.next_ > revision_;
-      if (!watcher.live_) ReadOn(watcher);
-    }
-  }
+  Continue(number, std::move(answer));
+  line->busy = false;
+  MakeReady(line);
   StartReads();
+}
+
+void WatcherSet::Continue(uint64_t number, HistoryAnswer answer) {
+  auto found = watchers_.find(number);
+  if (found == watchers_.end()) return;
+  Watcher& watcher = *found->second;
+  if (answer.compact_revision) {
+    std::unique_ptr<Watcher> ended = std::move(found->second);
+    Unlist(watcher);
+    watchers_.erase(found);
+    return ended->sink_->OnCompacted(*ended, *answer.compact_revision);
+  }
+  if (!DeliverHistory(watcher, answer)) return;
+  watcher.next_ = answer.next;
+  // What was published after the slice was read is still in the store.
+  watcher.live_ = watcher.next_ > revision_;
+  if (!watcher.live_) ReadOn(watcher);
 }
 
 // False: the sink has removed the watcher.

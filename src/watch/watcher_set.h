@@ -95,8 +95,7 @@ class Watcher {
   WatchOptions options_;
   uint64_t number_ = 0;  // never given twice
   bool live_ = false;
-  int64_t next_ = 0;  // it has had everything below; told anew when it falls behind
-  bool reading_ = false;
+  int64_t next_ = 0;               // it has had everything below; told anew when it falls behind
   size_t place_ = 0;               // in the list of its key or interval
   std::vector<uint32_t> matched_;  // of the batch under way
 };
@@ -136,9 +135,20 @@ class WatcherSet {
   const std::string* ElementOf(const Batch& batch, uint32_t at, bool with_previous);
 
   void FallBehind(Watcher& watcher, int64_t next);
+  // Of the watchers of one sink that are behind, one reads at a time: what waits for a stream is
+  // bounded by one slice beyond what the stream takes, and streams are served in turn, however many
+  // watchers they have.
+  struct Line {
+    Sink* sink = nullptr;          // null: it has gone
+    std::deque<uint64_t> numbers;  // who is behind and does not read
+    bool busy = false;             // one of them reads, or the line is in `ready_`
+  };
+
   void ReadOn(Watcher& watcher);
+  void MakeReady(const std::shared_ptr<Line>& line);
   void StartReads();
-  void OnRead(uint64_t number, HistoryAnswer answer);
+  void OnRead(const std::shared_ptr<Line>& line, uint64_t number, HistoryAnswer answer);
+  void Continue(uint64_t number, HistoryAnswer answer);
   bool DeliverHistory(Watcher& watcher, const HistoryAnswer& answer);
 
   History& history_;
@@ -157,9 +167,9 @@ class WatcherSet {
   std::vector<Encoded> encoded_;
   std::vector<Delivery> deliveries_;
 
-  std::deque<uint64_t> waiting_;                   // behind, wants to read: numbers
-  size_t reads_ = 0;                               // under way
-  std::map<Sink*, std::vector<uint64_t>> parked_;  // behind, the stream is full
+  std::map<Sink*, std::shared_ptr<Line>> lines_;
+  std::deque<std::shared_ptr<Line>> ready_;  // somebody in it can read
+  size_t reads_ = 0;                         // under way
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

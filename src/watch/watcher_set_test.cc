@@ -290,6 +290,72 @@ TEST(WatcherSetTest, FewReadsAtOnceHoweverManyAreBehind) {
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(stream.got[i].size(), 49u);
 }
 
+TEST(WatcherSetTest, AFullStreamTakesAtMostOneSliceMoreHoweverManyAreBehind) {
+  FakeHistory history;
+  Stream stream;
+  stream.room = 5;  // responses
+  WatcherSet set(history);
+  for (int64_t revision = 2; revision <= 50; ++revision)
+    history.changes.push_back({revision, 0, false, "k"});
+  history.revision = 50;
+  WatchOptions options;
+  options.key = "k";
+  options.start_revision = 2;
+  for (int i = 0; i < 1000; ++i) set.Add(stream, options, 50).id = i;
+  while (!history.waiting.empty()) history.AnswerOne();
+  EXPECT_EQ(stream.room, 0);
+  // Nor does one watcher's room let all the others read.
+  for (int round = 0; round < 10; ++round) {
+    stream.room = 1;
+    set.OnDrained(stream);
+    while (!history.waiting.empty()) history.AnswerOne();
+    EXPECT_EQ(stream.room, 0);
+  }
+  stream.room = 1 << 30;
+  set.OnDrained(stream);
+  while (!history.waiting.empty()) history.AnswerOne();
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(stream.got[i].size(), 49u);
+}
+
+TEST(WatcherSetTest, AStreamWithManyBehindDoesNotDelayAnother) {
+  FakeHistory history;
+  Stream many, one;
+  WatcherSet set(history);
+  for (int64_t revision = 2; revision <= 50; ++revision)
+    history.changes.push_back({revision, 0, false, "k"});
+  history.revision = 50;
+  WatchOptions options;
+  options.key = "k";
+  options.start_revision = 2;
+  for (int i = 0; i < 1000; ++i) set.Add(many, options, 50).id = i;
+  Watcher& alone = set.Add(one, options, 50);
+  size_t answers = 0;
+  for (; !alone.live(); ++answers) history.AnswerOne();
+  EXPECT_LE(answers, 50u);  // 17 slices of its own, in turn with the other stream's
+  EXPECT_EQ(one.got[0].size(), 49u);
+}
+
+TEST(WatcherSetTest, AStreamThatGoesAwayWhileItIsReadFor) {
+  FakeHistory history;
+  WatcherSet set(history);
+  history.changes.push_back({2, 0, false, "k"});
+  history.revision = 2;
+  WatchOptions options;
+  options.key = "k";
+  options.start_revision = 2;
+  auto gone = std::make_unique<Stream>();
+  Watcher& first = set.Add(*gone, options, 2);
+  Watcher& second = set.Add(*gone, options, 2);
+  set.Remove(first);
+  set.Remove(second);
+  set.Forget(*gone);
+  gone.reset();
+  Stream stream;
+  set.Add(stream, options, 2);
+  while (!history.waiting.empty()) history.AnswerOne();
+  EXPECT_EQ(stream.got[0].size(), 1u);
+}
+
 TEST(IntervalMapTest, FindsWhatHoldsAKey) {
   const uint32_t seed = std::random_device()();
   SCOPED_TRACE("seed " + std::to_string(seed));

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """python3-etcd3 against quoin: put, get, prefix, range, transactions, delete, compaction, snapshot."""
-import io, os, sys
+import concurrent.futures, io, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
@@ -74,6 +74,27 @@ def watches(member):
     cancel()
 
 
+def many_big_values_at_once(member):
+    """gRPC clients take 4 MiB in one message unless told otherwise: no burst of writes may end a watch."""
+    client = connect(member)
+    events, cancel = client.watch("big")
+    writers = 32
+
+    def write(n):
+        connect(member).put("big", b"%02d" % n + b"x" * 400000)
+
+    with concurrent.futures.ThreadPoolExecutor(writers) as pool:
+        list(pool.map(write, range(writers)))
+    seen = [next(events) for _ in range(writers)]
+    revisions = [e.mod_revision for e in seen]
+    equal(revisions, list(range(revisions[0], revisions[0] + writers)), "all, in order, once")
+    equal(sorted(e.value[:2] for e in seen), [b"%02d" % n for n in range(writers)])
+    cancel()
+    again, cancel = client.watch("big", start_revision=revisions[0])
+    equal([next(again).mod_revision for _ in range(writers)], revisions, "from the past")
+    cancel()
+
+
 def leases(member):
     client = connect(member)
     lease = client.lease(60)
@@ -113,6 +134,7 @@ if __name__ == "__main__":
         run("python3-etcd3: transactions", transactions, server)
         run("python3-etcd3: compaction, snapshot, status", upkeep, server)
         run("python3-etcd3: watch", watches, server)
+        run("python3-etcd3: watch while many big values are written", many_big_values_at_once, server)
         run("python3-etcd3: leases", leases, server)
         run("python3-etcd3: locks", locks, server)
     run("python3-etcd3: watch, leases, locks on each of three members", several_members)
