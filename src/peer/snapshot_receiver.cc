@@ -13,14 +13,30 @@ namespace {
 constexpr size_t kEnvelopeBytesMax = 64 << 20;
 constexpr size_t kLengthBytes = 8;
 constexpr size_t kBufferBytesMax = 1 << 20;
+// As long as the sender waits for progress.
+constexpr env::Duration kSilenceMax = std::chrono::seconds(30);
 constexpr int kBadRequest = 400, kInternalError = 500;
 
 }  // namespace
 
-SnapshotReceiver::~SnapshotReceiver() { *alive_ = false; }
+SnapshotReceiver::~SnapshotReceiver() {
+  *alive_ = false;
+  context_.loop.Cancel(stall_timer_);
+}
+
+void SnapshotReceiver::WatchForStall() {
+  stall_timer_ = context_.loop.RunAfter(kSilenceMax, [this] {
+    stall_timer_ = {};
+    if (done_ || body_ended_) return;
+    if (!std::exchange(heard_, false) && !writing_)
+      return Refuse(kBadRequest, "failed to receive the snapshot (the sender fell silent)");
+    WatchForStall();
+  });
+}
 
 void SnapshotReceiver::OnBody(std::string_view piece) {
   if (done_) return;
+  heard_ = true;
   buffer_.append(piece);
   if (!message_ && !TakeEnvelope()) return;
   if (buffer_.size() > kBufferBytesMax) exchange_.PauseBody();

@@ -19,7 +19,9 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   // Says whether a message may be taken (§ refusals of a POST), before its file is stored.
   using Admit = absl::AnyInvocable<Status(const raft::Message&)>;
   SnapshotReceiver(const Context& context, rpc::HttpExchange& exchange, Admit admit)
-      : context_(context), exchange_(exchange), admit_(std::move(admit)) {}
+      : context_(context), exchange_(exchange), admit_(std::move(admit)) {
+    WatchForStall();
+  }
   ~SnapshotReceiver() override;
 
  private:
@@ -30,6 +32,8 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   // True once the message in front of the file is complete and admitted.
   bool TakeEnvelope();
   void WriteMore();
+  // Ends the transfer when the sender has been silent for a while.
+  void WatchForStall();
   void Stored();
   void Refuse(int status, const std::string& text);
 
@@ -39,6 +43,8 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   std::string buffer_;  // the envelope, then what the sink has not got yet
   std::optional<raft::Message> message_;
   std::unique_ptr<SnapshotSink> sink_;
+  env::TimerId stall_timer_;
+  bool heard_ = false;  // since the timer was set
   bool writing_ = false;
   bool body_ended_ = false;
   bool done_ = false;

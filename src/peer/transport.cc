@@ -14,6 +14,8 @@ namespace {
 // Who is not a member can make itself known; what that may cost is bounded.
 constexpr size_t kRemotesMax = 64;
 constexpr size_t kRemoteUrlsBytesMax = 4096;
+// A request that is taken whole: one message, but for snapshots, which are stored as they come.
+constexpr size_t kPostBytesMax = 64 << 20;
 
 std::vector<std::string> SplitUrls(const std::string& text) {
   std::vector<std::string> urls;
@@ -31,7 +33,7 @@ class TransportImpl final : public Transport, private PeerTable {
   TransportImpl(env::Env& env, env::Executor& loop, const Options& options, Host& host, Logger& log)
       : options_(options), context_{env, loop, options_, host, log}, listener_(context_, *this) {
     rpc::ServerOptions server;
-    server.receive_message_bytes_max = options_.message_bytes_max;
+    server.receive_message_bytes_max = kPostBytesMax;
     server_ = rpc::Server::New(env, {&loop}, server, nullptr, &listener_, log);
   }
 

@@ -485,16 +485,31 @@ std::map<std::string, std::string> HeadersOf(const std::string& response) {
 
 class RefusalTest : public TransportTest {
  protected:
-  std::string Ask(const std::string& bytes) {
-    RawClient client;
-    network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&](auto connection) {
+  void Begin(RawClient& client, const std::string& bytes) {
+    network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&, bytes](auto connection) {
       ASSERT_TRUE(connection.ok());
       client.connection = *std::move(connection);
       client.connection->Start(client);
       client.connection->Write(bytes);
     });
+  }
+  std::string Ask(const std::string& bytes) {
+    RawClient client;
+    Begin(client, bytes);
     world_.RunUntil([&] { return client.closed; }, 200'000);
     return client.received;
+  }
+  // The head of a request of `from`, up to its length.
+  static std::string Head(std::string_view target, NodeId from, uint64_t cluster = kCluster) {
+    return fmt::format(
+        "{} HTTP/1.1\r\nHost: x\r\nX-Server-From: {:x}\r\nX-Server-Version: 3.7.1\r\n"
+        "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-ID: {:x}\r\n",
+        target, from.value(), cluster);
+  }
+  static std::string Framed(const raft::Message& message) {
+    std::string body;
+    raft::EncodeMessage(message, body);
+    return std::string(7, '\0') + static_cast<char>(body.size()) + body;
   }
 };
 
@@ -526,17 +541,11 @@ TEST_F(RefusalTest, OtherPathsAreTheHosts) {
 }
 
 TEST_F(RefusalTest, ASnapshotWithoutItsSnapshotIsNoCrash) {
-  raft::Message message = NewMessage(raft::MessageType::kSnap, b_.id(), a_.id());
-  std::string body;
-  raft::EncodeMessage(message, body);
-  std::string framed = std::string(7, '\0') + static_cast<char>(body.size()) + body;
+  const std::string framed = Framed(NewMessage(raft::MessageType::kSnap, b_.id(), a_.id()));
   const std::string got =
-      Ask(fmt::format("POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nX-Server-From: {:x}\r\n"
-                      "X-Server-Version: 3.7.1\r\nX-Min-Cluster-Version: 3.0.0\r\n"
-                      "X-Etcd-Cluster-ID: {:x}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-                      b_.id().value(), kCluster, framed.size()) +
-          framed);
-  EXPECT_TRUE(got.starts_with("HTTP/1.1 ")) << got;
+      Ask(Head("POST /raft/snapshot", b_.id()) +
+          fmt::format("Connection: close\r\nContent-Length: {}\r\n\r\n", framed.size()) + framed);
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 204")) << got;  // raft ignores it
 }
 
 TEST_F(TransportTest, TheLiveAddressOfTwoIsReached) {
@@ -557,37 +566,44 @@ TEST_F(TransportTest, ALostStreamIsReported) {
 
 TEST_F(RefusalTest, ASnapshotOfAnotherClusterIsRefusedByItsHead) {
   RawClient client;
-  network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&](auto connection) {
-    ASSERT_TRUE(connection.ok());
-    client.connection = *std::move(connection);
-    client.connection->Start(client);
-    client.connection->Write(
-        std::string("POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nX-Server-Version: 3.7.1\r\n"
-                    "X-Min-Cluster-Version: 3.0.0\r\nX-Etcd-Cluster-ID: 1\r\n"
-                    "Content-Length: 400000000\r\n\r\n"));
-  });
+  Begin(client,
+        Head("POST /raft/snapshot", b_.id(), kCluster + 1) + "Content-Length: 400000000\r\n\r\n");
   world_.RunFor(seconds(5));
   EXPECT_TRUE(client.received.starts_with("HTTP/1.1 412")) << client.received;
 }
 
+TEST_F(RefusalTest, AMessageOfMoreThanIsTakenWholeIsRefusedByItsHead) {
+  RawClient client;
+  Begin(client, Head("POST /raft", b_.id()) + "Content-Length: 400000000\r\n\r\n");
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 413")) << client.received;
+}
+
+TEST_F(RefusalTest, AStalledSnapshotDoesNotStay) {
+  Connect(a_, b_);
+  raft::Message message = NewMessage(raft::MessageType::kSnap, b_.id(), a_.id());
+  message.snapshot.metadata.index = Index(9);
+  message.snapshot.metadata.term = Term(2);
+  RawClient client;
+  Begin(client, Head("POST /raft/snapshot", b_.id()) + "Content-Length: 400000000\r\n\r\n" +
+                    Framed(message));
+  world_.RunFor(seconds(5));
+  EXPECT_EQ(a_.store.unfinished, 1);
+  world_.RunFor(seconds(70));
+  EXPECT_EQ(a_.store.unfinished, 0);
+  EXPECT_TRUE(client.closed);
+}
+
 TEST_F(RefusalTest, ASenderThatBecomesAMemberMeanwhile) {
   RawClient client;
-  network_.Connect(a_.address() + ":2380", seconds(1), c_.loop(), [&](auto connection) {
-    ASSERT_TRUE(connection.ok());
-    client.connection = *std::move(connection);
-    client.connection->Start(client);
-    client.connection->Write(
-        fmt::format("GET /raft/stream/message/3 HTTP/1.1\r\nHost: x\r\nX-Server-From: 3\r\n"
-                    "X-Server-Version: 3.7.1\r\nX-Min-Cluster-Version: 3.0.0\r\nX-Raft-To: {:x}\r\n"
-                    "X-Etcd-Cluster-ID: {:x}\r\nContent-Length: 5\r\n\r\n",
-                    a_.id().value(), kCluster));
-  });
+  Begin(client, Head("GET /raft/stream/message/3", NodeId(3)) +
+                    fmt::format("X-Raft-To: {:x}\r\nContent-Length: 5\r\n\r\n", a_.id().value()));
   world_.RunFor(seconds(1));
   a_.Add(c_);
   world_.RunFor(seconds(1));
   c_.loop().Post([&] { client.connection->Write(std::string("12345")); });
   world_.RunFor(seconds(2));
-  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 ")) << client.received;
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 404")) << client.received;
 }
 
 }  // namespace

@@ -38,7 +38,10 @@ class Http1Session final : public Session, private HttpExchange {
       : context_(context), connection_(connection), loop_(loop), owner_(owner) {
     StartRequest();
   }
-  ~Http1Session() override { *alive_ = false; }
+  ~Http1Session() override {
+    *alive_ = false;
+    DisarmHead();
+  }
 
   bool Feed(std::string_view data) override {
     if (closed_) return true;  // what still comes is for nobody
@@ -75,7 +78,7 @@ class Http1Session final : public Session, private HttpExchange {
     parser_.emplace();
     parser_->eager(false);  // the head first: it decides what becomes of the body
     parser_->header_limit(kHeaderBytesMax);
-    parser_->body_limit(context_.options.receive_message_bytes_max);
+    parser_->body_limit(boost::none);  // of a length that a handler may take as it comes
     continue_sent_ = false;
     head_seen_ = false;
   }
@@ -84,9 +87,11 @@ class Http1Session final : public Session, private HttpExchange {
   // written.
   bool Parse() {
     std::shared_ptr<bool> alive = alive_;
+    if (!head_seen_ && !buffer_.empty()) ArmHead();
     while (*alive && !closed_ && phase_ != Phase::kAnswering && !body_paused_) {
       if (parser_->is_header_done() && !std::exchange(head_seen_, true)) {
-        OfferStream();
+        DisarmHead();
+        if (!OfferStream() && !LimitBody()) return Refuse(http::error::body_limit);
         continue;
       }
       if (parser_->is_done()) {
@@ -106,19 +111,38 @@ class Http1Session final : public Session, private HttpExchange {
     return true;
   }
 
-  // With the head alone: does somebody want to take the body as it comes?
-  void OfferStream() {
+  // A head that has begun comes to its end in time.
+  void ArmHead() {
+    if (head_timer_.value != 0) return;
+    head_timer_ = loop_.RunAfter(context_.options.header_timeout, [this] {
+      head_timer_ = {};
+      Close();
+    });
+  }
+  void DisarmHead() {
+    if (head_timer_.value != 0) loop_.Cancel(std::exchange(head_timer_, {}));
+  }
+
+  // With the head alone: whether somebody takes the body as it comes, or has answered already.
+  bool OfferStream() {
     parser_->eager(true);
-    if (context_.http == nullptr) return;
+    if (context_.http == nullptr) return false;
     phase_ = Phase::kStreaming;
     answered_ = false;
     stream_ = context_.http->Stream(TakeRequest(), *this);
     if (stream_ == nullptr) {
       phase_ = Phase::kRequest;
-      return;
+      return false;
     }
-    parser_->body_limit(boost::none);
     if (answered_) EndStream(/*lost=*/false);
+    return true;
+  }
+
+  // Nobody takes the body as it comes: it is kept whole. False: it says that it is too long.
+  bool LimitBody() {
+    const size_t most = context_.options.receive_message_bytes_max;
+    parser_->body_limit(most);
+    return parser_->content_length().value_or(0) <= most;
   }
 
   void PassBody() {
@@ -289,6 +313,7 @@ class Http1Session final : public Session, private HttpExchange {
   bool body_paused_ = false;
   bool answered_ = false;  // the stream's handler has given its answer
   bool reply_keep_alive_ = false;
+  env::TimerId head_timer_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -1,0 +1,95 @@
+// Plain HTTP requests over a simulated network: how long one may take to say what it wants.
+
+#include <gtest/gtest.h>
+
+#include "env/sim/sim_network.h"
+#include "env/sim/sim_world.h"
+#include "rpc/server.h"
+
+namespace quoin::rpc {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr char kAddress[] = "10.0.0.2:2379";
+
+class Pages final : public HttpHandler {
+ public:
+  void Handle(HttpRequest, env::Executor&, Reply reply) override {
+    HttpResponse response;
+    response.body = "page";
+    reply(std::move(response));
+  }
+};
+
+struct Client final : env::Connection::Handler {
+  void OnData(std::string_view data) override { received += data; }
+  void OnClosed(Status) override { closed = true; }
+  std::unique_ptr<env::Connection> connection;
+  std::string received;
+  bool closed = false;
+};
+
+class Http1SessionTest : public testing::Test {
+ protected:
+  Http1SessionTest() {
+    server_loop_->Post([this] {
+      server_ = Server::New(server_env_, {server_loop_.get()}, options_, nullptr, &pages_, log_);
+      EXPECT_TRUE(server_->Listen(kAddress, {}).ok());
+    });
+    world_.RunFor(seconds(1));
+    client_loop_->Post([this] {
+      network_.Connect(kAddress, seconds(5), *client_loop_,
+                       [this](StatusOr<std::unique_ptr<env::Connection>> made) {
+                         ASSERT_TRUE(made.ok()) << made.status();
+                         client_.connection = *std::move(made);
+                         client_.connection->Start(client_);
+                       });
+    });
+    world_.RunFor(seconds(1));
+  }
+  void Say(const std::string& bytes) {
+    client_loop_->Post([this, bytes] { client_.connection->Write(bytes); });
+  }
+
+  env::SimWorld world_{1};
+  env::SimNetwork network_{world_};
+  env::SimDisk client_disk_{&world_}, server_disk_{&world_};
+  env::SimEnv client_env_{world_, client_disk_, network_, "10.0.0.1"};
+  env::SimEnv server_env_{world_, server_disk_, network_, "10.0.0.2"};
+  std::unique_ptr<env::Executor> client_loop_ = client_env_.NewExecutor("client");
+  std::unique_ptr<env::Executor> server_loop_ = server_env_.NewExecutor("server");
+  NullLogger log_;
+  ServerOptions options_;
+  Pages pages_;
+  Client client_;
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(Http1SessionTest, HalfAHeadDoesNotStay) {
+  Say("GET /pa");
+  world_.RunFor(options_.header_timeout + seconds(10));
+  EXPECT_TRUE(client_.closed);
+}
+
+TEST_F(Http1SessionTest, NorDoesHalfASecondOne) {
+  Say("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /pa");
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(client_.received.ends_with("page")) << client_.received;
+  EXPECT_FALSE(client_.closed);
+  world_.RunFor(options_.header_timeout + seconds(10));
+  EXPECT_TRUE(client_.closed);
+}
+
+TEST_F(Http1SessionTest, AConnectionBetweenTwoRequestsStays) {
+  Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  world_.RunFor(10 * options_.header_timeout);
+  EXPECT_FALSE(client_.closed);
+  client_.received.clear();
+  Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(client_.received.ends_with("page")) << client_.received;
+}
+
+}  // namespace
+}  // namespace quoin::rpc
