@@ -13,6 +13,8 @@ spread; every single figure goes to build/bench/results.jsonl."""
 import argparse, hashlib, http.client, json, os, platform, re, shutil, signal, socket, statistics, subprocess, sys
 import tempfile, time
 
+import report
+
 SOURCE = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), ".."))
 BUILD = os.environ.get("QUOIN_BUILD", os.path.join(SOURCE, "build", "release"))
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -215,38 +217,7 @@ def run_leg(name, binary, options):
     return leg
 
 
-# ---- the report ----
-
-COLUMNS = [("ops_per_s", "op/s", "%.0f"), ("mean_ms", "mean ms", "%.2f"), ("p50_ms", "p50 ms", "%.2f"),
-           ("p99_ms", "p99 ms", "%.2f"), ("p999_ms", "p999 ms", "%.2f"), ("cpu_us_per_op", "CPU us/op", "%.2f"),
-           ("anon_mib", "anon MiB", "%.0f"), ("file_mib", "file MiB", "%.0f")]
-
-
-def median_row(legs, server, workload):
-    rows = [leg["workloads"][workload] for leg in legs if leg["server"] == server]
-    return {key: statistics.median(r[key] for r in rows) for key, _, _ in COLUMNS if rows and key in rows[0]}
-
-
-def spread(legs, server, workload):
-    rates = [leg["workloads"][workload]["ops_per_s"] for leg in legs if leg["server"] == server]
-    return "%.0f%%" % (100 * (max(rates) - min(rates)) / statistics.median(rates)) if len(rates) > 1 else "-"
-
-
-def print_table(legs, servers, workloads):
-    print("\n%-24s %-7s" % ("workload", "server") + "".join("%11s" % title for _, title, _ in COLUMNS) + "%8s" % "spread")
-    for workload in workloads:
-        rows = {server: median_row(legs, server, workload) for server in servers}
-        for server, row in rows.items():
-            cells = ["%11s" % (form % row[key] if key in row else "-") for key, _, form in COLUMNS]
-            print("%-24s %-7s%s%8s" % (WORKLOADS[workload][0], server, "".join(cells), spread(legs, server, workload)))
-        if len(servers) == 2:
-            a, b = rows.values()
-            cells = ["%11s" % ("%.2fx" % (a[key] / b[key]) if b.get(key) else "-") for key, _, _ in COLUMNS]
-            print("%-24s %-7s%s" % ("", "ratio", "".join(cells)))
-    probes = [leg["sync_probe"]["p50_ms"] for leg in legs]
-    print("\nfdatasync of 4 KiB before each turn: median %.2f ms (%.2f to %.2f)" % (
-        statistics.median(probes), min(probes), max(probes)))
-
+# ---- the whole ----
 
 def describe_binary(path):
     with open(path, "rb") as f:
@@ -280,6 +251,7 @@ def parse_options():
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--only", help="workloads, comma separated: " + ",".join(WORKLOADS))
+    parser.add_argument("--docs", help="a document whose table of one member is written anew: docs/bench.md")
     parser.add_argument("--output", default=os.path.join(SOURCE, "build", "bench"), help="folder for results and data")
     options = parser.parse_args()
     options.workloads = options.only.split(",") if options.only else list(WORKLOADS)
@@ -307,7 +279,10 @@ def main():
         print("round %d of %d" % (number + 1, options.rounds), flush=True)
         for name, binary in servers.items():
             legs.append(run_leg(name, binary, options))
-    print_table(legs, list(servers), options.workloads)
+    titles = {workload: WORKLOADS[workload][0] for workload in options.workloads}
+    report.print_table(legs, list(servers), titles)
+    if options.docs:
+        report.replace_between(options.docs, "one member", report.markdown(legs, list(servers), titles))
     record = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": platform.machine(),
               "kernel": platform.release(), "cpus": os.cpu_count(),
               "servers": {name: describe_binary(path) for name, path in servers.items()},
