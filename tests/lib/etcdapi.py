@@ -63,6 +63,13 @@ class Client:
         return self.call("KV/Compact", rpc.CompactionRequest(revision=revision, physical=physical),
                          rpc.CompactionResponse)
 
+    def lease_grant(self, ttl):
+        return self.call("Lease/LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl), rpc.LeaseGrantResponse)
+
+    def lease_time_to_live(self, lease, keys=False):
+        return self.call("Lease/LeaseTimeToLive", rpc.LeaseTimeToLiveRequest(ID=lease, keys=keys),
+                         rpc.LeaseTimeToLiveResponse)
+
     def hashkv(self, revision=0, timeout=10):
         return self.call("Maintenance/HashKV", rpc.HashKVRequest(revision=revision), rpc.HashKVResponse, timeout)
 

@@ -223,6 +223,16 @@ class Cluster:
             time.sleep(0.02)  # a poll of another process: there is no event to wait for
         raise AssertionError("no leader within %d s\n%s" % (seconds, "\n".join(m.log_tail(5) for m in self.members)))
 
+    def lead(self, member):
+        """Makes `member` the leader."""
+        until(lambda: self._pass_lead(member))
+
+    def _pass_lead(self, member):
+        leader = self.leader()
+        if leader is not member:
+            leader.client().move_leader(member.client().status().header.member_id)
+        return self.leader() is member
+
     def followers(self):
         leader = self.leader()
         return [m for m in self.alive() if m is not leader]
