@@ -126,6 +126,7 @@ void Connection::StartCalls(uint64_t now) {
     if (stream.id != 0) continue;
     if (running_ >= streams_max_ || source_done_) return;
     if (!message_ready_) {
+      if (!source_.Ready()) return;
       message_.clear();
       const std::optional<Kind> kind = source_.Next(message_);
       if (!kind) {

@@ -1,22 +1,16 @@
 // loadgen: a closed loop of Put and Range calls against one endpoint, on one thread and as little
 // CPU as it can do with, because it shares the machine with the server that it measures.
 
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +19,7 @@
 #include "bench/connection.h"
 #include "bench/histogram.h"
 #include "bench/requests.h"
+#include "bench/system.h"
 
 namespace quoin::bench {
 namespace {
@@ -48,36 +43,6 @@ struct Options {
   double duration_s = 10;
   bool json = false;
 };
-
-[[noreturn]] void Die(const std::string& why) {
-  std::fprintf(stderr, "loadgen: %s\n", why.c_str());
-  std::exit(1);
-}
-
-uint64_t Now() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
-}
-
-// User and system time of this process.
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-template <typename Number>
-Number ParseNumber(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size())
-    Die("bad number: " + std::string(text));
-  return value;
-}
 
 Options ParseOptions(int argc, char** argv) {
   Options options;
@@ -130,25 +95,6 @@ Options ParseOptions(int argc, char** argv) {
   options.host = endpoint.substr(0, colon);
   options.port = endpoint.substr(colon + 1);
   return options;
-}
-
-// A connected, non-blocking socket.
-int Dial(const Options& options) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(options.host.c_str(), options.port.c_str(), &hints, &found);
-      error != 0) {
-    Die(gai_strerror(error));
-  }
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) != 0)
-    Die(std::string("connect: ") + std::strerror(errno));
-  freeaddrinfo(found);
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) Die(std::string("fcntl: ") + std::strerror(errno));
-  return fd;
 }
 
 // What one kind of call took in the counted part of the run.
@@ -227,7 +173,7 @@ class Generator : public Connection::Observer {
   };
 
   void AddPeer() {
-    const int fd = Dial(options_);
+    const int fd = Dial(options_.host, options_.port);
     peers_.push_back(std::make_unique<Peer>(fd, *this, options_));
     epoll_event event{EPOLLIN, {.ptr = peers_.back().get()}};
     if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) Die("epoll_ctl");

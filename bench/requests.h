@@ -32,10 +32,13 @@ std::optional<Load::Mode> ParseMode(std::string_view text);
 class RequestSource {
  public:
   explicit RequestSource(const Load& load);
+  virtual ~RequestSource() = default;
 
+  // False: no request for now.
+  virtual bool Ready() const { return true; }
   // The next request's kind; its gRPC message (with the 5-byte prefix) is appended to `out`.
   // nullopt when the load is done: only kFill ends by itself, after each key once.
-  std::optional<Kind> Next(std::string& out);
+  virtual std::optional<Kind> Next(std::string& out);
 
   size_t largest_message_bytes() const { return load_.value_bytes + 64; }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""bench/run.py runs: one short turn of each kind of call, and its record can be read back. No speed is asserted."""
+"""The benches run, each for a short while, and their records can be read back. No speed is asserted."""
 import json, os, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -26,6 +26,21 @@ def short_run():
         equal(os.listdir(os.path.join(folder, "data")), [], "what is left of data directories")
 
 
+def watch_fanout():
+    with tempfile.TemporaryDirectory(prefix="quoin-test-") as folder:
+        command = [sys.executable, os.path.join(members.SOURCE, "bench", "watch_fanout.py"), "--etcd", "none", "--rounds",
+                   "1", "--seconds", "1", "--warmup", "0.2", "--quoin", members.quoin_binary(), "--watchload",
+                   os.path.join(members.BIN, "watchload"), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(folder, "watch_fanout.jsonl")) as f:
+            results = json.loads(f.read())
+        equal(len(results), 2)
+        for result in results:
+            assert result["events"] > 0 and result["server_cpu_us_per_event"] > 0, result
+
+
 if __name__ == "__main__":
     run("bench: a short run", short_run)
+    run("bench: many watchers", watch_fanout)
     finish()
