@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """tools/demo goes through to its end and shows what it promises."""
 import os
+import re
 import subprocess
 import sys
 
@@ -16,8 +17,17 @@ def main():
     done = subprocess.run([os.path.join(ROOT, "tools", "demo")], env=dict(os.environ, QUOIN_BUILD=BUILD),
                           capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     print(done.stdout)
-    missing = [text for text in ("\ngreen\n", "\nSUCCESS\n", "\nSnapshot saved at ",
-                                 "\nThat was all") if text not in done.stdout.replace("\033[1m", "")]
+    shown = done.stdout.replace("\033[1m", "").replace("\033[0m", "")
+    missing = [text for text in ("\ngreen\n", "\nSUCCESS\n", "\nSnapshot saved at ", "\nThat was all")
+               if text not in shown]
+    # The leader that was killed, the one after it, and what the first one has when it is back.
+    lost = re.search(r"^(\w+) is gone, and (\w+) leads\.$", shown, re.M)
+    if not lost or lost.group(1) == lost.group(2):
+        missing.append("a new leader")
+    else:
+        back = "\n%s $ quoinctl get fruit/ --prefix\nfruit/apple\ngreen\nfruit/pear\nyellow\nfruit/plum\nblue\n" % lost.group(1)
+        missing += [] if back in shown else ["what %s has when it is back" % lost.group(1)]
+        missing += [] if len(set(re.findall(r"^│ [\d.:]+ │ +(\d+) │", shown, re.M))) == 1 else ["one hash of all"]
     if done.returncode != 0 or missing:
         print("exit %d, missing %r\n%s" % (done.returncode, missing, done.stderr))
         return 1
