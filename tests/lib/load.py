@@ -18,10 +18,11 @@ class _Key:
 
 class Load:
     def __init__(self, endpoints, seed, writers=8, keys=200, timeout=5.0):
-        """timeout: seconds that one request may take before the writer gives up on it and asks the next endpoint."""
+        """endpoints may be replaced at any time. timeout: seconds that one request may take before the writer gives up on
+        it and asks the next endpoint."""
         self.endpoints, self.seed, self.writers, self.timeout = list(endpoints), seed, writers, timeout
         self.keys_per_writer = max(1, keys // writers)
-        self.highest, self.acknowledged, self._runs = 0, 0, 0
+        self.highest, self.acknowledged, self.unanswered, self._runs = 0, 0, 0, 0
         self._keys = [{} for _ in range(writers)]
         self._threads, self._stop, self._lock = [], threading.Event(), threading.Lock()
         self._times = []  # when writes were acknowledged, since the last start
@@ -44,6 +45,11 @@ class Load:
         times = sorted(self._times)
         return max((b - a for a, b in zip(times, times[1:])), default=float("inf"))
 
+    def gap_since(self, moment):
+        """Seconds of the longest time without any acknowledged write between `moment` and now."""
+        times = [moment] + sorted(t for t in list(self._times) if t >= moment) + [time.monotonic()]
+        return max(b - a for a, b in zip(times, times[1:]))
+
     def acknowledged_since(self, moment):
         return sum(1 for t in list(self._times) if t >= moment)
 
@@ -58,9 +64,12 @@ class Load:
 
     def _write(self, writer):
         r = random.Random("%s/%d/%d" % (self.seed, self._runs, writer))
-        clients = [etcdapi.Client(e) for e in self.endpoints]
-        at, count = writer % len(clients), 0
+        clients, at, count = {}, writer, 0
         while not self._stop.is_set():
+            endpoints = self.endpoints
+            endpoint = endpoints[at % len(endpoints)]
+            if endpoint not in clients:
+                clients[endpoint] = etcdapi.Client(endpoint)
             name = b"w%d-%d" % (writer, r.randrange(self.keys_per_writer))
             value = None
             if r.random() >= 0.1:
@@ -68,10 +77,12 @@ class Load:
             count += 1
             key = self._keys[writer].setdefault(name, _Key())
             try:
-                revision = self._send(clients[at], name, value, r.random() < 0.2)
+                revision = self._send(clients[endpoint], name, value, r.random() < 0.2)
             except grpc.RpcError:
                 key.unknown.append(value)
-                at = (at + 1) % len(clients)
+                at += 1
+                with self._lock:
+                    self.unanswered += 1
                 self._stop.wait(0.001)
                 continue
             key.revision, key.value = revision, value
@@ -79,7 +90,7 @@ class Load:
                 self._times.append(time.monotonic())
                 self.acknowledged += 1
                 self.highest = max(self.highest, revision)
-        for client in clients:
+        for client in clients.values():
             client.channel.close()
 
     def _send(self, client, key, value, in_txn):

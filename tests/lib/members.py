@@ -147,7 +147,7 @@ class Cluster:
     def __init__(self, count, binary=None, flags=(), hosts=None):
         """binary: one path for all, or one per member; default quoin."""
         binaries = binary if isinstance(binary, (list, tuple)) else [binary or quoin_binary()] * count
-        self.members = []
+        self.members, self._named = [], count
         for i in range(count):
             place = {"host": hosts.address(i), "prefix": hosts.prefix(i)} if hosts else {}
             self.members.append(Member(binaries[i], flags, name="m%d" % i, start=False, **place))
@@ -173,7 +173,8 @@ class Cluster:
     def join(self, binary=None, flags=(), learner=False):
         """Adds a member to the running cluster and starts it; returns it once it serves."""
         import grpc
-        m = Member(binary or quoin_binary(), flags, name="m%d" % len(self.members), start=False)
+        m = Member(binary or quoin_binary(), flags, name="m%d" % self._named, start=False)
+        self._named += 1
         leader, deadline = self.leader(), time.monotonic() + 30
         while True:
             try:
