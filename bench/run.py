@@ -5,11 +5,12 @@
     bench/run.py --quoin PATH --etcd PATH --rounds 3 --seconds 20
     bench/run.py --only put,range                 # some workloads
     bench/run.py --etcd none                      # quoin alone
+    bench/run.py --members 3                      # three members on this machine, clients talk to the leader
 
 Servers take turns (A B A B …), each time with an empty data directory and every sync done. Before each turn the disk
 itself is timed. Server CPU per operation is utime + stime of the process over the counted time; memory is read from
-smaps_rollup after each workload, anonymous and file-backed apart. The table shows the median over the rounds and the
-spread; every single figure goes to build/bench/results.jsonl."""
+smaps_rollup after each workload, anonymous and file-backed apart; of several members both are sums. The table shows
+the median over the rounds and the spread; every single figure goes to build/bench/results.jsonl."""
 import argparse, hashlib, http.client, json, os, platform, re, shutil, signal, socket, statistics, subprocess, sys
 import tempfile, time
 
@@ -61,22 +62,28 @@ def free_port():
 
 
 class Server:
-    """One member with an empty data directory, stopped and removed at the end of a `with`."""
+    """Members with empty data directories, stopped and removed at the end of a `with`. `port` and `process` are those of
+    the one that leads when it starts."""
 
-    def __init__(self, name, binary, folder):
+    def __init__(self, name, binary, folder, members=1):
         self.name, self.binary = name, binary
         self.root = tempfile.mkdtemp(prefix="bench-%s-" % name, dir=folder)
-        self.port = free_port()
+        self.ports = [free_port() for _ in range(members)]
+        self.port, self.process, self.processes = self.ports[0], None, []
 
     def __enter__(self):
-        client, peer = "http://127.0.0.1:%d" % self.port, "http://127.0.0.1:%d" % free_port()
-        arguments = ["--name", "m0", "--data-dir", os.path.join(self.root, "data"), "--listen-client-urls", client,
-                     "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls",
-                     peer, "--initial-cluster", "m0=" + peer, "--quota-backend-bytes", str(8 << 30), "--log-level",
-                     "error"]
+        peers = ["http://127.0.0.1:%d" % free_port() for _ in self.ports]
+        cluster = ",".join("m%d=%s" % numbered for numbered in enumerate(peers))
         env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD_")}
         self.log = open(os.path.join(self.root, "log"), "w+b")
-        self.process = subprocess.Popen([self.binary] + arguments, stdout=self.log, stderr=self.log, env=env)
+        for number, (port, peer) in enumerate(zip(self.ports, peers)):
+            client = "http://127.0.0.1:%d" % port
+            arguments = ["--name", "m%d" % number, "--data-dir", os.path.join(self.root, "data%d" % number),
+                         "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+                         "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster, "--quota-backend-bytes",
+                         str(8 << 30), "--log-level", "error"]
+            self.processes.append(subprocess.Popen([self.binary] + arguments, stdout=self.log, stderr=self.log, env=env))
+        self.process = self.processes[0]
         try:
             self.wait_ready()
         except BaseException:
@@ -86,35 +93,51 @@ class Server:
 
     def wait_ready(self):
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and self.process.poll() is None:
+        while time.monotonic() < deadline and all(p.poll() is None for p in self.processes):
             try:
-                if self.http("GET", "/health")[0] == 200:
+                if all(self.http("GET", "/health", port=port)[0] == 200 for port in self.ports) and self.find_leader():
                     return
             except OSError:
                 pass
             time.sleep(0.02)
         raise RuntimeError("%s does not get ready\n%s" % (self.name, self.last_words()))
 
+    def find_leader(self):
+        for port, process in zip(self.ports, self.processes):
+            if b"\netcd_server_is_leader 1\n" in self.http("GET", "/metrics", port=port)[1]:
+                self.port, self.process = port, process
+                return True
+        return False
+
+    def cpu_seconds(self):
+        return sum(cpu_seconds(p.pid) for p in self.processes)
+
+    def memory_mib(self):
+        each = [memory_mib(p.pid) for p in self.processes]
+        return {key: round(sum(m[key] for m in each), 1) for key in each[0]}
+
     def last_words(self):
         """Whether it lives, and the end of its log."""
         self.log.seek(0)
         end = self.log.read().decode(errors="replace")[-2000:]
-        return ("still running" if self.process.poll() is None else "ended with %d" % self.process.returncode) + "\n" + end
+        codes = [p.poll() for p in self.processes]
+        return ("still running" if codes == [None] * len(codes) else "ended with %s" % codes) + "\n" + end
 
-    def http(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+    def http(self, method, path, body=None, port=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=10)
         connection.request(method, path, body)
         response = connection.getresponse()
         return response.status, response.read()
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
             try:
-                self.process.wait(20)
+                process.wait(20)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                process.kill()
+                process.wait()
         self.log.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
@@ -191,12 +214,13 @@ WORKLOADS = {
 
 def run_workload(server, options, name):
     run = WORKLOADS[name][1]
+    server.wait_ready()  # under load the lead may have passed on
     if name != "fill":
         run(server, options, options.warmup)
-    cpu = cpu_seconds(server.process.pid)
+    cpu = server.cpu_seconds()
     result = run(server, options, options.seconds)
-    cpu = cpu_seconds(server.process.pid) - cpu
-    result.update(memory_mib(server.process.pid), ops_per_s=round(result["ops"] / result["seconds"]),
+    cpu = server.cpu_seconds() - cpu
+    result.update(server.memory_mib(), ops_per_s=round(result["ops"] / result["seconds"]),
                   cpu_us_per_op=round(cpu * 1e6 / result["ops"], 2))
     if name == "put-1":
         check_one_key(server, options, result["ops"])
@@ -206,7 +230,7 @@ def run_workload(server, options, name):
 def run_leg(name, binary, options):
     probe = sync_probe(options.folder)
     leg = {"server": name, "sync_probe": probe, "load_average": os.getloadavg()[0], "workloads": {}}
-    with Server(name, binary, options.folder) as server:
+    with Server(name, binary, options.folder, options.members) as server:
         for workload in options.workloads:
             try:
                 leg["workloads"][workload] = result = run_workload(server, options, workload)
@@ -243,6 +267,7 @@ def parse_options():
     parser.add_argument("--etcd", help="etcd's binary, or none (default: what tools/get-etcd gets)")
     parser.add_argument("--loadgen", default=os.path.join(BUILD, "bin", "loadgen"))
     parser.add_argument("--quoinctl", default=os.path.join(BUILD, "bin", "quoinctl"))
+    parser.add_argument("--members", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--warmup", type=float, default=2)
@@ -251,7 +276,7 @@ def parse_options():
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--only", help="workloads, comma separated: " + ",".join(WORKLOADS))
-    parser.add_argument("--docs", help="a document whose table of one member is written anew: docs/bench.md")
+    parser.add_argument("--docs", help="a document whose table is written anew: docs/bench.md")
     parser.add_argument("--output", default=os.path.join(SOURCE, "build", "bench"), help="folder for results and data")
     options = parser.parse_args()
     options.workloads = options.only.split(",") if options.only else list(WORKLOADS)
@@ -282,11 +307,13 @@ def main():
     titles = {workload: WORKLOADS[workload][0] for workload in options.workloads}
     report.print_table(legs, list(servers), titles)
     if options.docs:
-        report.replace_between(options.docs, "one member", report.markdown(legs, list(servers), titles))
+        place = "one member" if options.members == 1 else "%d members" % options.members
+        report.replace_between(options.docs, place, report.markdown(legs, list(servers), titles))
     record = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": platform.machine(),
               "kernel": platform.release(), "cpus": os.cpu_count(),
               "servers": {name: describe_binary(path) for name, path in servers.items()},
-              "options": {k: getattr(options, k) for k in ("seconds", "warmup", "keys", "value", "connections", "streams")},
+              "options": {k: getattr(options, k) for k in ("members", "seconds", "warmup", "keys", "value", "connections",
+                                                           "streams")},
               "legs": legs}
     with open(os.path.join(options.output, "results.jsonl"), "a") as f:
         f.write(json.dumps(record) + "\n")

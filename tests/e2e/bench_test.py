@@ -7,12 +7,12 @@ import members
 from members import equal, finish, run
 
 
-def short_run():
+def short_run(*more):
     with tempfile.TemporaryDirectory(prefix="quoin-test-") as folder:
         command = [sys.executable, os.path.join(members.SOURCE, "bench", "run.py"), "--etcd", "none", "--rounds", "1",
                    "--seconds", "1", "--warmup", "1", "--keys", "200", "--connections", "4", "--streams", "3",
                    "--quoin", members.quoin_binary(), "--loadgen", os.path.join(members.BIN, "loadgen"),
-                   "--quoinctl", os.path.join(members.BIN, "quoinctl"), "--output", folder]
+                   "--quoinctl", os.path.join(members.BIN, "quoinctl"), "--output", folder, *more]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200)
         equal(done.returncode, 0, done.stdout + done.stderr)
         with open(os.path.join(folder, "results.jsonl")) as f:
@@ -42,5 +42,6 @@ def watch_fanout():
 
 if __name__ == "__main__":
     run("bench: a short run", short_run)
+    run("bench: three members", lambda: short_run("--members", "3", "--only", "fill,put,range"))
     run("bench: many watchers", watch_fanout)
     finish()
