@@ -156,6 +156,8 @@ class Recovery {
   }
 
   Status CreateLog() {
+    RETURN_IF_ERROR(
+        files_.SyncDirectory(config_.data_dir));  // member/; what is below, the log syncs
     ASSIGN_OR_RETURN(Bootstrap bootstrap, MakeBootstrap(config_));
     wal::Options options;
     options.fsync = config_.fsync;

@@ -63,7 +63,19 @@ void FrameWriter::Append(RecordType type, std::string_view data, std::string& ou
   AppendFrame(type, crc_, &data, out);
 }
 
-void FrameWriter::AppendCrc(std::string& out) { AppendFrame(RecordType::kCrc, crc_, nullptr, out); }
+void FrameWriter::AppendCrc(std::string& out) const {
+  AppendFrame(RecordType::kCrc, crc_, nullptr, out);
+}
+
+void FrameWriter::AppendCrc(std::string_view data, std::string& out) const {
+  AppendFrame(RecordType::kCrc, crc_, &data, out);
+}
+
+size_t FrameWriter::CrcFrameBytes(size_t data_bytes) const {
+  const size_t record_bytes =
+      3 + wire::VarintSize(crc_) + 1 + wire::VarintSize(data_bytes) + data_bytes;
+  return kLengthBytes + record_bytes + PaddingOf(record_bytes);
+}
 
 Frame ParseFrame(std::string_view bytes) {
   Frame frame;

@@ -2,10 +2,11 @@
 //
 //   frame  := length field i64 little-endian, record, padding to a multiple of 8
 //   length field: low 56 bits = record bytes; top byte = 0x80 | padding when there is padding
-//   (1–7), else 0 record := 1 type, 2 crc, 3 data (absent in crc records)
+//   (1–7), else 0
+//   record := 1 type, 2 crc, 3 data (in crc records absent, or a mark: wal/mark.h)
 //
 // Each record carries the running CRC-32C over the data of all records up to and including its own.
-// A segment begins with a crc record that carries the chain's value so far.
+// A crc record carries the chain's value so far, whatever its data; every segment begins with one.
 //
 // Value types.
 #pragma once
@@ -24,7 +25,10 @@ class FrameWriter {
  public:
   explicit FrameWriter(uint32_t crc = 0) : crc_(crc) {}
   void Append(RecordType type, std::string_view data, std::string& out);
-  void AppendCrc(std::string& out);
+  void AppendCrc(std::string& out) const;
+  void AppendCrc(std::string_view data, std::string& out) const;
+  // How long a crc record with so much data is, with its length field and padding.
+  size_t CrcFrameBytes(size_t data_bytes) const;
   uint32_t crc() const { return crc_; }
   void set_crc(uint32_t crc) { crc_ = crc; }
 

@@ -1,83 +1,19 @@
-// Reading a log back, and telling a torn tail (never synced, may be cut) from damage (was synced,
-// must be refused).
-//
-// A batch is one write and one sync, and ends with a state record. So whatever lies behind a state
-// record was written after everything before that record had been synced: a bad record with a state
-// record and more behind it was once durable, and its loss is damage. A bad record in the last
-// batch is torn when one of its sectors is empty or its length leads out of the file; otherwise it
-// is damage too.
+// Reading a log back, and telling a torn write (never synced, may be cut) from damage (was synced,
+// must be refused): docs/formats/wal.md, "The end".
 
 #include <algorithm>
 
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "raft_types/codec.h"
+#include "wal/mark.h"
 #include "wal/record.h"
 #include "wal/segment.h"
+#include "wal/tail.h"
 #include "wal/wal.h"
 
 namespace quoin::wal {
 namespace {
-
-constexpr size_t kSectorBytes = 512;
-
-bool AllZero(std::string_view bytes) {
-  return bytes.find_first_not_of('\0') == std::string_view::npos;
-}
-
-StatusOr<std::string> ReadWhole(env::BlockingFileSystem& files, const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file, files.Open(path, env::OpenMode::kRead));
-  ASSIGN_OR_RETURN(uint64_t size, file->blocking().Size());
-  std::string content(size, '\0');
-  ASSIGN_OR_RETURN(size_t got, file->blocking().Read(0, content));
-  content.resize(got);
-  return content;
-}
-
-// A frame whose record means something, whatever its CRC: for looking behind damage.
-bool IsPlausible(const Frame& frame) {
-  if (frame.kind != Frame::Kind::kRecord) return false;
-  switch (frame.record.type) {
-    case RecordType::kEntry: {
-      StatusOr<raft::Entry> entry = raft::DecodeEntry(frame.record.data);
-      return entry.ok() && entry->index.value() != 0 && entry->term.value() != 0;
-    }
-    case RecordType::kState: {
-      StatusOr<raft::HardState> state = raft::DecodeHardState(frame.record.data);
-      return state.ok() && state->term.value() != 0;
-    }
-    default:
-      return false;
-  }
-}
-
-// Whether a batch ends behind `from` and another one begins after it.
-bool LaterBatchExists(std::string_view segment, size_t from) {
-  bool batch_ended = false;
-  for (size_t at = from; at + 16 <= segment.size();) {
-    const Frame frame = ParseFrame(segment.substr(at));
-    if (!IsPlausible(frame)) {
-      at += 8;
-      continue;
-    }
-    if (batch_ended) return true;
-    batch_ended = frame.record.type == RecordType::kState;
-    at += frame.bytes;
-  }
-  return false;
-}
-
-// Whether some sector's part of the frame is empty: what a disk that lost power leaves of an
-// unfinished write.
-bool HasEmptySector(std::string_view segment, size_t at, size_t bytes) {
-  const size_t end = std::min(segment.size(), at + bytes);
-  while (at < end) {
-    const size_t next = std::min(end, (at / kSectorBytes + 1) * kSectorBytes);
-    if (AllZero(segment.substr(at, next - at))) return true;
-    at = next;
-  }
-  return false;
-}
 
 class LogReader {
  public:
@@ -95,7 +31,8 @@ class LogReader {
       RETURN_IF_ERROR(ReadSegment(segments[i], i + 1 == segments.size()));
     }
     RETURN_IF_ERROR(Conclude(applied_floor));
-    if (mode_ == ReadMode::kRepair) RETURN_IF_ERROR(CleanTail());
+    if (mode_ == ReadMode::kRepair)
+      RETURN_IF_ERROR(Settle(files_, {dir_, path_, segment_, proven_, end_, torn_}, log_));
     return std::move(out_);
   }
 
@@ -109,46 +46,111 @@ class LogReader {
   Status ReadSegment(const SegmentName& name, bool last) {
     path_ = dir_ + "/" + name.text();
     ASSIGN_OR_RETURN(segment_, ReadWhole(files_, path_));
+    const std::string_view segment = segment_;
+    filled_ = segment.find_last_not_of('\0') + 1;  // npos + 1 = 0
+    proven_ = 0;
+    bool behind_mark = false;
     size_t at = 0;
-    while (true) {
-      const Frame frame = ParseFrame(std::string_view(segment_).substr(at));
-      if (frame.kind == Frame::Kind::kEnd) {
-        if (AllZero(std::string_view(segment_).substr(at))) break;
-        if (!last || LaterBatchExists(segment_, at + 8)) {
-          return Damage(
-              at, "the length field is zero, but records follow it: synced records would be lost");
+    while (at < filled_) {
+      const Frame frame = ParseFrame(segment.substr(at));
+      if (const std::optional<Mark> mark = ReadMark(frame, name.sequence, at)) {
+        ASSIGN_OR_RETURN(const bool whole, TakeWrite(frame.record, *mark, last));
+        if (!whole) {
+          torn_ = true;
+          break;
         }
-        torn_ = true;
-        break;
+        at = mark->end;
+        behind_mark = true;
+        continue;
       }
-      Status status = frame.kind == Frame::Kind::kRecord ? Take(frame.record)
-                                                         : absl::DataLossError("not a record");
+      const Status status = TakeUnmarked(frame);
       if (!status.ok()) {
-        RETURN_IF_ERROR(Judge(frame, at, last, status));
+        if (absl::IsFailedPrecondition(status) || !last)
+          return Damage(at, std::string(status.message()));
+        RETURN_IF_ERROR(
+            Judge(frame, name.sequence, at, behind_mark, std::string(status.message())));
         torn_ = true;
         break;
       }
       at += frame.bytes;
+      behind_mark = false;
     }
     end_ = at;
     return OkStatus();
   }
 
-  // A bad record: OK when it may be cut off, an error when it must not.
-  Status Judge(const Frame& frame, size_t at, bool last, const Status& why) const {
-    const std::string reason(why.message());
-    if (absl::IsFailedPrecondition(why))
-      return Damage(at, reason);  // the chain is fine, the content is not
-    if (!last) return Damage(at, reason);
-    if (LaterBatchExists(segment_, at + 8)) {
-      return Damage(
-          at,
-          reason +
-              ", and good records follow it: this is no torn write, synced records would be lost");
+  // A write with a mark is there as a whole, or (false) torn, or damaged.
+  StatusOr<bool> TakeWrite(const Record& record, const Mark& mark, bool last) {
+    RETURN_IF_ERROR(At(mark.offset, Take(record)));
+    proven_ = mark.offset;
+    const std::string_view segment = segment_;
+    if (!mark.IsWhole(segment)) {
+      const size_t bad = FirstBadFrame(mark);
+      if (!last || filled_ > mark.end)
+        return Damage(bad, "a bad record, and another write follows: this one was durable");
+      if (mark.end > segment.size()) return Damage(bad, "the file ends within a write");
+      if (!mark.MissesSector(segment))
+        return Damage(bad, "a bad record, but no sector of this write is missing");
+      return false;
     }
-    if (frame.kind == Frame::Kind::kOverrun || HasEmptySector(segment_, at, frame.bytes))
+    size_t at = mark.records_at;
+    while (at < mark.end) {
+      const Frame frame = ParseFrame(segment.substr(at, mark.end - at));
+      RETURN_IF_ERROR(At(at, TakeUnmarked(frame)));
+      at += frame.bytes;
+    }
+    return true;
+  }
+
+  // Where a write that is not whole breaks, as far as its records tell.
+  size_t FirstBadFrame(const Mark& mark) const {
+    uint32_t crc = crc_;
+    for (size_t at = mark.records_at; at < std::min<size_t>(mark.end, segment_.size());) {
+      const Frame frame = ParseFrame(std::string_view(segment_).substr(at));
+      if (frame.kind != Frame::Kind::kRecord) return at;
+      crc = Crc32c(crc, frame.record.data);
+      if (crc != frame.record.crc) return at;
+      at += frame.bytes;
+    }
+    return mark.records_at;
+  }
+
+  // Another program's records, a segment's head, or what should be a mark and is none.
+  Status TakeUnmarked(const Frame& frame) {
+    if (frame.kind == Frame::Kind::kEnd)
+      return absl::DataLossError("the length field is zero, but something follows it");
+    if (frame.kind != Frame::Kind::kRecord) return absl::DataLossError("not a record");
+    if (frame.record.type == RecordType::kCrc && !frame.record.data.empty())
+      return absl::DataLossError("the mark of a write is damaged");
+    return Take(frame.record);
+  }
+
+  // A bad record outside of a marked write, in the last segment: OK when it may be cut off, an
+  // error when it must not.
+  Status Judge(const Frame& frame, uint64_t sequence, size_t at, bool behind_mark,
+               const std::string& reason) const {
+    if (LaterMarkExists(segment_, sequence, at + 8))
+      return Damage(at, reason + ", and a later write follows it: synced records would be lost");
+    // Directly behind a marked write stands the next mark, unless another program went on there.
+    const bool follows =
+        behind_mark ? RecordsRunToTheEnd(segment_, at + 8) : LaterWriteExists(segment_, at + 8);
+    if (follows) {
+      return Damage(at, reason +
+                            ", and good records follow it: this is no torn write, synced records "
+                            "would be lost");
+    }
+    if (behind_mark && frame.kind == Frame::Kind::kEnd) {
+      if (HasEmptySector(segment_, at, kSectorBytes - at % kSectorBytes)) return OkStatus();
+    } else if (frame.kind == Frame::Kind::kEnd || HasEmptySector(segment_, at, frame.bytes) ||
+               (frame.kind == Frame::Kind::kOverrun && !behind_mark)) {
       return OkStatus();
+    }
     return Damage(at, reason + "; nothing says that this is a torn write");
+  }
+
+  // An error of Take as damage at its place.
+  Status At(size_t offset, const Status& status) const {
+    return status.ok() ? status : Damage(offset, std::string(status.message()));
   }
 
   Status Take(const Record& record) {
@@ -171,18 +173,10 @@ class LogReader {
         return TakeMetadata(record.data);
       case RecordType::kEntry:
         return TakeEntry(record.data);
-      case RecordType::kState: {
-        StatusOr<raft::HardState> state = raft::DecodeHardState(record.data);
-        if (!state.ok()) return absl::FailedPreconditionError(state.status().message());
-        out_.hard_state = *state;
-        return OkStatus();
-      }
-      case RecordType::kSnapshot: {
-        std::optional<SnapshotRecord> snapshot = DecodeSnapshotRecord(record.data);
-        if (!snapshot) return absl::FailedPreconditionError("malformed snapshot record");
-        out_.snapshots.push_back(*std::move(snapshot));
-        return OkStatus();
-      }
+      case RecordType::kState:
+        return TakeState(record.data);
+      case RecordType::kSnapshot:
+        return TakeSnapshot(record.data);
       case RecordType::kCrc:
         break;
     }
@@ -198,6 +192,40 @@ class LogReader {
     }
     out_.metadata = *metadata;
     has_metadata_ = true;
+    return OkStatus();
+  }
+
+  Status TakeState(std::string_view data) {
+    StatusOr<raft::HardState> state = raft::DecodeHardState(data);
+    if (!state.ok()) return absl::FailedPreconditionError(state.status().message());
+    if (state->term < out_.hard_state.term || state->commit < out_.hard_state.commit) {
+      return absl::FailedPreconditionError(
+          "the state goes back from term " + std::to_string(out_.hard_state.term.value()) +
+          ", commit " + std::to_string(out_.hard_state.commit.value()) + " to term " +
+          std::to_string(state->term.value()) + ", commit " +
+          std::to_string(state->commit.value()));
+    }
+    out_.hard_state = *state;
+    if (conflict_ && conflict_->snapshot <= state->commit) {
+      // "Discard the entire log": figure 13. What was read behind the record stays.
+      std::erase_if(out_.entries,
+                    [&](const raft::Entry& entry) { return entry.index < conflict_->kept_from; });
+      conflict_.reset();
+    }
+    return OkStatus();
+  }
+
+  // A snapshot whose last entry the log holds with another term replaces the log, once it counts.
+  Status TakeSnapshot(std::string_view data) {
+    std::optional<SnapshotRecord> snapshot = DecodeSnapshotRecord(data);
+    if (!snapshot) return absl::FailedPreconditionError("malformed snapshot record");
+    const std::vector<raft::Entry>& entries = out_.entries;
+    if (!entries.empty() && snapshot->index >= entries.front().index &&
+        snapshot->index <= entries.back().index) {
+      const raft::Entry& held = entries[snapshot->index - entries.front().index];
+      if (held.term != snapshot->term) conflict_ = Conflict{snapshot->index, Index(UINT64_MAX)};
+    }
+    out_.snapshots.push_back(*std::move(snapshot));
     return OkStatus();
   }
 
@@ -225,6 +253,7 @@ class LogReader {
       }
     }
     last_index_ = entry->index;
+    if (conflict_) conflict_->kept_from = std::min(conflict_->kept_from, entry->index);
     entries.push_back(*std::move(entry));
     return OkStatus();
   }
@@ -263,23 +292,12 @@ class LogReader {
     return OkStatus();
   }
 
-  // The torn rest goes, after a copy of the file; what follows the end is zeros again.
-  Status CleanTail() {
-    if (!torn_) return OkStatus();
-    log_.Warn(
-        "repairing the log: a torn write at its end is cut off; a copy is kept",
-        {{"path", path_}, {"offset", static_cast<uint64_t>(end_)}, {"copy", path_ + ".broken"}});
-    ASSIGN_OR_RETURN(std::unique_ptr<env::File> copy,
-                     files_.Open(path_ + ".broken", env::OpenMode::kCreateTrunc));
-    RETURN_IF_ERROR(copy->blocking().Write(0, segment_));
-    RETURN_IF_ERROR(copy->blocking().Sync());
-    ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
-                     files_.Open(path_, env::OpenMode::kReadWrite));
-    RETURN_IF_ERROR(file->blocking().Resize(end_));
-    RETURN_IF_ERROR(file->blocking().Resize(std::max(segment_.size(), end_)));
-    RETURN_IF_ERROR(file->blocking().Sync());
-    return files_.SyncDirectory(dir_);
-  }
+  // A snapshot record that contradicts the entries read before it, until the commit index says
+  // whether the snapshot counts.
+  struct Conflict {
+    Index snapshot;
+    Index kept_from;  // the least index read behind the record
+  };
 
   env::BlockingFileSystem& files_;
   const std::string dir_;
@@ -288,9 +306,12 @@ class LogReader {
   Recovered out_;
   std::string path_;     // of the segment being read, afterwards the last one
   std::string segment_;  // its bytes
+  size_t filled_ = 0;    // from here on there are only zeros
+  size_t proven_ = 0;    // what stands before was durable when what stands here was written
   size_t end_ = 0;       // where its good records end
   uint32_t crc_ = 0;
   Index last_index_;
+  std::optional<Conflict> conflict_;
   bool has_metadata_ = false;
   bool torn_ = false;
 };

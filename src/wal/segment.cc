@@ -50,6 +50,20 @@ StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
   return segments;  // names sort by sequence
 }
 
+std::string ParentOf(const std::string& path) {
+  const size_t slash = path.find_last_of('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+StatusOr<std::string> ReadWhole(env::BlockingFileSystem& files, const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file, files.Open(path, env::OpenMode::kRead));
+  ASSIGN_OR_RETURN(uint64_t size, file->blocking().Size());
+  std::string content(size, '\0');
+  ASSIGN_OR_RETURN(size_t got, file->blocking().Read(0, content));
+  content.resize(got);
+  return content;
+}
+
 std::string EncodeMetadata(const Metadata& metadata) {
   std::string out;
   wire::PutUint(out, 1, metadata.node_id);

@@ -24,6 +24,10 @@ std::optional<SegmentName> ParseSegmentName(std::string_view name);
 StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
                                                 const std::string& dir);
 
+// The directory that `path` is in.
+std::string ParentOf(const std::string& path);
+StatusOr<std::string> ReadWhole(env::BlockingFileSystem& files, const std::string& path);
+
 std::string EncodeMetadata(const Metadata& metadata);
 std::optional<Metadata> DecodeMetadata(std::string_view data);
 std::string EncodeSnapshotRecord(const SnapshotRecord& snapshot);

@@ -54,8 +54,8 @@ struct Recovered {
 };
 
 enum class ReadMode : uint8_t {
-  kRepair,  // server start: a torn tail is cut (with a .broken copy), the rest of the last segment
-            // zeroed
+  kRepair,  // server start: a torn write at the end is cut off (after a .broken copy), and what was
+            // read is durable
   kReadOnly,  // tools: nothing is changed; a torn tail is reported in `repaired`
 };
 
@@ -63,8 +63,8 @@ enum class ReadMode : uint8_t {
 bool Exists(env::BlockingFileSystem& files, const std::string& dir);
 
 // Reads a log. Refuses (DataLoss with file and offset, nothing changed on disk) whatever could mean
-// that a synced record is gone: a bad record with later records of the chain behind it, a gap, a
-// missing segment, an end before `applied_floor` (the data file's applied index).
+// that a synced record is gone: a bad record with a later write behind it, a gap, a missing
+// segment, a state that goes back, an end before `applied_floor` (the data file's applied index).
 StatusOr<Recovered> Recover(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode,
                             Index applied_floor, Logger& log);
 
@@ -95,7 +95,8 @@ class Writer {
   // Segments wholly below `index` may go (a snapshot covers them): the oldest are removed while
   // there are more than `keep_max` segments.
   virtual void ReleaseTo(Index index, size_t keep_max) = 0;
-  // Done when all that waits is written. Nothing may be appended afterwards.
+  // Done when all that waits is written, and the log says that it is durable. Nothing may be
+  // appended afterwards.
   virtual void Close(env::DoneStatus done) = 0;
   // Told how long each sync took.
   virtual void set_on_fsync(absl::AnyInvocable<void(env::Duration)> observer) = 0;

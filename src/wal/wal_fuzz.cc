@@ -1,8 +1,8 @@
 // A hostile segment: reading it ends with a log or an error, a refusal changes nothing, and what a
-// repair leaves behind reads as what the repair returned.
+// repair leaves behind reads as what the repair returned, after a power failure too.
 //
-// The first byte decides: the rest is the segment as it is, or a recipe of records that are framed
-// and chained as they should be, followed by bytes to damage.
+// The first byte decides: the rest is the segment as it is, or a recipe of writes, with marks and
+// without, whose records are framed and chained as they should be, followed by bytes to damage.
 
 #include <cstdint>
 
@@ -10,6 +10,7 @@
 #include "env/sim/sim_disk.h"
 #include "env/sim/sim_world.h"
 #include "raft_types/codec.h"
+#include "wal/mark.h"
 #include "wal/record.h"
 #include "wal/segment.h"
 #include "wal/wal.h"
@@ -41,7 +42,11 @@ class Input {
   std::string_view bytes_;
 };
 
-void AppendRecord(Input& input, uint64_t& index, FrameWriter& frames, std::string& out) {
+struct Counters {
+  uint64_t index = 1, commit = 0;
+};
+
+void AppendRecord(Input& input, Counters& next, FrameWriter& frames, std::string& out) {
   const uint8_t kind = input.Byte();
   std::string data;
   switch (kind % 8) {
@@ -52,16 +57,17 @@ void AppendRecord(Input& input, uint64_t& index, FrameWriter& frames, std::strin
       frames.Append(RecordType::kMetadata, EncodeMetadata({1, 2}), out);
       return;
     case 2:
-      index -= input.Byte() % 4;  // an overwritten tail, or below everything
+      next.index -= input.Byte() % 4;  // an overwritten tail, or below everything
       [[fallthrough]];
     case 3:
-      raft::EncodeEntry({Term(1 + kind / 64), Index(index++), raft::EntryType::kNormal,
+      raft::EncodeEntry({Term(1 + kind / 64), Index(next.index++), raft::EntryType::kNormal,
                          SharedBytes(std::string(input.Byte(), static_cast<char>(kind)))},
                         data);
       frames.Append(RecordType::kEntry, data, out);
       return;
     case 4:
-      raft::EncodeHardState({Term(1 + kind / 64), NodeId(1), Index(input.Byte())}, data);
+      next.commit += input.Byte() % 3;
+      raft::EncodeHardState({Term(4), NodeId(1), Index(next.commit)}, data);
       frames.Append(RecordType::kState, data, out);
       return;
     case 5:
@@ -69,7 +75,7 @@ void AppendRecord(Input& input, uint64_t& index, FrameWriter& frames, std::strin
                     EncodeSnapshotRecord({Index(input.Byte()), Term(1), std::nullopt}), out);
       return;
     case 6:
-      index += input.Byte();
+      next.index += input.Byte();
       return;
     default:
       frames.Append(static_cast<RecordType>(kind / 8 % 7), input.Bytes(input.Byte() % 32), out);
@@ -80,10 +86,15 @@ std::string MakeSegment(Input input) {
   if (input.Byte() % 2 == 0) return std::string(input.rest());
   FrameWriter frames;
   std::string out;
-  uint64_t index = 1;
+  Counters next;
   frames.AppendCrc(out);
-  for (uint8_t records = input.Byte(); records > 0 && !input.empty(); --records) {
-    AppendRecord(input, index, frames, out);
+  for (uint8_t writes = input.Byte() % 32; writes > 0 && !input.empty(); --writes) {
+    const FrameWriter before = frames;
+    const uint8_t what = input.Byte();
+    std::string records;
+    for (int n = what % 8; n > 0; --n) AppendRecord(input, next, frames, records);
+    if (what >= 64) AppendMark(before, 0, out.size(), records, out);
+    out += records;
   }
   out.append(input.Byte() * 8, '\0');
   while (!input.empty()) {
@@ -128,6 +139,7 @@ void Run(std::string_view bytes) {
   for (size_t i = 0; i < repaired->entries.size(); ++i) {
     CHECK(repaired->entries[i].index == repaired->start.index + 1 + i);
   }
+  disk.Restart(1);
   const StatusOr<Recovered> again = Recover(disk, kDir, ReadMode::kReadOnly, Index(), log);
   CHECK(again.ok()) << again.status();
   CHECK(!again->repaired && again->entries == repaired->entries);

@@ -1,202 +1,18 @@
-// The log as a whole, on a simulated disk: what is acknowledged comes back, whatever step the power
-// fails at; what is damaged is refused; errors are final.
+// The log as a whole, on a simulated disk: what was written comes back, what cannot be whole is
+// refused. Power failures and damage: wal_crash_test.cc, wal_damage_test.cc.
 
 #include "wal/wal.h"
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <random>
 
-#include "env/sim/sim_disk.h"
-#include "env/sim/sim_world.h"
 #include "wal/record.h"
 #include "wal/segment.h"
+#include "wal/testing/machine.h"
 
 namespace quoin::wal {
 namespace {
-
-constexpr char kDir[] = "/data/member/wal";
-constexpr Metadata kWho{7, 9};
-constexpr uint64_t kSectorBytes = 512;
-
-// Logger that counts warnings.
-class CountingLog final : public Logger {
- public:
-  void Write(LogLevel level, std::source_location, std::string_view, const LogField*,
-             size_t) override {
-    warnings += level == LogLevel::kWarn;
-  }
-  bool Enabled(LogLevel) const override { return true; }
-  int warnings = 0;
-};
-
-// What a reader of the log must find: entries by index, and the newest hard state.
-struct Model {
-  std::map<uint64_t, std::pair<uint64_t, std::string>> entries;  // index → term, data
-  raft::HardState hard_state;
-
-  void Take(const Writer::Batch& batch) {
-    for (const raft::Entry& entry : batch.entries) {
-      entries.erase(entries.lower_bound(entry.index.value()), entries.end());
-      entries[entry.index.value()] = {entry.term.value(), std::string(entry.data.view())};
-    }
-    if (batch.hard_state) hard_state = *batch.hard_state;
-  }
-  friend bool operator==(const Model&, const Model&) = default;
-  friend void PrintTo(const Model& model, std::ostream* out) {
-    *out << model.entries.size() << " entries, term " << model.hard_state.term << ", commit "
-         << model.hard_state.commit;
-  }
-};
-
-Model ModelOf(const Recovered& recovered) {
-  Model out;
-  out.Take({recovered.entries, recovered.hard_state, std::nullopt, true});
-  return out;
-}
-
-raft::Entry MakeEntry(uint64_t term, uint64_t index, std::string data) {
-  return {Term(term), Index(index), raft::EntryType::kNormal, SharedBytes(data)};
-}
-
-raft::HardState MakeState(uint64_t term, uint64_t commit) {
-  return {Term(term), NodeId(7), Index(commit)};
-}
-
-// One machine: a disk that outlives the programs on it.
-class Machine {
- public:
-  explicit Machine(uint64_t seed = 1, uint64_t segment_bytes = 16384)
-      : world_(seed), disk_(&world_) {
-    options_.segment_bytes = segment_bytes;
-    EXPECT_TRUE(disk_.MakeDirectory("/data/member", 0700).ok());
-    EXPECT_TRUE(disk_.SyncDirectory("/data").ok());
-  }
-  ~Machine() { Stop(); }
-
-  env::SimDisk& disk() { return disk_; }
-  env::SimWorld& world() { return world_; }
-  Writer& writer() { return *writer_; }
-  CountingLog& log() { return log_; }
-
-  Status Create(const Writer::Batch& first) {
-    loop_ = std::make_unique<env::SimExecutor>(world_);
-    ASSIGN_OR_RETURN(writer_, Writer::Create(disk_, kDir, kWho, first, options_, *loop_, log_));
-    return OkStatus();
-  }
-  StatusOr<Recovered> Read(ReadMode mode = ReadMode::kReadOnly, Index floor = Index()) {
-    return Recover(disk_, kDir, mode, floor, log_);
-  }
-  StatusOr<Recovered> Open(Index floor = Index()) {
-    Stop();
-    ASSIGN_OR_RETURN(Recovered recovered, Read(ReadMode::kRepair, floor));
-    loop_ = std::make_unique<env::SimExecutor>(world_);
-    ASSIGN_OR_RETURN(writer_, Writer::Open(disk_, kDir, recovered, options_, *loop_, log_));
-    return recovered;
-  }
-  // Hands a batch to the writer; `answer` is set when it is done.
-  void Append(Writer::Batch batch, std::optional<Status>& answer) {
-    loop_->Post([this, batch = std::move(batch), &answer]() mutable {
-      writer_->Append(std::move(batch), [&answer](Status status) { answer = std::move(status); });
-    });
-  }
-  Status AppendAndWait(Writer::Batch batch) {
-    std::optional<Status> answer;
-    Append(std::move(batch), answer);
-    world_.RunUntil([&] { return answer.has_value(); }, 100000);
-    Settle();
-    return answer.value_or(absl::InternalError("no answer"));
-  }
-  void Settle() {
-    while (world_.Step()) {
-    }
-  }
-  Status Close() {
-    std::optional<Status> answer;
-    loop_->Post([&] { writer_->Close([&](Status status) { answer = std::move(status); }); });
-    world_.RunUntil([&] { return answer.has_value(); }, 100000);
-    Settle();
-    Stop();
-    return answer.value_or(absl::InternalError("no answer"));
-  }
-  // The program is gone; what it wrote is there.
-  void Stop() {
-    Settle();
-    writer_.reset();
-    loop_.reset();
-  }
-  void Crash(uint64_t seed) {
-    Stop();
-    Prng random(seed);
-    disk_.set_power_fails_at(UINT64_MAX);
-    disk_.Crash(random);
-  }
-
-  std::string Bytes(const std::string& path) {
-    auto file = disk_.Open(path, env::OpenMode::kRead, 0600);
-    EXPECT_TRUE(file.ok()) << file.status();
-    std::string out((*file)->blocking().Size().value(), '\0');
-    EXPECT_TRUE((*file)->blocking().Read(0, out).ok());
-    return out;
-  }
-  void Replace(const std::string& path, const std::string& bytes) {
-    auto file = disk_.Open(path, env::OpenMode::kCreateTrunc, 0600);
-    ASSERT_TRUE(file.ok() && (*file)->blocking().Write(0, bytes).ok());
-    ASSERT_TRUE((*file)->blocking().Sync().ok());
-  }
-  std::vector<std::string> Names() { return disk_.List(kDir).value(); }
-  // Every file of the log with its content.
-  std::map<std::string, std::string> Image() {
-    std::map<std::string, std::string> out;
-    for (const std::string& name : Names()) out[name] = Bytes(std::string(kDir) + "/" + name);
-    return out;
-  }
-
- private:
-  env::SimWorld world_;
-  env::SimDisk disk_;
-  CountingLog log_;
-  Options options_;
-  std::unique_ptr<env::SimExecutor> loop_;
-  std::unique_ptr<Writer> writer_;
-};
-
-std::string SegmentPath(uint64_t sequence, uint64_t first_index) {
-  return std::string(kDir) + "/" + SegmentName{sequence, Index(first_index)}.text();
-}
-
-// Random batches as a member's life gives them: appends, overwritten tails, commits.
-class Life {
- public:
-  explicit Life(uint64_t seed) : random_(seed) {}
-  Writer::Batch First() { return {{Put(60)}, MakeState(term_, last_), std::nullopt, true}; }
-  Writer::Batch Next() {
-    if (last_ > commit_ && random_() % 8 == 0) {  // a new leader's log wins
-      ++term_;
-      last_ = commit_ + random_() % (last_ - commit_);
-    }
-    Writer::Batch batch;
-    for (uint64_t n = 1 + random_() % 4; n > 0; --n) batch.entries.push_back(Put(random_() % 900));
-    if (random_() % 2 == 0) commit_ += random_() % (last_ - commit_ + 1);
-    batch.hard_state = MakeState(term_, commit_);
-    return batch;
-  }
-  uint64_t commit() const { return commit_; }
-  uint64_t term() const { return term_; }
-
- private:
-  raft::Entry Put(size_t bytes) {
-    // Some values are zeros: they must not look like what was never written.
-    std::string data(bytes, random_() % 5 == 0 ? '\0' : 'x');
-    if (!data.empty() && data[0] != '\0') {
-      for (char& c : data) c = static_cast<char>(random_());
-    }
-    return MakeEntry(term_, ++last_, data);
-  }
-  std::mt19937_64 random_;
-  uint64_t term_ = 1, last_ = 0, commit_ = 1;
-};
 
 // ---- frames ----
 
@@ -343,6 +159,72 @@ TEST(Log, ReleasesWhatASnapshotCovers) {
   EXPECT_EQ(recovered->entries.size(), 50u);
 }
 
+// ---- received snapshots ----
+
+const raft::ConfState kAlone{{NodeId(7)}, {}, {}, {}, false};
+
+Writer::Batch SnapshotAt(uint64_t index, uint64_t term, std::vector<raft::Entry> entries,
+                         uint64_t commit) {
+  return {std::move(entries), MakeState(term, commit),
+          SnapshotRecord{Index(index), Term(term), kAlone}, true};
+}
+
+class Received : public testing::Test {
+ protected:
+  Received() {  // entries 1 to 10 of term 1, of which 1 is committed
+    Writer::Batch first{{}, MakeState(1, 1), {}, true};
+    for (uint64_t i = 1; i <= 10; ++i) first.entries.push_back(MakeEntry(1, i, "old"));
+    EXPECT_TRUE(machine_.Create(first).ok());
+  }
+  // Index and term of what a reader gets, the start first.
+  std::string Found() {
+    const StatusOr<Recovered> read = machine_.Read();
+    if (!read.ok()) return std::string(read.status().message());
+    std::string out = std::to_string(read->start.index.value()) + "/" +
+                      std::to_string(read->start.term.value()) + ":";
+    for (const raft::Entry& entry : read->entries) {
+      out += " " + std::to_string(entry.index.value()) + "/" + std::to_string(entry.term.value());
+    }
+    return out;
+  }
+  Machine machine_;
+};
+
+TEST_F(Received, OneThatContradictsTheLogReplacesAllOfIt) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(5, 2, {}, 5)).ok());
+  EXPECT_EQ(Found(), "5/2:");
+}
+
+TEST_F(Received, OneThatAgreesLeavesWhatFollows) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(5, 1, {}, 5)).ok());
+  EXPECT_EQ(Found(), "5/1: 6/1 7/1 8/1 9/1 10/1");
+}
+
+TEST_F(Received, OneThatDoesNotCountYetReplacesNothing) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(5, 2, {}, 4)).ok());
+  EXPECT_EQ(Found(), "0/0: 1/1 2/1 3/1 4/1 5/1 6/1 7/1 8/1 9/1 10/1");
+  ASSERT_TRUE(machine_.AppendAndWait({{}, MakeState(2, 5), {}, true}).ok());
+  EXPECT_EQ(Found(), "5/2:");
+}
+
+TEST_F(Received, WhatCameAfterItStays) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(5, 2, {}, 5)).ok());
+  ASSERT_TRUE(
+      machine_.AppendAndWait({{MakeEntry(2, 6, "new"), MakeEntry(2, 7, "new")}, {}, {}, true})
+          .ok());
+  EXPECT_EQ(Found(), "5/2: 6/2 7/2");
+}
+
+TEST_F(Received, EntriesOfTheSameBatchFollowOnIt) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(20, 2, {MakeEntry(2, 21, "new")}, 20)).ok());
+  EXPECT_EQ(Found(), "20/2: 21/2");
+}
+
+TEST_F(Received, EntriesOfTheSameBatchFollowOnOneThatContradicts) {
+  ASSERT_TRUE(machine_.AppendAndWait(SnapshotAt(5, 2, {MakeEntry(2, 6, "new")}, 5)).ok());
+  EXPECT_EQ(Found(), "5/2: 6/2");
+}
+
 // ---- what is refused ----
 
 class Refused : public testing::Test {
@@ -410,133 +292,6 @@ TEST_F(Refused, TheMessageNamesFileAndOffset) {
   machine_.Replace(Segment(1), bytes);
   const Status status = machine_.Read(ReadMode::kReadOnly).status();
   EXPECT_NE(status.message().find(Segment(1) + " at offset "), std::string::npos) << status;
-}
-
-// ---- damage at every place ----
-
-// A log in one segment, and where its last write begins: without a second witness, what is damaged
-// inside the last write cannot be told from a write that the power interrupted.
-struct SmallLog {
-  Machine machine{3, 8192};
-  Model model;
-  std::string path = SegmentPath(0, 0), bytes;
-  size_t last_write = 0, end = 0;
-
-  SmallLog() {
-    const Writer::Batch first{{MakeEntry(1, 1, "first")}, MakeState(1, 1), {}, true};
-    EXPECT_TRUE(machine.Create(first).ok());
-    model.Take(first);
-    for (uint64_t i = 2; i <= 12; ++i) {
-      last_write = EndOf(machine.Bytes(path));
-      const Writer::Batch batch{
-          {MakeEntry(1, i, std::string(40 * (i % 7), 'v'))}, MakeState(1, i), {}, true};
-      EXPECT_TRUE(machine.AppendAndWait(batch).ok());
-      model.Take(batch);
-    }
-    EXPECT_TRUE(machine.Close().ok());
-    bytes = machine.Bytes(path);
-    end = EndOf(bytes);
-  }
-  static size_t EndOf(std::string_view bytes) {
-    size_t at = 0;
-    for (Frame frame; (frame = ParseFrame(bytes.substr(at))).kind == Frame::Kind::kRecord;) {
-      at += frame.bytes;
-    }
-    return at;
-  }
-  // Whether reading the damaged log is honest: refused and untouched, or everything is there.
-  void ExpectHonest(const std::string& damaged, const std::string& what) {
-    machine.Replace(path, damaged);
-    StatusOr<Recovered> recovered = machine.Read(ReadMode::kRepair);
-    if (!recovered.ok()) {
-      EXPECT_TRUE(absl::IsDataLoss(recovered.status())) << what << ": " << recovered.status();
-      EXPECT_EQ(machine.Bytes(path), damaged) << what;
-    } else {
-      EXPECT_EQ(ModelOf(*recovered), model) << what << ": acknowledged records are gone";
-    }
-  }
-};
-
-TEST(Damage, AnEmptySectorBeforeTheLastWriteIsSeen) {
-  SmallLog log;
-  for (size_t at = 0; at + kSectorBytes <= log.last_write; at += kSectorBytes) {
-    std::string damaged = log.bytes;
-    damaged.replace(at, kSectorBytes, kSectorBytes, '\0');
-    log.ExpectHonest(damaged, "empty sector at " + std::to_string(at));
-  }
-}
-
-// ---- power failures ----
-
-// A member's life with a power failure at operation `fails_at`; what it was told is kept.
-struct Told {
-  Model acknowledged;
-  std::vector<Model> possible;  // what may be there beyond: any first part of what was under way
-};
-
-Told LiveUntilPowerFails(Machine& machine, Life& life, Told told, int batches) {
-  for (int i = 0; i < batches; ++i) {
-    const Writer::Batch batch = life.Next();
-    Model after = told.acknowledged;
-    told.possible.clear();
-    for (size_t n = 1; n <= batch.entries.size(); ++n) {
-      Model part = told.acknowledged;
-      part.Take({{batch.entries.begin(), batch.entries.begin() + n}, std::nullopt, {}, true});
-      told.possible.push_back(part);
-    }
-    after.Take(batch);
-    told.possible.push_back(after);
-    if (!machine.AppendAndWait(batch).ok()) return told;
-    told.acknowledged = after;
-  }
-  told.possible.clear();
-  return told;
-}
-
-// Crashes at every operation of a life with cuts, then recovers, with the power failing at every
-// operation of the recovery too. What was acknowledged is there, and nothing that was never said.
-TEST(PowerFailure, AtAnyOperationLosesNothingAcknowledged) {
-  const uint64_t seed = std::random_device()();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  int crashes = 0;
-  for (uint64_t fails_at = 0;; ++fails_at) {
-    SCOPED_TRACE(testing::Message() << "power fails at operation " << fails_at);
-    Machine machine(seed + fails_at, 3072);
-    Life life(seed);
-    Told told;
-    const Writer::Batch first = life.First();
-    machine.disk().set_power_fails_at(machine.disk().operations() + fails_at);
-    const bool created = machine.Create(first).ok();
-    told.acknowledged.Take(first);
-    if (created) told = LiveUntilPowerFails(machine, life, std::move(told), 25);
-    if (created && told.possible.empty()) break;  // the whole life passed
-    ++crashes;
-    machine.Crash(seed * 31 + fails_at);
-    if (!Exists(machine.disk(), kDir)) {
-      ASSERT_FALSE(created) << "the log is gone";
-      continue;
-    }
-    for (uint64_t again = 0; again < 40; ++again) {  // the recovery's own power failures
-      machine.disk().set_power_fails_at(machine.disk().operations() + again);
-      if (machine.Open().ok()) break;
-      machine.Crash(seed * 37 + again);
-    }
-    machine.disk().set_power_fails_at(UINT64_MAX);
-    StatusOr<Recovered> recovered = machine.Open();
-    ASSERT_TRUE(recovered.ok()) << recovered.status();
-    const Model found = ModelOf(*recovered);
-    const bool known =
-        found == told.acknowledged ||
-        std::find(told.possible.begin(), told.possible.end(), found) != told.possible.end();
-    ASSERT_TRUE(known) << "found " << found.entries.size() << " entries, acknowledged "
-                       << told.acknowledged.entries.size();
-    // And it goes on.
-    const uint64_t next = found.entries.empty() ? 1 : found.entries.rbegin()->first + 1;
-    ASSERT_TRUE(
-        machine.AppendAndWait({{MakeEntry(life.term() + 1, next, "on")}, {}, {}, true}).ok());
-    ASSERT_EQ(machine.Read()->entries.back().index, Index(next));
-  }
-  EXPECT_GT(crashes, 60);
 }
 
 // ---- .snap files ----

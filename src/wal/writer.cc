@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "raft_types/codec.h"
+#include "wal/mark.h"
 #include "wal/record.h"
 #include "wal/segment.h"
 #include "wal/wal.h"
@@ -15,13 +16,8 @@ namespace {
 
 constexpr size_t kBufferKeepBytes = 4 << 20;  // a larger buffer is given back after use
 
-std::string Parent(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
-}
-
-// Writes batches as frames. Every batch ends with a state record: recovery reads batch borders off
-// it.
+// Writes batches as frames. Every write ends with a state record: readers that know no marks see
+// writes by it.
 class BatchEncoder {
  public:
   void Reset(uint32_t crc, Metadata metadata, raft::HardState hard_state) {
@@ -29,9 +25,22 @@ class BatchEncoder {
     metadata_ = metadata;
     hard_state_ = hard_state;
   }
-  void AppendHead(std::string& out) {
+  // What a segment begins with, of which all is durable before the segment has its name: the
+  // chain's value, and two writes, of which the second is empty and says so of the first.
+  // `snapshot` and `first`: of a new log.
+  void AppendHead(uint64_t sequence, const SnapshotRecord* snapshot, const Writer::Batch* first,
+                  std::string& out) {
     frames_.AppendCrc(out);
-    frames_.Append(RecordType::kMetadata, EncodeMetadata(metadata_), out);
+    BeginWrite();
+    std::string records;
+    frames_.Append(RecordType::kMetadata, EncodeMetadata(metadata_), records);
+    if (snapshot != nullptr) AppendSnapshot(*snapshot, records);
+    if (first != nullptr) Append(*first, records);
+    AppendState(records);
+    AppendMarkOf(records, sequence, out.size(), out);
+    out.append(records);
+    BeginWrite();
+    AppendMarkOf("", sequence, out.size(), out);
   }
   void AppendState(std::string& out) {
     if (hard_state_.empty()) return;
@@ -43,17 +52,31 @@ class BatchEncoder {
     frames_.Append(RecordType::kSnapshot, EncodeSnapshotRecord(snapshot), out);
   }
   void Append(const Writer::Batch& batch, std::string& out) {
-    for (const raft::Entry& entry : batch.entries) {
+    // Entries behind a received snapshot follow on it.
+    const bool snapshot_first = batch.snapshot && !batch.entries.empty() &&
+                                batch.entries.front().index > batch.snapshot->index;
+    if (snapshot_first) AppendSnapshot(*batch.snapshot, out);
+    AppendEntries(batch.entries, out);
+    if (batch.snapshot && !snapshot_first) AppendSnapshot(*batch.snapshot, out);
+    if (batch.hard_state) hard_state_ = *batch.hard_state;
+  }
+  // Between the two stands what belongs to one write; `records` are all of it.
+  void BeginWrite() { before_write_ = frames_; }
+  void AppendMarkOf(std::string_view records, uint64_t sequence, uint64_t offset,
+                    std::string& out) const {
+    AppendMark(before_write_, sequence, offset, records, out);
+  }
+
+ private:
+  void AppendEntries(const std::vector<raft::Entry>& entries, std::string& out) {
+    for (const raft::Entry& entry : entries) {
       scratch_.clear();
       raft::EncodeEntry(entry, scratch_);
       frames_.Append(RecordType::kEntry, scratch_, out);
     }
-    if (batch.snapshot) AppendSnapshot(*batch.snapshot, out);
-    if (batch.hard_state) hard_state_ = *batch.hard_state;
   }
 
- private:
-  FrameWriter frames_;
+  FrameWriter frames_, before_write_;
   Metadata metadata_;
   raft::HardState hard_state_;
   std::string scratch_;
@@ -77,16 +100,15 @@ class SegmentWriter final : public Writer {
                      files.Open(building + "/" + segments_.back().text(), env::OpenMode::kCreate));
     RETURN_IF_ERROR(file_->blocking().Allocate(options_.segment_bytes));
     encoder_.Reset(0, metadata, {});
-    encoder_.AppendHead(buffer_);
-    encoder_.AppendSnapshot({}, buffer_);
-    encoder_.Append(first, buffer_);
-    encoder_.AppendState(buffer_);
+    const SnapshotRecord nothing;
+    encoder_.AppendHead(segments_.back().sequence, &nothing, &first, buffer_);
     RETURN_IF_ERROR(file_->blocking().Write(0, buffer_));
     if (options_.fsync) RETURN_IF_ERROR(file_->blocking().Sync());
     RETURN_IF_ERROR(files.SyncDirectory(building));
     RETURN_IF_ERROR(files.Rename(building, dir_));
-    RETURN_IF_ERROR(files.SyncDirectory(Parent(dir_)));
+    RETURN_IF_ERROR(files.SyncDirectory(ParentOf(dir_)));
     offset_ = buffer_.size();
+    allocated_ = options_.segment_bytes;
     buffer_.clear();
     NoteEntries(first);
     ASSIGN_OR_RETURN(file_,
@@ -99,6 +121,7 @@ class SegmentWriter final : public Writer {
     ASSIGN_OR_RETURN(segments_, ListSegments(files, dir_));
     RETURN_IF_ERROR(RemoveUnfinished(files));
     ASSIGN_OR_RETURN(file_, files.Open(recovered.end.path, env::OpenMode::kReadWrite));
+    ASSIGN_OR_RETURN(allocated_, file_->blocking().Size());
     offset_ = recovered.end.offset;
     encoder_.Reset(recovered.end.crc, recovered.metadata, recovered.hard_state);
     last_index_ =
@@ -157,6 +180,7 @@ class SegmentWriter final : public Writer {
     busy_ = true;
     bool must_sync = false;
     size_t bytes = 0;
+    encoder_.BeginWrite();
     while (!waiting_.empty() && bytes < limits::kAppendBatchBytesMax) {
       Waiting& next = waiting_.front();
       encoder_.Append(next.batch, buffer_);
@@ -173,14 +197,28 @@ class SegmentWriter final : public Writer {
     Write();
   }
 
-  // The buffer, the state behind it, and one sync.
+  // A mark, the buffer, the state behind it, and one sync.
   void Write() {
     encoder_.AppendState(buffer_);
-    file_->Write(offset_, {buffer_}, loop_, [this](Status status) {
+    mark_.clear();
+    encoder_.AppendMarkOf(buffer_, segments_.back().sequence, offset_, mark_);
+    const uint64_t end = offset_ + mark_.size() + buffer_.size();
+    if (end <= allocated_) return WriteOut();
+    // The last write of a segment. The file's new length is durable first, so that a file which
+    // ends within a write is damaged.
+    if (Status status = file_->blocking().Allocate(end); !status.ok()) return Fail(status);
+    allocated_ = end;
+    if (!options_.fsync) return WriteOut();
+    file_->Sync(loop_, Then([this] { WriteOut(); }));
+  }
+
+  void WriteOut() {
+    file_->Write(offset_, {mark_, buffer_}, loop_, [this](Status status) {
       if (!status.ok()) return Fail(status);
-      offset_ += buffer_.size();
+      offset_ += mark_.size() + buffer_.size();
       if (buffer_.capacity() > kBufferKeepBytes) buffer_ = std::string();
       buffer_.clear();
+      unproven_ = true;
       if (!options_.fsync) return Written();
       const env::Duration start = loop_.clock().Now();
       file_->Sync(loop_, [this, start](Status synced) {
@@ -203,10 +241,13 @@ class SegmentWriter final : public Writer {
     if (on_idle_) Finish();
   }
 
-  // Nothing is under way; what was held goes with the last write.
+  // Nothing is under way. One more write carries what was held, and says by its mark that what
+  // stands before it is durable.
   void Finish() {
-    if (!std::exchange(state_held_, false)) return std::exchange(on_idle_, nullptr)(OkStatus());
+    if (closed_ || !(state_held_ || unproven_)) return std::exchange(on_idle_, nullptr)(OkStatus());
+    closed_ = true;
     busy_ = true;
+    encoder_.BeginWrite();
     Write();
   }
 
@@ -231,8 +272,7 @@ class SegmentWriter final : public Writer {
       next_ = *std::move(file);
       if (Status status = next_->blocking().Allocate(options_.segment_bytes); !status.ok())
         return Fail(status);
-      encoder_.AppendHead(buffer_);
-      encoder_.AppendState(buffer_);
+      encoder_.AppendHead(name.sequence, nullptr, nullptr, buffer_);
       next_->Write(0, {buffer_}, loop_, Then([this, name, building] { SyncNext(name, building); }));
     });
   }
@@ -248,6 +288,8 @@ class SegmentWriter final : public Writer {
 
   void Switch(const SegmentName& name) {
     offset_ = buffer_.size();
+    allocated_ = options_.segment_bytes;
+    unproven_ = false;
     buffer_.clear();
     file_ = std::move(next_);
     segments_.push_back(name);
@@ -267,14 +309,16 @@ class SegmentWriter final : public Writer {
   Logger& log_;
   std::vector<SegmentName> segments_;
   std::unique_ptr<env::File> file_, next_;
-  uint64_t offset_ = 0;
+  uint64_t offset_ = 0, allocated_ = 0;
   Index last_index_;
   BatchEncoder encoder_;
-  std::string buffer_;
+  std::string buffer_, mark_;  // of one write
   std::deque<Waiting> waiting_;
   std::vector<env::DoneStatus> done_;  // of the write under way
   bool busy_ = false;
   bool state_held_ = false;  // a commit index that no write has carried yet
+  bool unproven_ = false;    // no mark says yet that the last write is durable
+  bool closed_ = false;
   env::DoneStatus on_idle_;
   absl::AnyInvocable<void(env::Duration)> on_fsync_;
 };

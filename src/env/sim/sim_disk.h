@@ -79,7 +79,7 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
     fails_at_ = {operation, std::move(status)};
   }
   // The nth sync (write) from now fails: 1 = the next one. A write that fails may have written its
-  // first bytes. After a sync that fails some of what it should have carried is durable and some
+  // first sectors. After a sync that fails some of what it should have carried is durable and some
   // never will be, whatever is synced later.
   void FailSync(uint64_t nth, Status status) { FailNth(Kind::kSync, nth, std::move(status)); }
   void FailWrite(uint64_t nth, Status status) { FailNth(Kind::kWrite, nth, std::move(status)); }

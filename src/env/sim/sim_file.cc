@@ -89,8 +89,9 @@ Status SimFile::Write(uint64_t offset, std::string_view data) {
     disk_.Trace(data, offset);
     inode_->Write(offset, data);
   } else if (Alive("").ok() && !disk_.power_is_out() && writable_ && !data.empty()) {
-    // A disk that fails in the middle has taken the first bytes.
-    inode_->Write(offset, data.substr(0, disk_.random_.Below(data.size())));
+    // A write that fails in the middle has taken the first sectors.
+    const uint64_t stop = (offset + disk_.random_.Below(data.size())) / kSectorBytes * kSectorBytes;
+    if (stop > offset) inode_->Write(offset, data.substr(0, stop - offset));
   }
   return status;
 }
