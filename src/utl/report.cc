@@ -158,14 +158,4 @@ StatusOr<SnapshotStatus> StatusOf(Directory& directory) {
   return out;
 }
 
-std::string HumanBytes(uint64_t bytes) {
-  if (bytes < 1000) return fmt::format("{} B", bytes);
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB", "PB"};
-  while (value >= 1000 && unit + 1 < std::size(kUnits)) value /= 1000, ++unit;
-  return value < 10 ? fmt::format("{:.1f} {}", value, kUnits[unit])
-                    : fmt::format("{:.0f} {}", value, kUnits[unit]);
-}
-
 }  // namespace quoin::utl

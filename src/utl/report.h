@@ -25,7 +25,4 @@ struct SnapshotStatus {
 };
 StatusOr<SnapshotStatus> StatusOf(Directory& directory);
 
-// 25 kB, 1.2 MB: sizes as etcd's tools print them.
-std::string HumanBytes(uint64_t bytes);
-
 }  // namespace quoin::utl
