@@ -42,6 +42,8 @@ struct NodeConfig {
   env::Duration heartbeat_interval = std::chrono::milliseconds(100);
   env::Duration election_timeout = std::chrono::milliseconds(1000);
   bool pre_vote = true;
+  size_t message_bytes_max = limits::kMessageBytesMax;  // of entries in one message of raft
+  size_t inflight_messages_max = limits::kInflightMessagesMax;
 
   uint64_t snapshot_count = limits::kSnapshotCount;
   uint64_t catch_up_entries = limits::kCatchUpEntries;

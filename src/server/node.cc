@@ -79,17 +79,17 @@ void Node::BuildRaft() {
   raft_config.election_ticks =
       static_cast<int>(config_.election_timeout / config_.heartbeat_interval);
   raft_config.pre_vote = config_.pre_vote;
-  raft_config.message_bytes_max = limits::kMessageBytesMax;
-  raft_config.inflight_messages_max = limits::kInflightMessagesMax;
+  raft_config.message_bytes_max = config_.message_bytes_max;
+  raft_config.inflight_messages_max = config_.inflight_messages_max;
   raft::Raft raft(raft_config, std::move(recovered_.raft), env_.Random());
 
   recovered_.wal->set_on_fsync(
       [this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
-  raft_ =
-      std::make_unique<RaftLoop>(config_, info_,
-                                 RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_,
-                                                 *storage_executor_, *peer_executor_},
-                                 std::move(raft), *recovered_.wal, env_.files(), log_);
+  raft_ = std::make_unique<RaftLoop>(
+      config_, info_,
+      RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_, *storage_executor_,
+                      *peer_executor_},
+      std::move(raft), env_.Random(), *recovered_.wal, env_.files(), log_);
 }
 
 void Node::BuildLoops(std::vector<env::Executor*> io_loops) {

@@ -42,12 +42,13 @@ Status StatusOf(raft::ProposeResult result) {
 }  // namespace
 
 RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft,
-                   wal::Writer& wal, env::FileSystem& files, Logger& log)
+                   uint64_t seed, wal::Writer& wal, env::FileSystem& files, Logger& log)
     : config_(config),
       info_(info),
       loops_(loops),
       raft_(std::move(raft)),
       persister_(config, {loops.raft, loops.wal, loops.apply, loops.storage}, wal, files, log),
+      random_(seed),
       log_(log) {}
 
 RaftLoop::~RaftLoop() = default;
@@ -81,6 +82,7 @@ void RaftLoop::Stop(env::Task stopped) {
   stopping_ = true;
   loops_.raft.Cancel(tick_timer_);
   loops_.raft.Cancel(hand_over_timer_);
+  loops_.raft.Cancel(repeat_timer_);
   info_.sole_voter_leads.store(false, std::memory_order_release);
   stopped_ = std::move(stopped);
   ScheduleTurn();
@@ -115,7 +117,9 @@ void RaftLoop::OnConfChangeProposal(size_t frontend, raft::ConfChange change) {
   Propose({frontend, {}, std::move(change), {}});
 }
 
-bool RaftLoop::MayPropose() const { return raft_.leader().value() != 0 && !handed_over_; }
+bool RaftLoop::MayPropose() const {
+  return raft_.leader().value() != 0 && !leader_lost_ && !handed_over_;
+}
 
 void RaftLoop::Propose(Held batch) {
   if (stopping_) return;  // the frontends have answered their callers
@@ -191,7 +195,10 @@ void RaftLoop::OnReadIndex(size_t frontend, uint64_t id) {
 
 void RaftLoop::OnMessages(std::vector<raft::Message> messages) {
   if (stopping_) return;
-  for (raft::Message& message : messages) StepMessage(std::move(message));
+  for (raft::Message& message : messages) {
+    if (message.from == raft_.leader()) leader_lost_ = false;
+    StepMessage(std::move(message));
+  }
   ScheduleTurn();
 }
 
@@ -215,6 +222,9 @@ void RaftLoop::StepMessage(raft::Message message) {
 }
 
 void RaftLoop::OnUnreachable(NodeId id) {
+  // A leader that is gone is missed an election timeout later only; what is passed on to it until
+  // then would be lost without a word.
+  leader_lost_ |= id == raft_.leader();
   raft_.ReportUnreachable(id);
   ScheduleTurn();
 }
@@ -294,6 +304,33 @@ void RaftLoop::CampaignIfAlone() {
   if (alone_ && raft_.role() == raft::Role::kFollower) raft_.Campaign();
 }
 
+// "Each candidate restarts its randomized election timeout at the start of an election": §3.4. That
+// timeout is as long as it is because the leader may be alive. Once it has run out, an election
+// that nobody won (votes split, or some had heard the leader a moment later than this member) need
+// not wait as long again: it is repeated after a short while, drawn so that rivals part, and
+// doubled for slow disks and networks. Only with pre-votes, which disturb nobody.
+void RaftLoop::RepeatElection() {
+  if (raft_.leader().value() != 0) {
+    asked_for_votes_ = false;
+    elections_repeated_ = 0;
+    return;
+  }
+  asked_for_votes_ |=
+      raft_.role() == raft::Role::kPreCandidate || raft_.role() == raft::Role::kCandidate;
+  const env::Duration least = config_.heartbeat_interval * (1 << elections_repeated_);
+  if (!asked_for_votes_ || repeat_waits_ || stopping_ || !config_.pre_vote) return;
+  if (2 * least > config_.election_timeout) return;
+  repeat_waits_ = true;
+  const env::Duration delay = least + env::Duration(random_.Below(least.count()));
+  repeat_timer_ = loops_.raft.RunAfter(delay, [this] {
+    repeat_waits_ = false;
+    if (!asked_for_votes_) return;
+    ++elections_repeated_;
+    raft_.Campaign();
+    ScheduleTurn();
+  });
+}
+
 void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
   if (stopping_ || !persister_.AddOwnSnapshot(metadata)) return;
   const uint64_t index = metadata.index.value();
@@ -317,6 +354,7 @@ void RaftLoop::Turn() {
   ProposeHeld();
   CheckHandOver();
   PublishInfo();
+  RepeatElection();
   if (stopping_ && persister_.idle() && stopped_) std::exchange(stopped_, nullptr)();
 }
 
@@ -379,6 +417,7 @@ void RaftLoop::PublishInfo() {
                           : "leader changed",
               {{"term", term}, {"leader-id", cluster::HexId(leader)}});
     leader_seen_ = leader;
+    leader_lost_ = false;
     term_seen_ = term;
     if (leader != 0) OnNewLeader(leads);
   }

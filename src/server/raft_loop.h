@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/prng.h"
 #include "env/executor.h"
 #include "raft/raft.h"
 #include "server/config.h"
@@ -26,6 +27,9 @@ namespace quoin::server {
 
 class ApplyLoop;
 class PeerHost;
+namespace testing {
+class RaftLoopAccess;
+}
 
 class RaftLoop {
  public:
@@ -36,8 +40,8 @@ class RaftLoop {
     env::Executor& storage;
     env::Executor& peer;
   };
-  RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, wal::Writer& wal,
-           env::FileSystem& files, Logger& log);
+  RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, uint64_t seed,
+           wal::Writer& wal, env::FileSystem& files, Logger& log);
   ~RaftLoop();
 
   // Wires the other loops in; before Start. `frontends[i]` is the loop number i of `ids`.
@@ -70,7 +74,9 @@ class RaftLoop {
   raft::RaftStatus status() const { return raft_.Status(); }
 
  private:
-  // Proposals that came while there was no leader: they wait for one, as long as their callers do.
+  friend class testing::RaftLoopAccess;
+  // Proposals that came while no leader could be reached: they wait for one, as long as their
+  // callers do.
   struct Held {
     size_t frontend;
     std::vector<Proposal> batch;
@@ -94,6 +100,7 @@ class RaftLoop {
   void OnNewLeader(bool this_member);
   void AnswerReads(std::vector<raft::ReadState> reads);
   void CampaignIfAlone();
+  void RepeatElection();
   void NoteConfiguration(const raft::ConfState& state);
   void CheckHandOver();
 
@@ -102,6 +109,7 @@ class RaftLoop {
   Loops loops_;
   raft::Raft raft_;
   Persister persister_;
+  Prng random_;
   Logger& log_;
   ApplyLoop* apply_ = nullptr;
   PeerHost* peers_ = nullptr;
@@ -115,7 +123,12 @@ class RaftLoop {
   env::Task handed_over_;
   env::TimerId hand_over_timer_;
   env::TimerId tick_timer_;
-  bool alone_ = false;  // this member is the only voter
+  bool asked_for_votes_ = false;  // since there was a leader
+  int elections_repeated_ = 0;    // since then
+  bool repeat_waits_ = false;
+  env::TimerId repeat_timer_;
+  bool alone_ = false;        // this member is the only voter
+  bool leader_lost_ = false;  // what is sent to the leader gets lost, until it is heard again
   uint64_t leader_seen_ = 0;
   uint64_t term_seen_ = 0;  // when it was elected
   Index snapshot_taken_;    // the newest that raft gave to install

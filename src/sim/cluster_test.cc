@@ -175,6 +175,44 @@ TEST(SimulatedCluster, GoesOnWithoutItsLeader) {
 
 // A leader that is cut off may think that it leads, but neither writes nor linearizable reads end
 // there; a write that waits for a leader is made once there is one.
+// A follower knows at once that its connection to the leader broke, and an election timeout later
+// that it is gone. What it is asked in between must not be sent to nobody.
+TEST(SimulatedCluster, AProposalAfterTheLeaderDiedWaitsForTheNext) {
+  Cluster cluster(12, 3);
+  cluster.StartAll();
+  Machine* old = cluster.Leader();
+  Machine* follower = cluster.Follower();
+  const std::string inactive = "peer became inactive (message send to peer failed)";
+  const int before = follower->log().count(inactive);
+  const uint64_t leader = old->id();
+  old->Crash();
+  ASSERT_TRUE(cluster.Until([&] { return follower->log().count(inactive) > before; }));
+  cluster.world().RunFor(std::chrono::milliseconds(1));
+  ASSERT_EQ(follower->node().info().leader.load(), leader) << "it knows already that it is gone";
+  const env::Duration asked = cluster.world().Now();
+  EXPECT_EQ(cluster.Put(*follower, "k", "v").status, OkStatus());
+  EXPECT_LT(cluster.world().Now() - asked, std::chrono::seconds(4));  // of virtual time
+}
+
+// Five members: those that are left often ask for votes at once, or before the others have missed
+// the leader.
+TEST(SimulatedCluster, AnElectionThatNobodyWinsIsRepeatedSoon) {
+  std::vector<env::Duration> took;
+  for (uint64_t seed = 100; seed < 140; ++seed) {
+    Cluster cluster(seed, 5);
+    cluster.StartAll();
+    Machine* old = cluster.Leader();
+    cluster.world().RunFor(std::chrono::milliseconds(seed % 100));
+    const env::Duration died = cluster.world().Now();
+    old->Crash();
+    ASSERT_NE(cluster.Leader(), nullptr);
+    took.push_back(cluster.world().Now() - died);
+    EXPECT_LT(took.back(), std::chrono::milliseconds(2200)) << "seed " << seed;
+  }
+  std::sort(took.begin(), took.end());
+  EXPECT_LT(took[took.size() / 2], std::chrono::milliseconds(1500));
+}
+
 TEST(SimulatedCluster, AMinorityAnswersNothing) {
   Cluster cluster(3, 3);
   cluster.StartAll();
