@@ -127,7 +127,7 @@ def folder_of(path, layers):
 
 
 def is_test(path):
-    return bool(re.search(r"_(test|bench|fuzz)\.cc$", path)) or "/testing/" in path
+    return bool(re.search(r"_(test|bench|fuzz)\.cc$", path)) or "/testing/" in path or path.startswith("src/sim/")
 
 
 def check_layers(tree):

@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 #include "proto/rpc.pb.h"
+#include "server/paths.h"
+#include "wal/wal.h"
 
 namespace quoin::sim {
 
@@ -30,6 +32,23 @@ Status Machine::Start() {
   ASSIGN_OR_RETURN(
       node_, server::Node::Start(*env_, config_, {io_.get()}, *owner_, std::move(events), log_));
   return OkStatus();
+}
+
+void Machine::ForgetVote() {
+  CHECK(!up());
+  const std::string dir = server::Paths(config_).wal;
+  env::SimEnv env(world_, disk_, network_, host_);
+  std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
+  auto log = wal::Recover(disk_, dir, wal::ReadMode::kRepair, Index(), log_);
+  if (!log.ok()) return;  // the member itself will say why
+  auto writer = wal::Writer::Open(disk_, dir, *log, {config_.wal_segment_bytes}, *loop, log_);
+  CHECK(writer.ok());
+  raft::HardState state = log->hard_state;
+  state.vote = NodeId(0);
+  bool closed = false;
+  (*writer)->Append({.hard_state = state}, [](const Status& status) { CHECK(status.ok()); });
+  (*writer)->Close([&](const Status&) { closed = true; });
+  CHECK(world_.RunUntil([&] { return closed; }, 100'000));
 }
 
 void Machine::Crash() {

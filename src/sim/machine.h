@@ -8,7 +8,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "base/log.h"
 #include "env/sim/sim_world.h"
@@ -19,9 +22,16 @@ namespace quoin::sim {
 // Counts lines of the log by their message. Thread: the one of the world.
 class CountingLogger final : public Logger {
  public:
-  void Write(LogLevel, std::source_location, std::string_view message, const LogField*,
-             size_t) override {
+  void Write(LogLevel, std::source_location, std::string_view message, const LogField* fields,
+             size_t count) override {
     ++counts_[std::string(message)];
+    if (message != "became leader" || !on_elected_) return;
+    for (const LogField& field : std::span(fields, count))
+      if (field.name == "term") on_elected_(std::get<uint64_t>(field.value));
+  }
+  // Runs whenever the member says that it leads a term, from the task in which it does.
+  void set_on_elected(std::function<void(uint64_t term)> observer) {
+    on_elected_ = std::move(observer);
   }
   bool Enabled(LogLevel level) const override { return level >= LogLevel::kInfo; }
   int count(const std::string& message) const {
@@ -31,6 +41,7 @@ class CountingLogger final : public Logger {
 
  private:
   std::map<std::string, int> counts_;
+  std::function<void(uint64_t)> on_elected_;
 };
 
 // Thread: the one of the world; nothing here is called from a task of the machine itself, but what
@@ -45,6 +56,8 @@ class Machine {
   ~Machine() { Down(); }
 
   Status Start();
+  // Writes into its log, between two lives, that it has not voted. Lets time pass.
+  void ForgetVote();
   // Power failure.
   void Crash();
   // An orderly stop; the caller lets time pass until stopped(), and then calls Down.

@@ -1,17 +1,21 @@
-// quoin_sim [--seeds N] [--from S] [--members M] [--steps K] [--mutant NAME] [--twice] [--trace]
-// [--verbose]: lives of whole clusters on simulated machines. Ends with the first seed that breaks
-// a promise, and says how to see it again.
+// quoin_sim [--seeds N] [--from S] [--members M] [--steps K] [--mutant NAME] [--restless] [--twice]
+// [--trace] [--verbose]: lives of whole clusters on simulated machines. Ends with the first seed
+// that breaks a promise, and says how to see it again.
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <string>
 
 #include "sim/run.h"
 
 namespace {
 
 using quoin::sim::Mutant;
+using quoin::sim::MutantNamed;
+using quoin::sim::NameOf;
 using quoin::sim::RunOptions;
 using quoin::sim::RunResult;
 using quoin::sim::RunSeed;
@@ -39,6 +43,8 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.twice = true;
     } else if (std::strcmp(argv[i], "--trace") == 0) {
       arguments.trace = true;
+    } else if (std::strcmp(argv[i], "--restless") == 0) {
+      arguments.run.restless = true;
     } else if (std::strcmp(argv[i], "--verbose") == 0) {
       arguments.run.prints = true;
     } else if (has_value && std::strcmp(argv[i], "--seeds") == 0) {
@@ -49,9 +55,10 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.run.members = std::atoi(argv[++i]);
     } else if (has_value && std::strcmp(argv[i], "--steps") == 0) {
       arguments.run.steps = std::atoi(argv[++i]);
-    } else if (has_value && std::strcmp(argv[i], "--mutant") == 0 &&
-               std::strcmp(argv[++i], "answers-before-sync") == 0) {
-      arguments.run.mutant = Mutant::kAnswersBeforeSync;
+    } else if (has_value && std::strcmp(argv[i], "--mutant") == 0) {
+      const std::optional<Mutant> mutant = MutantNamed(argv[++i]);
+      if (!mutant) return false;
+      arguments.run.mutant = *mutant;
     } else {
       return false;
     }
@@ -60,9 +67,10 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
 }
 
 void PrintRepeat(const RunOptions& options) {
-  std::printf("again: quoin_sim --from %llu --seeds 1 --members %d --steps %d --verbose%s\n",
-              static_cast<unsigned long long>(options.seed), options.members, options.steps,
-              options.mutant == Mutant::kNone ? "" : " --mutant answers-before-sync");
+  std::printf(
+      "again: quoin_sim --from %llu --seeds 1 --members %d --steps %d --mutant %s%s --verbose\n",
+      static_cast<unsigned long long>(options.seed), options.members, options.steps,
+      std::string(NameOf(options.mutant)).c_str(), options.restless ? " --restless" : "");
 }
 
 void Add(const RunResult& one, RunResult& sum) {
@@ -95,7 +103,7 @@ int main(int argc, char** argv) {
   if (!Parse(argc, argv, arguments)) {
     std::fprintf(stderr,
                  "usage: quoin_sim [--seeds N] [--from S] [--members M] [--steps K] "
-                 "[--mutant answers-before-sync] [--twice] [--trace] [--verbose]\n");
+                 "[--mutant NAME] [--twice] [--trace] [--verbose]\n");
     return 2;
   }
   std::signal(SIGABRT, OnAbort);

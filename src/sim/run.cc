@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -47,6 +48,7 @@ class Run {
     std::unique_ptr<Machine> machine;
     int64_t revision = 0;  // the highest seen of this life
     size_t calls = 0;      // without an answer
+    bool lived = false;    // before
   };
 
   Prng& random() { return world_.random(); }
@@ -71,8 +73,15 @@ class Run {
   void Crash(Host& host);
   Host& Any() { return hosts_[random().Below(hosts_.size())]; }
 
+  // --- time ---
+  void Pass(env::Duration time);
+  bool PassUntil(const std::function<bool()>& done, env::Duration end);
+  void OnElected(size_t host, uint64_t term);
+
   // --- faults ---
   void Fault();
+  void StrikeAtElection(Host& elected);
+  void ChangeGuard(Host& elected);
   void CutOff(const Host& host, bool in, bool out);
   Host& LeaderOrAny();
 
@@ -103,12 +112,18 @@ class Run {
   env::SimNetwork network_;
   History history_;
   std::vector<Host> hosts_;
+  std::map<uint64_t, size_t> leaders_;  // term → number of the host that led it
+  std::optional<size_t> elected_;       // since somebody looked
+  double strike_chance_ = 0;            // of a fault soon after an election
+  bool restless_ = false;               // one election follows the other
   uint64_t keys_ = 8;
   int next_value_ = 1;
 };
 
 void Run::MakeHosts() {
   keys_ = 1 + random().Below(12);
+  restless_ = random().Chance(0.3) || options_.restless;
+  strike_chance_ = restless_ ? 0.9 : 0.1 * static_cast<double>(random().Below(8));
   const server::NodeConfig* first = nullptr;
   for (int i = 0; i < options_.members; ++i) {
     hosts_.push_back({std::make_unique<Machine>(world_, network_, i)});
@@ -123,7 +138,13 @@ void Run::MakeHosts() {
       config.checkpoint_interval = first->checkpoint_interval;
       config.compaction_batch_revisions = first->compaction_batch_revisions;
       config.pre_vote = first->pre_vote;
+      config.heartbeat_interval = first->heartbeat_interval;
+      config.election_timeout = first->election_timeout;
+      config.message_bytes_max = first->message_bytes_max;
+      config.inflight_messages_max = first->inflight_messages_max;
     }
+    hosts_.back().machine->log().set_on_elected(
+        [this, i](uint64_t term) { OnElected(static_cast<size_t>(i), term); });
     if (options_.mutant == Mutant::kAnswersBeforeSync)
       hosts_.back().machine->disk().set_lying_syncs("/wal/");
   }
@@ -142,6 +163,14 @@ void Run::Configure(server::NodeConfig& config) {
   config.checkpoint_interval = milliseconds(20 + random().Below(1000));
   config.compaction_batch_revisions = 1 + random().Below(60);
   config.pre_vote = random().Chance(0.8);
+  if (restless_ || random().Chance(0.3)) {
+    config.heartbeat_interval = milliseconds(20);
+    config.election_timeout = milliseconds(200);
+  }
+  if (restless_ || random().Chance(0.3))
+    config.message_bytes_max = restless_ ? 1 : 1 + random().Below(2000);
+  if (restless_ || random().Chance(0.3))
+    config.inflight_messages_max = restless_ ? 1 : 1 + random().Below(4);
 }
 
 // A disk that is as fast as any, or slow, or stops for a while now and then.
@@ -157,6 +186,8 @@ void Run::Start(Host& host) {
   SetTimes(host);
   host.revision = 0;
   host.calls = 0;
+  if (options_.mutant == Mutant::kForgetsItsVote && host.lived) host.machine->ForgetVote();
+  host.lived = true;
   const Status status = host.machine->Start();
   if (!status.ok())
     Fail(host.machine->host() + " does not start: " + std::string(status.message()));
@@ -168,6 +199,78 @@ void Run::Crash(Host& host) {
   Harvest(host);
   host.machine->Crash();
   ++result_.crashes;
+}
+
+bool Run::PassUntil(const std::function<bool()>& done, env::Duration end) {
+  auto over = [&] {
+    if (options_.mutant == Mutant::kCommitsByCountingAnyTerm) {
+      for (Host& host : hosts_)
+        if (host.machine->up()) CommitByCountingAnyTerm(host.machine->node().raft_loop());
+    }
+    return done() || world_.Now() >= end;
+  };
+  world_.RunUntil(over, kStepsMax);
+  return done();
+}
+
+// Lets time pass. An election is when a fault does most harm: some come right then.
+void Run::Pass(env::Duration time) {
+  const env::Duration end = world_.Now() + time;
+  auto look = [this] { return elected_.has_value() || result_.failure.has_value(); };
+  while (world_.Now() < end && !result_.failure && PassUntil(look, end)) {
+    if (!elected_) continue;
+    Host& elected = hosts_[*std::exchange(elected_, std::nullopt)];
+    if (!random().Chance(strike_chance_)) continue;
+    const int64_t most = random().Chance(0.3) ? 1'000 : 60'000;
+    PassUntil([] { return false; }, world_.Now() + microseconds(random().Below(most)));
+    StrikeAtElection(elected);
+  }
+  if (world_.Now() < end) world_.RunFor(end - world_.Now());
+}
+
+void Run::OnElected(size_t host, uint64_t term) {
+  Say(hosts_[host].machine->host() + " leads term " + std::to_string(term));
+  if (leaders_.try_emplace(term, host).first->second != host)
+    Fail("two leaders in term " + std::to_string(term));
+  elected_ = host;
+}
+
+void Run::StrikeAtElection(Host& elected) {
+  if (random().Chance(restless_ ? 0.95 : 0.3)) return ChangeGuard(elected);
+  switch (random().Below(4)) {
+    case 0:
+      return Crash(elected);
+    case 1:
+      return CutOff(elected, random().Chance(0.5), true);
+    default: {  // those who made it may forget it, and it may, too
+      const bool keeps_the_lead = random().Chance(0.5);
+      for (Host& host : hosts_)
+        if (&host != &elected || !keeps_the_lead) Crash(host);
+      return;
+    }
+  }
+}
+
+// The new leader goes before what it has written is anywhere else, and who was away comes back.
+void Run::ChangeGuard(Host& elected) {
+  std::vector<Host*> away;
+  for (Host& host : hosts_) {
+    if (!host.machine->up()) away.push_back(&host);
+  }
+  network_.HealAll();
+  if (restless_) network_.set_delay(microseconds(20), milliseconds(10));
+  Crash(elected);
+  if (random().Chance(0.3)) {  // and those who made it may have forgotten it
+    for (Host& host : hosts_) {
+      if (!host.machine->up()) continue;
+      Crash(host);
+      away.push_back(&host);
+    }
+  }
+  for (Host* host : away) Start(*host);
+  for (Host& host : hosts_) {
+    if (host.machine->up()) Load(host);
+  }
 }
 
 Run::Host& Run::LeaderOrAny() {
@@ -463,14 +566,14 @@ RunResult Run::Go() {
   for (int step = 0; step < options_.steps && !result_.failure; ++step) {
     Host& host = Any();
     if (!host.machine->up()) {
-      Start(host);
-    } else if (random().Chance(0.25)) {
+      if (!restless_ || random().Chance(0.1)) Start(host);
+    } else if (random().Chance(restless_ ? 0.02 : 0.25)) {
       Fault();
     } else {
       Load(host);
       Harvest(host);
     }
-    world_.RunFor(milliseconds(random().Below(random().Chance(0.8) ? 200 : 2000)));
+    Pass(milliseconds(random().Below(random().Chance(0.8) ? 200 : 2000)));
   }
   if (!result_.failure) Heal();
   if (!result_.failure && Converge()) CompareHashes();

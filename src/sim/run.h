@@ -1,8 +1,8 @@
 // Run: one seed's life of a whole cluster. Clients put, delete, compare and read on members of
 // which any may lose power, be cut off, stall or stop; then all is healed, and it must go on. What
-// is checked: sim/history.h, that revisions of a member never go back while it lives, that at the
-// end all members hold the same, hash for hash, that their trees are sound, and that after one more
-// power failure of all it is still there.
+// is checked: sim/history.h, that no term has two leaders, that revisions of a member never go back
+// while it lives, that at the end all members hold the same, hash for hash, that their trees are
+// sound, and that after one more power failure of all it is still there.
 //
 //   RunResult result = RunSeed({.seed = 7});
 //   if (result.failure) ...
@@ -15,14 +15,9 @@
 #include <string>
 
 #include "env/clock.h"
+#include "sim/mutant.h"
 
 namespace quoin::sim {
-
-// What is broken on purpose, to see that it is found.
-enum class Mutant : uint8_t {
-  kNone,
-  kAnswersBeforeSync,  // the log's syncs make nothing durable
-};
 
 // Value type.
 struct RunOptions {
@@ -30,7 +25,8 @@ struct RunOptions {
   int members = 3;
   int steps = 60;
   Mutant mutant = Mutant::kNone;
-  bool prints = false;  // every step, on standard error
+  bool restless = false;  // one election follows the other, as in three of ten seeds anyway
+  bool prints = false;    // every step, on standard error
 };
 
 // Value type.
