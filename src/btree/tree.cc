@@ -29,6 +29,16 @@ std::string FreshFile(uint32_t page_size, Meta& durable) {
   return file;
 }
 
+// The newest meta may stand in the kernel's pages only, and pages that the one before reaches are
+// about to be used anew. Written again it is synced even after a sync that failed.
+Status Settle(env::BlockingFile& file, uint64_t meta_at, size_t page_size) {
+  std::string page(page_size, '\0');
+  ASSIGN_OR_RETURN(const size_t got, file.Read(meta_at, page));
+  CHECK_EQ(got, page.size());
+  RETURN_IF_ERROR(file.Write(meta_at, page));
+  return file.Sync();
+}
+
 }  // namespace
 
 Tree::Tree(std::string path, const Options& options)
@@ -61,6 +71,9 @@ StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::
   tree->writer_ = std::make_unique<Writer>(*tree);
   tree->high_water_ = tree->durable_.high_water;
   RETURN_IF_ERROR(tree->WalkAndCollectFree());
+  if (!fresh && !options.read_only) {
+    RETURN_IF_ERROR(Settle(*file, tree->durable_page_ * tree->page_size_, tree->page_size_));
+  }
   return tree;
 }
 
