@@ -13,6 +13,7 @@ constexpr int32_t kConnectionWindowBytes = 16 << 20;
 constexpr size_t kConnectionUnsentBytesMax =
     1 << 20;  // above it nothing more is produced, and reading stops
 constexpr size_t kWriteChunkBytes = 64 * 1024;
+constexpr size_t kSharedChunkBytes = 4096;
 constexpr uint64_t kResetsBeyondCompletedMax =
     1000;  // rapid reset: more than this, and the client is cut off
 constexpr int kPingStrikesMax = 2;
@@ -443,9 +444,8 @@ void Http2Call::Cancel(const Status& why) {
 }
 
 void Http2Call::Send(std::string message) {
-  std::string framed = MessagePrefix(message.size());
-  framed += message;
-  QueueBytes(std::move(framed));
+  message.insert(0, MessagePrefix(message.size()));
+  QueueBytes(std::move(message));
 }
 
 void Http2Call::StartMessage(uint64_t total_bytes) { QueueBytes(MessagePrefix(total_bytes)); }
@@ -457,7 +457,11 @@ void Http2Call::QueueBytes(std::string bytes) {
   session_.answered_since_ping_ = true;
   out_bytes_ += bytes.size();
   if (out_bytes_ > session_.context_.options.call_unsent_bytes_max) was_full_ = true;
-  out_.push_back(std::move(bytes));
+  // Small messages share a chunk.
+  if (!out_.empty() && out_.back().size() + bytes.size() <= kSharedChunkBytes)
+    out_.back() += bytes;
+  else
+    out_.push_back(std::move(bytes));
   if (!headers_sent_) Respond(200, OkStatus());
   if (deferred_) {
     deferred_ = false;
