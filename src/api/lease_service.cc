@@ -113,17 +113,17 @@ class LeaseLeasesCall final : public LeaseQueryCall {
 };
 
 // One answer per request, in the order of the requests.
-class LeaseKeepAliveCall final : public rpc::CallHandler {
+class LeaseKeepAliveCall final : public rpc::CallHandler, private server::LeaseDoor::Renewer {
  public:
   LeaseKeepAliveCall(const Context& context, rpc::ServerCall& call)
       : frontend_(context.FrontendOf(call.executor())),
         door_(context.LeasesOf(call.executor())),
         call_(call),
         leader_watch_(call, frontend_, [this](const Status& lost) { End(lost); }) {}
-  ~LeaseKeepAliveCall() override { *alive_ = false; }
+  ~LeaseKeepAliveCall() override { *self_ = nullptr; }
 
   void OnMessage(std::string_view message) override {
-    if (!*alive_) return;
+    if (*self_ == nullptr) return;
     if (!std::exchange(admitted_, true)) {
       Status status = AdmitCall(call_, frontend_, /*learner_may=*/false);
       if (!status.ok()) return End(status);
@@ -133,16 +133,13 @@ class LeaseKeepAliveCall final : public rpc::CallHandler {
     // The header tells of the moment before the renewal.
     asked_.push_back({*id, frontend_.store().current_revision(), std::nullopt});
     if (asked_.size() >= kRenewalsMax) call_.PauseRequests();
-    door_.Renew(*id, [this, alive = alive_,
-                      number = first_ + asked_.size() - 1](const StatusOr<int64_t>& ttl) {
-      if (*alive) OnRenewed(number, ttl);
-    });
+    door_.Renew(*id, self_, first_ + asked_.size() - 1);
   }
   void OnHalfClose() override {
     half_closed_ = true;
     Answer();
   }
-  void OnCancel(const Status&) override { *alive_ = false; }
+  void OnCancel(const Status&) override { *self_ = nullptr; }
 
  private:
   struct Asked {
@@ -161,7 +158,7 @@ class LeaseKeepAliveCall final : public rpc::CallHandler {
     return id;
   }
 
-  void OnRenewed(uint64_t number, const StatusOr<int64_t>& ttl) {
+  void OnRenewed(uint64_t number, const StatusOr<int64_t>& ttl) override {
     if (!ttl.ok()) return End(ttl.status());
     asked_[number - first_].ttl = *ttl;
     Answer();
@@ -184,7 +181,7 @@ class LeaseKeepAliveCall final : public rpc::CallHandler {
   }
 
   void End(const Status& status) {
-    if (!std::exchange(*alive_, false)) return;
+    if (std::exchange(*self_, nullptr) == nullptr) return;
     call_.Finish(status);
   }
 
@@ -196,7 +193,8 @@ class LeaseKeepAliveCall final : public rpc::CallHandler {
   uint64_t first_ = 0;  // number of asked_.front()
   bool admitted_ = false;
   bool half_closed_ = false;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  const server::LeaseDoor::RenewerHandle self_ =
+      std::make_shared<Renewer*>(static_cast<Renewer*>(this));
 };
 
 }  // namespace

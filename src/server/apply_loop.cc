@@ -179,6 +179,11 @@ void ApplyLoop::TellLeases() {
   });
 }
 
+// By this way, because a first entry that is applied before it must also be told before it.
+void ApplyLoop::OnDeposed() {
+  loops_.lease.Post([leases = leases_] { leases->OnDeposed(); });
+}
+
 std::shared_ptr<const watch::Batch> ApplyLoop::TakeEvents() {
   auto batch = std::make_shared<watch::Batch>();
   batch->after = std::exchange(published_revision_, machine().store().current_revision());

@@ -53,6 +53,8 @@ class ApplyLoop {
   void OnLeaderChanged() {
     if (after_batch_) after_batch_();
   }
+  // This member has ceased to lead, perhaps to lead again in a later term.
+  void OnDeposed();
 
   // --- for clients' calls that need this loop; answers run on the apply loop ---
   // A frozen root for a copy or a whole-tree hash; waits while another one exists.

@@ -1,45 +1,42 @@
 #include "server/lease_door.h"
 
 namespace quoin::server {
-namespace {
 
-// The answers of one turn of the lease loop, on their way to one I/O loop.
-// Thread: the lease loop.
-struct Answers : std::enable_shared_from_this<Answers> {
-  explicit Answers(env::Executor& lease, env::Executor& io) : lease(lease), io(io) {}
-  void Add(LeaseLoop::OnRenewed done, StatusOr<int64_t> ttl) {
-    if (ready.empty()) lease.AtEndOfTurn([self = shared_from_this()] { self->Flush(); });
-    ready.emplace_back(std::move(done), std::move(ttl));
-  }
-  void Flush() {
-    io.Post([all = std::exchange(ready, {})]() mutable {
-      for (auto& [done, ttl] : all) done(std::move(ttl));
-    });
-  }
-
-  env::Executor& lease;
-  env::Executor& io;
-  std::vector<std::pair<LeaseLoop::OnRenewed, StatusOr<int64_t>>> ready;
-};
-
-}  // namespace
-
-void LeaseDoor::Renew(int64_t id, OnRenewed done) {
+void LeaseDoor::Renew(int64_t id, RenewerHandle renewer, uint64_t number) {
   if (gathered_.empty()) loop_.AtEndOfTurn([this] { Flush(); });
-  gathered_.emplace_back(id, std::move(done));
+  gathered_.push_back({id, number, std::move(renewer), 0});
 }
 
 void LeaseDoor::Flush() {
-  lease_executor_.Post([&leases = leases_, &lease = lease_executor_, &io = loop_,
-                        asked = std::exchange(gathered_, {})]() mutable {
-    auto answers = std::make_shared<Answers>(lease, io);
-    for (auto& [id, done] : asked) {
-      leases.Renew(id, LeaseLoop::Elsewhere::kForward,
-                   [answers, done = std::move(done)](StatusOr<int64_t> ttl) mutable {
-                     answers->Add(std::move(done), std::move(ttl));
-                   });
+  lease_executor_.Post(
+      [&leases = leases_, &io = loop_, renewals = std::exchange(gathered_, {})]() mutable {
+        RenewAll(leases, io, std::move(renewals));
+      });
+}
+
+void LeaseDoor::RenewAll(LeaseLoop& leases, env::Executor& io, std::vector<Renewal> renewals) {
+  for (Renewal& renewal : renewals) {
+    if (std::optional<int64_t> ttl = leases.RenewAtOnce(renewal.id)) {
+      renewal.ttl_seconds = *ttl;
+      continue;
     }
+    leases.Renew(renewal.id, LeaseLoop::Elsewhere::kForward,
+                 [&io, number = renewal.number,
+                  renewer = std::move(renewal.renewer)](StatusOr<int64_t> ttl) mutable {
+                   io.Post([renewal = Renewal{0, number, std::move(renewer), std::move(ttl)}] {
+                     Answer(renewal);
+                   });
+                 });
+  }
+  io.Post([renewals = std::move(renewals)] {
+    for (const Renewal& renewal : renewals) Answer(renewal);
   });
+}
+
+void LeaseDoor::Answer(const Renewal& renewal) {
+  // Those that wait have taken their renewer along.
+  if (renewal.renewer == nullptr || *renewal.renewer == nullptr) return;
+  (*renewal.renewer)->OnRenewed(renewal.number, renewal.ttl_seconds);
 }
 
 void LeaseDoor::TimeToLive(int64_t id, bool with_keys, OnTimes done) {

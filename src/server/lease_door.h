@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -18,25 +19,42 @@ namespace quoin::server {
 class LeaseDoor {
  public:
   // Answers run on `loop`.
-  using OnRenewed = LeaseLoop::OnRenewed;
   using OnTimes = LeaseLoop::OnTimes;
   using OnList = absl::AnyInvocable<void(std::vector<int64_t>)>;
+
+  // Who asks for renewals. Thread: the door's I/O loop.
+  class Renewer {
+   public:
+    virtual ~Renewer() = default;
+    // The answer to the renewal of this number; those of one renewer come in any order.
+    virtual void OnRenewed(uint64_t number, const StatusOr<int64_t>& ttl_seconds) = 0;
+  };
+  // Points to nobody once no answer is wanted any more.
+  using RenewerHandle = std::shared_ptr<Renewer*>;
 
   LeaseDoor(LeaseLoop& leases, env::Executor& lease_executor, env::Executor& loop)
       : leases_(leases), lease_executor_(lease_executor), loop_(loop) {}
 
-  void Renew(int64_t id, OnRenewed done);
+  void Renew(int64_t id, RenewerHandle renewer, uint64_t number);
   void TimeToLive(int64_t id, bool with_keys, OnTimes done);
   void List(OnList done);
 
  private:
-  using Asked = std::vector<std::pair<int64_t, OnRenewed>>;
+  struct Renewal {
+    int64_t id;
+    uint64_t number;
+    RenewerHandle renewer;
+    StatusOr<int64_t> ttl_seconds;
+  };
   void Flush();
+  // On the lease loop: what can be answered at once goes back together.
+  static void RenewAll(LeaseLoop& leases, env::Executor& io, std::vector<Renewal> renewals);
+  static void Answer(const Renewal& renewal);
 
   LeaseLoop& leases_;
   env::Executor& lease_executor_;
   env::Executor& loop_;
-  Asked gathered_;
+  std::vector<Renewal> gathered_;
 };
 
 }  // namespace quoin::server

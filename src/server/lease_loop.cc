@@ -5,55 +5,33 @@
 
 #include "base/errors.h"
 #include "proto/lease.pb.h"
-#include "server/apply_loop.h"
 
 namespace quoin::server {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-// Ends that are on their way through the log at once: what a storm of them may take from others.
-constexpr size_t kEndsAtOnce = 512;
-constexpr env::Duration kRetryEnd = std::chrono::milliseconds(500);
-constexpr env::Duration kForwardPause = std::chrono::milliseconds(50);
-constexpr env::Duration kCheckpointInterval = std::chrono::minutes(5);
-constexpr size_t kCheckpointsPerProposal = 1000;
 constexpr int kHeartbeatsMissed = 3;
 
 Status NotPrimary() { return absl::UnknownError("not a primary lessor"); }
+Status Malformed() { return absl::UnknownError("malformed answer of the leader"); }
 
 }  // namespace
 
-// A request that is on its way to the leader.
-struct LeaseLoop::Forwarded {
-  std::string target, body;
-  env::Duration until;
-  absl::AnyInvocable<void(StatusOr<rpc::HttpResponse>)> done;
-  std::unique_ptr<rpc::Fetch> fetch;
-  env::TimerId timer;
-};
+const size_t LeaseLoop::kEndsAtOnce = 128;
 
-LeaseLoop::LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Env& env, env::Executor& loop,
-                     Frontend& frontend, Logger& log)
-    : config_(config), info_(info), env_(env), loop_(loop), frontend_(frontend), log_(log) {}
-
-LeaseLoop::~LeaseLoop() = default;
-
-void LeaseLoop::Connect(ApplyLoop& apply, env::Executor& apply_executor) {
-  apply_ = &apply;
-  apply_executor_ = &apply_executor;
-}
+LeaseLoop::LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Executor& loop, LeaseHost& host,
+                     Logger& log)
+    : config_(config),
+      info_(info),
+      loop_(loop),
+      host_(host),
+      log_(log),
+      forwarder_(loop, host, config.RequestTimeout(), [this] { return IsPrimary(); }) {}
 
 void LeaseLoop::Stop() {
   stopping_ = true;
-  loop_.Cancel(std::exchange(timer_, {}));
-  loop_.Cancel(std::exchange(checkpoint_timer_, {}));
-  for (auto& [number, forwarded] : std::exchange(forwarded_, {})) {
-    loop_.Cancel(forwarded->timer);
-    forwarded->done(errors::Stopped());
-  }
-  for (auto& [id, replies] : std::exchange(wait_for_end_, {})) {
-    for (OnRenewed& reply : replies) reply(errors::Stopped());
-  }
+  forwarder_.Stop();
+  Demote();
 }
 
 // --- what the log says ---
@@ -65,7 +43,7 @@ void LeaseLoop::OnChanges(const std::vector<lease::Change>& changes) {
       queue_.Erase(change.id);
       auto waiting = wait_for_end_.extract(change.id);
       if (!waiting.empty()) {
-        for (OnRenewed& reply : waiting.mapped()) reply(0);
+        for (Waiting& request : waiting.mapped()) request.reply(0);
       }
       continue;
     }
@@ -73,35 +51,51 @@ void LeaseLoop::OnChanges(const std::vector<lease::Change>& changes) {
     lease.ttl_seconds = change.ttl_seconds;
     lease.remaining_seconds = change.remaining_seconds;
     if (change.kind == lease::Change::Kind::kGranted && primary_term_.value() != 0)
-      Extend(change.id, lease);
+      Extend(change.id, lease, Now());
   }
   ArmTimer();
 }
 
 void LeaseLoop::OnReplaced(const std::vector<lease::Change>& all) {
   leases_.clear();
-  queue_.Clear();
-  primary_term_ = Term();
+  Demote();
   OnChanges(all);
 }
 
 void LeaseLoop::OnFirstEntry(Term term) {
   if (stopping_ || !info_.is_leader.load() || info_.term.load() != term.value()) return;
+  Demote();  // from the term before, if nobody has said so yet
   primary_term_ = term;
-  queue_.Clear();
-  ends_under_way_ = 0;
   const int64_t base = Now() + config_.election_timeout.count();
   for (auto& [id, lease] : leases_) {
     const int64_t seconds =
         lease.remaining_seconds > 0 ? lease.remaining_seconds : lease.ttl_seconds;
     lease.ending = false;
     lease.expires_at = base + seconds * kSecond;
-    queue_.Set(id, lease.expires_at);
+    Queue(id, lease, lease.expires_at);
   }
   log_.Info("leases are counted here",
             {{"term", term.value()}, {"leases", static_cast<uint64_t>(leases_.size())}});
   ArmTimer();
-  if (config_.lease_checkpoint && checkpoint_timer_.value == 0) Checkpoints();
+  ArmCheckpoints();
+}
+
+void LeaseLoop::OnDeposed() {
+  if (!IsPrimary()) Demote();
+}
+
+// Time is not counted here any more. Who waits asks the next leader.
+void LeaseLoop::Demote() {
+  primary_term_ = Term();
+  queue_.Clear();
+  ends_under_way_ = 0;
+  loop_.Cancel(std::exchange(timer_, {}));
+  loop_.Cancel(std::exchange(checkpoint_timer_, {}));
+  for (Waits* waits : {&wait_for_end_, &wait_for_clearing_}) {
+    for (auto& [id, requests] : std::exchange(*waits, {})) {
+      for (Waiting& request : requests) Renew(id, request.elsewhere, std::move(request.reply));
+    }
+  }
 }
 
 bool LeaseLoop::IsPrimary() const {
@@ -110,62 +104,101 @@ bool LeaseLoop::IsPrimary() const {
          info_.term.load(std::memory_order_relaxed) == primary_term_.value();
 }
 
-bool LeaseLoop::MayBeDeposed() const {
-  return Now() - info_.last_tick_at.load(std::memory_order_acquire) >
+bool LeaseLoop::MayBeDeposed(int64_t now) const {
+  return now - info_.last_tick_at.load(std::memory_order_acquire) >
          kHeartbeatsMissed * config_.heartbeat_interval.count();
-}
-
-void LeaseLoop::Confirm(absl::AnyInvocable<void(Status)> then) {
-  if (frontend_.ReadableNow()) return then(OkStatus());
-  frontend_.WaitReadable(std::move(then));
 }
 
 // --- renewing ---
 
 void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
   if (stopping_) return reply(errors::Stopped());
-  if (IsPrimary()) return RenewHere(id, !MayBeDeposed(), std::move(reply));
-  if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
-  etcdserverpb::LeaseKeepAliveRequest request;
-  request.set_id(id);
-  Forward("/leases", request.SerializeAsString(),
-          [this, id, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
-            if (absl::IsAborted(answer.status()))
-              return Renew(id, Elsewhere::kRefuse, std::move(reply));
-            if (!answer.ok()) return reply(answer.status());
-            etcdserverpb::LeaseKeepAliveResponse response;
-            if (answer->status == 404) return reply(0);
-            if (!response.ParseFromString(answer->body))
-              return reply(absl::UnknownError("malformed answer of the leader"));
-            reply(response.ttl());
-          });
+  if (!IsPrimary()) {
+    if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
+    return ForwardRenewal(id, std::move(reply));
+  }
+  Waiting request{elsewhere, std::move(reply)};
+  if (!MayBeDeposed(Now()) && !KnowsNot(id)) return RenewHere(id, std::move(request));
+  host_.WaitReadable([this, id, request = std::move(request)](const Status& status) mutable {
+    if (!status.ok() || !IsPrimary()) return request.reply(NotPrimary());
+    RenewHere(id, std::move(request));
+  });
 }
 
-void LeaseLoop::RenewHere(int64_t id, bool confirmed, OnRenewed reply) {
+std::optional<int64_t> LeaseLoop::RenewAtOnce(int64_t id) {
+  const int64_t now = Now();
+  if (!IsPrimary() || MayBeDeposed(now)) return std::nullopt;
   auto found = leases_.find(id);
-  // A lease that is not known may have been granted in an entry that is not applied yet.
-  if (!confirmed || (found == leases_.end() && !frontend_.ReadableNow())) {
-    return Confirm([this, id, reply = std::move(reply)](const Status& status) mutable {
-      if (!status.ok() || !IsPrimary()) return reply(NotPrimary());
-      if (!leases_.contains(id)) return reply(0);
-      RenewHere(id, /*confirmed=*/true, std::move(reply));
-    });
-  }
-  if (found == leases_.end()) return reply(0);
+  if (found == leases_.end()) return std::nullopt;
   Lease& lease = found->second;
-  if (lease.ending || lease.expires_at <= Now()) {
+  if (lease.ending || lease.remaining_seconds > 0 || lease.expires_at <= now) return std::nullopt;
+  Extend(id, lease, now);
+  return lease.ttl_seconds;
+}
+
+void LeaseLoop::RenewHere(int64_t id, Waiting request) {
+  auto found = leases_.find(id);
+  if (found == leases_.end()) return request.reply(0);
+  Lease& lease = found->second;
+  const int64_t now = Now();
+  if (lease.ending || lease.expires_at <= now) {
     // It has ended; whoever asks learns of it when the log says so.
-    wait_for_end_[id].push_back(std::move(reply));
+    wait_for_end_[id].push_back(std::move(request));
     return;
   }
-  if (lease.remaining_seconds > 0) ProposeCheckpoint({{id, 0}});
-  Extend(id, lease);
-  reply(lease.ttl_seconds);
+  Extend(id, lease, now);
+  if (lease.remaining_seconds > 0) return Clear(id, std::move(request));
+  request.reply(lease.ttl_seconds);
 }
 
-void LeaseLoop::Extend(int64_t id, Lease& lease) {
-  lease.expires_at = Now() + lease.ttl_seconds * kSecond;
-  queue_.Set(id, lease.expires_at);
+// Always to a later moment: the queue need not hear of it before the old one has come.
+void LeaseLoop::Extend(int64_t id, Lease& lease, int64_t now) {
+  lease.expires_at = now + lease.ttl_seconds * kSecond;
+  if (!lease.queued) Queue(id, lease, lease.expires_at);
+}
+
+void LeaseLoop::Queue(int64_t id, Lease& lease, int64_t at) {
+  lease.queued = true;
+  queue_.Set(id, at);
+}
+
+// A later leader would give the lease no more than what its checkpoint left: only when the log has
+// forgotten that, its holder may rely on the whole time.
+void LeaseLoop::Clear(int64_t id, Waiting request) {
+  std::vector<Waiting>& waiting = wait_for_clearing_[id];
+  waiting.push_back(std::move(request));
+  if (waiting.size() > 1) return;  // under way
+  ProposeCheckpoint({{id, 0}}, [this, id, term = primary_term_](const Status& status) {
+    if (term == primary_term_) OnCleared(id, status);
+  });
+}
+
+void LeaseLoop::OnCleared(int64_t id, const Status& status) {
+  auto waiting = wait_for_clearing_.extract(id);
+  if (waiting.empty()) return;
+  auto found = leases_.find(id);
+  const int64_t ttl = found == leases_.end() ? 0 : found->second.ttl_seconds;
+  for (Waiting& request : waiting.mapped()) {
+    if (status.ok())
+      request.reply(ttl);
+    else
+      request.reply(status);
+  }
+}
+
+void LeaseLoop::ForwardRenewal(int64_t id, OnRenewed reply) {
+  etcdserverpb::LeaseKeepAliveRequest request;
+  request.set_id(id);
+  forwarder_.Ask("/leases", request.SerializeAsString(),
+                 [this, id, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
+                   if (absl::IsAborted(answer.status()))
+                     return Renew(id, Elsewhere::kRefuse, std::move(reply));
+                   if (!answer.ok()) return reply(answer.status());
+                   if (answer->status == 404) return reply(0);
+                   etcdserverpb::LeaseKeepAliveResponse response;
+                   if (!response.ParseFromString(answer->body)) return reply(Malformed());
+                   reply(response.ttl());
+                 });
 }
 
 // --- ending ---
@@ -173,6 +206,8 @@ void LeaseLoop::Extend(int64_t id, Lease& lease) {
 void LeaseLoop::ArmTimer() {
   const int64_t* next = queue_.NextAt();
   if (next == nullptr || stopping_ || primary_term_.value() == 0) return;
+  // Those that are under way come first: OnEndProposed calls again.
+  if (ends_under_way_ >= kEndsAtOnce) return;
   if (timer_.value != 0 && timer_at_ <= *next) return;
   loop_.Cancel(std::exchange(timer_, {}));
   timer_at_ = *next;
@@ -183,80 +218,80 @@ void LeaseLoop::ArmTimer() {
 }
 
 void LeaseLoop::OnTimer() {
-  if (!IsPrimary()) {  // the next first entry starts anew
-    primary_term_ = Term();
-    queue_.Clear();
-    for (auto& [id, replies] : std::exchange(wait_for_end_, {})) {
-      for (OnRenewed& reply : replies) reply(NotPrimary());
-    }
-    return;
+  if (!IsPrimary()) return Demote();
+  const int64_t now = Now();
+  for (int64_t id : queue_.TakeExpired(now, kEndsAtOnce - ends_under_way_)) {
+    Lease& lease = leases_.at(id);
+    lease.queued = false;
+    if (lease.expires_at > now)
+      Queue(id, lease, lease.expires_at);  // it was renewed
+    else
+      End(id, lease);
   }
-  // Beyond what is under way already, ends wait: OnEndProposed calls again.
-  const size_t room = kEndsAtOnce - std::min(kEndsAtOnce, ends_under_way_);
-  for (int64_t id : queue_.TakeExpired(Now(), room)) End(id);
-  if (ends_under_way_ < kEndsAtOnce) ArmTimer();
+  ArmTimer();
 }
 
-void LeaseLoop::End(int64_t id) {
-  auto found = leases_.find(id);
-  if (found == leases_.end()) return;
-  found->second.ending = true;
+void LeaseLoop::End(int64_t id, Lease& lease) {
+  lease.ending = true;
   ++ends_under_way_;
   etcdserverpb::LeaseRevokeRequest request;
   request.set_id(id);
   // Never through another leader, who may have renewed it.
-  StatusOr<Frontend::WaitId> wait = frontend_.ProposeAsLeader(
-      primary_term_, state::Operation::kLeaseRevoke, request.SerializeAsString(),
-      [this, id, term = primary_term_](const state::ApplyResult& result) {
-        if (term == primary_term_) OnEndProposed(id, result.status);
-      });
-  if (!wait.ok()) OnEndProposed(id, wait.status());
+  host_.Propose(primary_term_, state::Operation::kLeaseRevoke, request.SerializeAsString(),
+                [this, id, term = primary_term_](const Status& status) {
+                  if (term == primary_term_) OnEndProposed(id, status);
+                });
 }
 
 void LeaseLoop::OnEndProposed(int64_t id, const Status& status) {
   --ends_under_way_;
+  // Not through the log this time: soon again.
   auto found = leases_.find(id);
-  if (!status.ok() && !absl::IsNotFound(status) && found != leases_.end()) {
-    // Not through the log this time: soon again.
-    queue_.Set(id, Now() + kRetryEnd.count());
-  }
-  if (!stopping_ && timer_.value == 0) OnTimer();
+  if (!status.ok() && !absl::IsNotFound(status) && found != leases_.end())
+    Queue(id, found->second, Now() + kRetryEnd.count());
+  ArmTimer();
 }
 
 // --- checkpoints ---
 
-void LeaseLoop::Checkpoints() {
+void LeaseLoop::ArmCheckpoints() {
+  if (!config_.lease_checkpoint || stopping_ || checkpoint_timer_.value != 0) return;
   checkpoint_timer_ = loop_.RunAfter(kCheckpointInterval, [this] {
     checkpoint_timer_ = {};
     if (!IsPrimary()) return;
-    std::vector<std::pair<int64_t, int64_t>> remaining;
-    for (const auto& [id, lease] : leases_) {
-      const int64_t left = lease.expires_at - Now();
-      if (left > kCheckpointInterval.count())
-        remaining.emplace_back(id, (left + kSecond - 1) / kSecond);
-    }
-    std::sort(remaining.begin(), remaining.end());
-    for (size_t at = 0; at < remaining.size(); at += kCheckpointsPerProposal) {
-      const size_t end = std::min(at + kCheckpointsPerProposal, remaining.size());
-      ProposeCheckpoint({remaining.begin() + static_cast<std::ptrdiff_t>(at),
-                         remaining.begin() + static_cast<std::ptrdiff_t>(end)});
-    }
-    Checkpoints();
+    ArmCheckpoints();
+    CheckpointFrom(INT64_MIN);
   });
 }
 
-void LeaseLoop::ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>& remaining) {
+// One proposal after another: a million leases must not fill the log at once.
+void LeaseLoop::CheckpointFrom(int64_t id) {
+  std::vector<std::pair<int64_t, int64_t>> remaining;
+  auto lease = leases_.lower_bound(id);
+  for (; lease != leases_.end() && remaining.size() < kCheckpointsAtOnce; ++lease) {
+    const int64_t left = lease->second.expires_at - Now();
+    if (left > kCheckpointInterval.count())
+      remaining.emplace_back(lease->first, (left + kSecond - 1) / kSecond);
+  }
+  if (remaining.empty()) return;
+  const bool last = lease == leases_.end();
+  const int64_t next = last ? 0 : lease->first;
+  // One that gets lost costs nothing but time that was given too much.
+  ProposeCheckpoint(remaining, [this, last, next, term = primary_term_](const Status& status) {
+    if (!last && status.ok() && term == primary_term_ && IsPrimary()) CheckpointFrom(next);
+  });
+}
+
+void LeaseLoop::ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>& remaining,
+                                  LeaseHost::OnStatus done) {
   etcdserverpb::LeaseCheckpointRequest request;
   for (const auto& [id, seconds] : remaining) {
     etcdserverpb::LeaseCheckpoint& checkpoint = *request.add_checkpoints();
     checkpoint.set_id(id);
     checkpoint.set_remaining_ttl(seconds);
   }
-  // A checkpoint that gets lost costs nothing but time that was given too much.
-  frontend_
-      .ProposeAsLeader(primary_term_, state::Operation::kLeaseCheckpoint,
-                       request.SerializeAsString(), [](const state::ApplyResult&) {})
-      .IgnoreError();
+  host_.Propose(primary_term_, state::Operation::kLeaseCheckpoint, request.SerializeAsString(),
+                std::move(done));
 }
 
 // --- looking ---
@@ -265,39 +300,48 @@ void LeaseLoop::TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTi
   if (stopping_) return reply(errors::Stopped());
   if (!IsPrimary()) {
     if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
-    leasepb::LeaseInternalRequest request;
-    request.mutable_leasetimetoliverequest()->set_id(id);
-    request.mutable_leasetimetoliverequest()->set_keys(with_keys);
-    return Forward(
-        "/leases/internal", request.SerializeAsString(),
-        [this, id, with_keys,
-         reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
-          if (absl::IsAborted(answer.status()))
-            return TimeToLive(id, with_keys, Elsewhere::kRefuse, std::move(reply));
-          if (!answer.ok()) return reply(answer.status());
-          if (answer->status == 404) return reply(LeaseTimes());
-          leasepb::LeaseInternalResponse response;
-          if (!response.ParseFromString(answer->body))
-            return reply(absl::UnknownError("malformed answer of the leader"));
-          const auto& times = response.leasetimetoliveresponse();
-          reply(LeaseTimes{
-              times.ttl(), times.grantedttl(), {times.keys().begin(), times.keys().end()}});
-        });
+    return ForwardTimeToLive(id, with_keys, std::move(reply));
   }
+  if (!MayBeDeposed(Now()) && !KnowsNot(id)) return TimeToLiveHere(id, with_keys, std::move(reply));
+  host_.WaitReadable([this, id, with_keys, reply = std::move(reply)](const Status& status) mutable {
+    if (!status.ok()) return reply(status);
+    if (!IsPrimary()) return reply(errors::LeaderChanged());
+    TimeToLiveHere(id, with_keys, std::move(reply));
+  });
+}
+
+void LeaseLoop::TimeToLiveHere(int64_t id, bool with_keys, OnTimes reply) {
   auto found = leases_.find(id);
   if (found == leases_.end()) return reply(LeaseTimes());
   LeaseTimes times;
   times.ttl_seconds = (found->second.expires_at - Now()) / kSecond;
   times.granted_seconds = found->second.ttl_seconds;
   if (!with_keys) return reply(std::move(times));
-  // Which keys hang on it stands with the state machine.
-  apply_executor_->Post([this, id, times = std::move(times), reply = std::move(reply)]() mutable {
-    if (const lease::Lease* lease = apply_->machine().lessor().Find(LeaseId(id)))
-      times.keys.assign(lease->keys.begin(), lease->keys.end());
-    loop_.Post([times = std::move(times), reply = std::move(reply)]() mutable {
-      reply(std::move(times));
-    });
+  host_.KeysOf(id, [this, times = std::move(times), term = primary_term_,
+                    reply = std::move(reply)](std::vector<std::string> keys) mutable {
+    if (!IsPrimary() || term != primary_term_) return reply(errors::LeaderChanged());
+    times.keys = std::move(keys);
+    reply(std::move(times));
   });
+}
+
+void LeaseLoop::ForwardTimeToLive(int64_t id, bool with_keys, OnTimes reply) {
+  leasepb::LeaseInternalRequest request;
+  request.mutable_leasetimetoliverequest()->set_id(id);
+  request.mutable_leasetimetoliverequest()->set_keys(with_keys);
+  forwarder_.Ask(
+      "/leases/internal", request.SerializeAsString(),
+      [this, id, with_keys, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
+        if (absl::IsAborted(answer.status()))
+          return TimeToLive(id, with_keys, Elsewhere::kRefuse, std::move(reply));
+        if (!answer.ok()) return reply(answer.status());
+        if (answer->status == 404) return reply(LeaseTimes());
+        leasepb::LeaseInternalResponse response;
+        if (!response.ParseFromString(answer->body)) return reply(Malformed());
+        const auto& times = response.leasetimetoliveresponse();
+        reply(LeaseTimes{
+            times.ttl(), times.grantedttl(), {times.keys().begin(), times.keys().end()}});
+      });
 }
 
 std::vector<int64_t> LeaseLoop::List() const {
@@ -310,66 +354,6 @@ std::vector<int64_t> LeaseLoop::List() const {
   ids.reserve(order.size());
   for (const auto& [at, id] : order) ids.push_back(id);
   return ids;
-}
-
-// --- through the leader ---
-
-void LeaseLoop::Forward(std::string target, std::string body,
-                        absl::AnyInvocable<void(StatusOr<rpc::HttpResponse>)> done) {
-  const uint64_t number = next_forwarded_++;
-  forwarded_[number] =
-      std::make_unique<Forwarded>(Forwarded{std::move(target),
-                                            std::move(body),
-                                            loop_.clock().Now() + config_.RequestTimeout(),
-                                            std::move(done),
-                                            nullptr,
-                                            {}});
-  TryForward(number);
-}
-
-void LeaseLoop::TryForward(uint64_t number) {
-  Forwarded& forwarded = *forwarded_.at(number);
-  forwarded.timer = {};
-  // This member has become the leader meanwhile.
-  if (IsPrimary()) return EndForwarded(number, absl::AbortedError("the answer is here"));
-  const uint64_t leader = info_.leader.load(std::memory_order_relaxed);
-  const std::string* url = nullptr;
-  if (frontend_.cluster() != nullptr) {
-    for (const cluster::Member& member : frontend_.cluster()->members) {
-      if (member.id == leader && leader != info_.member_id && !member.peer_urls.empty())
-        url = &member.peer_urls.front();
-    }
-  }
-  if (url == nullptr) return OnForwarded(number, absl::UnavailableError("no leader"));
-  rpc::FetchRequest request;
-  request.head.url = *url;
-  request.head.method = "POST";
-  request.head.target = forwarded.target;
-  request.head.headers = {{"Content-Type", "application/protobuf"}};
-  request.head.body = forwarded.body;
-  request.timeout = forwarded.until - loop_.clock().Now();
-  request.body_bytes_max = 64 << 20;  // the keys of a lease
-  forwarded.fetch = rpc::StartFetch(env_, loop_, std::move(request),
-                                    [this, number](StatusOr<rpc::HttpResponse> answer) {
-                                      OnForwarded(number, std::move(answer));
-                                    });
-}
-
-void LeaseLoop::OnForwarded(uint64_t number, StatusOr<rpc::HttpResponse> answer) {
-  Forwarded& forwarded = *forwarded_.at(number);
-  if (answer.ok() && (answer->status == 200 || answer->status == 404))
-    return EndForwarded(number, std::move(answer));
-  if (loop_.clock().Now() + kForwardPause >= forwarded.until)
-    return EndForwarded(number, errors::TimedOut());
-  forwarded.timer = loop_.RunAfter(kForwardPause, [this, number] { TryForward(number); });
-}
-
-void LeaseLoop::EndForwarded(uint64_t number, StatusOr<rpc::HttpResponse> answer) {
-  auto found = forwarded_.find(number);
-  auto done = std::move(found->second->done);
-  loop_.Post([ended = std::shared_ptr<Forwarded>(std::move(found->second))] {});
-  forwarded_.erase(found);
-  done(std::move(answer));
 }
 
 }  // namespace quoin::server

@@ -10,27 +10,23 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
 #include "absl/functional/any_invocable.h"
 #include "base/log.h"
-#include "env/env.h"
+#include "env/executor.h"
 #include "lease/expiry_queue.h"
-#include "rpc/http_client.h"
+#include "lease/lessor.h"
 #include "server/config.h"
-#include "server/frontend.h"
-#include "server/messages.h"
+#include "server/lease_forwarder.h"
+#include "server/lease_host.h"
 #include "server/node_info.h"
 
 namespace quoin::server {
-
-class ApplyLoop;
 
 // What TimeToLive tells. Value type.
 struct LeaseTimes {
@@ -46,11 +42,8 @@ class LeaseLoop {
   using OnTimes = absl::AnyInvocable<void(StatusOr<LeaseTimes>)>;
   enum class Elsewhere : uint8_t { kForward, kRefuse };  // when this member is not primary
 
-  // `frontend` is this loop's own.
-  LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Env& env, env::Executor& loop,
-            Frontend& frontend, Logger& log);
-  ~LeaseLoop();
-  void Connect(ApplyLoop& apply, env::Executor& apply_executor);
+  LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Executor& loop, LeaseHost& host,
+            Logger& log);
   // No further proposals; waiting requests are answered.
   void Stop();
 
@@ -59,64 +52,84 @@ class LeaseLoop {
   void OnReplaced(const std::vector<lease::Change>& all);
   // The first entry of `term` has been applied here.
   void OnFirstEntry(Term term);
+  // This member has ceased to lead, perhaps to lead again in a later term.
+  void OnDeposed();
 
   // --- requests ---
   void Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply);
+  // The same when there is nothing to wait for; otherwise nothing happens, and Renew must be
+  // called.
+  std::optional<int64_t> RenewAtOnce(int64_t id);
   void TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply);
   // All leases, those that end first in front.
   std::vector<int64_t> List() const;
+
+  // Ends that are on their way through the log at once: what a storm of them may take from others.
+  static const size_t kEndsAtOnce;
+  static constexpr env::Duration kRetryEnd = std::chrono::milliseconds(500);
+  static constexpr env::Duration kCheckpointInterval = std::chrono::minutes(5);
+  // Of one proposal; the next one waits until it is applied.
+  static constexpr size_t kCheckpointsAtOnce = 1000;
 
  private:
   struct Lease {
     int64_t ttl_seconds = 0;
     int64_t remaining_seconds = 0;  // of the last checkpoint; 0 = none
     int64_t expires_at = INT64_MAX;
+    bool queued = false;  // queue_ has it, at expires_at or before
     bool ending = false;  // its end is proposed
   };
-  struct Forwarded;
+  struct Waiting {
+    Elsewhere elsewhere;
+    OnRenewed reply;
+  };
+  using Waits = absl::btree_map<int64_t, std::vector<Waiting>>;
 
   int64_t Now() const { return loop_.clock().Now().count(); }
   // Leader of the term in which this member became primary.
   bool IsPrimary() const;
   // The raft loop has not ticked for a while: perhaps this process was stopped, and there is
   // another leader by now.
-  bool MayBeDeposed() const;
-  // Runs `then` when the cluster has confirmed that this member leads, or `otherwise`.
-  void Confirm(absl::AnyInvocable<void(Status)> then);
-  void RenewHere(int64_t id, bool confirmed, OnRenewed reply);
-  void Extend(int64_t id, Lease& lease);
+  bool MayBeDeposed(int64_t now) const;
+  // That a lease is not known means nothing while acknowledged entries are not applied here.
+  bool KnowsNot(int64_t id) const { return !leases_.contains(id) && !host_.ReadableNow(); }
+  void Demote();
+
+  void RenewHere(int64_t id, Waiting request);
+  void ForwardRenewal(int64_t id, OnRenewed reply);
+  void Extend(int64_t id, Lease& lease, int64_t now);
+  void Queue(int64_t id, Lease& lease, int64_t at);
+  void Clear(int64_t id, Waiting request);
+  void OnCleared(int64_t id, const Status& status);
+
   void ArmTimer();
   void OnTimer();
-  void End(int64_t id);
+  void End(int64_t id, Lease& lease);
   void OnEndProposed(int64_t id, const Status& status);
-  void Checkpoints();
-  void ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>& remaining);
-  // Asks the leader's peer port, again and again until there is an answer or no time left.
-  void Forward(std::string target, std::string body,
-               absl::AnyInvocable<void(StatusOr<rpc::HttpResponse>)> done);
-  void TryForward(uint64_t number);
-  void OnForwarded(uint64_t number, StatusOr<rpc::HttpResponse> answer);
-  // Aborted: this member is the leader now.
-  void EndForwarded(uint64_t number, StatusOr<rpc::HttpResponse> answer);
+
+  void ArmCheckpoints();
+  void CheckpointFrom(int64_t id);
+  void ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>& remaining,
+                         LeaseHost::OnStatus done);
+
+  void TimeToLiveHere(int64_t id, bool with_keys, OnTimes reply);
+  void ForwardTimeToLive(int64_t id, bool with_keys, OnTimes reply);
 
   const NodeConfig& config_;
   NodeInfo& info_;
-  env::Env& env_;
   env::Executor& loop_;
-  Frontend& frontend_;
+  LeaseHost& host_;
   Logger& log_;
-  ApplyLoop* apply_ = nullptr;
-  env::Executor* apply_executor_ = nullptr;
+  LeaseForwarder forwarder_;
 
   absl::btree_map<int64_t, Lease> leases_;
   lease::ExpiryQueue queue_;  // primary only
   Term primary_term_;         // 0 = not primary
   size_t ends_under_way_ = 0;
-  std::map<int64_t, std::vector<OnRenewed>> wait_for_end_;
+  Waits wait_for_end_;
+  Waits wait_for_clearing_;
   env::TimerId timer_, checkpoint_timer_;
   int64_t timer_at_ = INT64_MAX;
-  std::map<uint64_t, std::unique_ptr<Forwarded>> forwarded_;
-  uint64_t next_forwarded_ = 0;
   bool stopping_ = false;
 };
 

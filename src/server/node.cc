@@ -113,9 +113,9 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
       PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_, *storage_executor_},
       env_.files(), log_);
   ServePeerPages(*this, *peers_, *frontends_.back());
-  leases_ = std::make_unique<LeaseLoop>(config_, info_, env_, *lease_executor_,
-                                        *frontends[frontends.size() - 2], log_);
-  leases_->Connect(*apply_, *apply_executor_);
+  lease_host_ = std::make_unique<MemberLeaseHost>(env_, *frontends[frontends.size() - 2], *apply_,
+                                                  *apply_executor_);
+  leases_ = std::make_unique<LeaseLoop>(config_, info_, *lease_executor_, *lease_host_, log_);
   ServeLeasePages(*peers_, *leases_, *lease_executor_, *peer_executor_);
   apply_->Connect(*raft_, *leases_, frontends);
   raft_->Connect(*apply_, *peers_, frontends, ids);

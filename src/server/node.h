@@ -89,6 +89,7 @@ class Node {
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
   std::unique_ptr<PeerHost> peers_;
+  std::unique_ptr<LeaseHost> lease_host_;
   std::unique_ptr<LeaseLoop> leases_;
   std::shared_ptr<Data> storage_data_;  // storage loop's
   std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;

@@ -427,6 +427,8 @@ void RaftLoop::PublishInfo() {
   info_.is_leader.store(leads, std::memory_order_relaxed);
   info_.sole_voter_leads.store(leads && alone_ && !stopping_ && applied_ >= complete_from_,
                                std::memory_order_release);
+  const uint64_t led = std::exchange(term_led_, leads ? term : 0);
+  if (led != 0 && led != term_led_) loops_.apply.Post([apply = apply_] { apply->OnDeposed(); });
 }
 
 }  // namespace quoin::server

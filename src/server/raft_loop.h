@@ -131,6 +131,7 @@ class RaftLoop {
   bool leader_lost_ = false;  // what is sent to the leader gets lost, until it is heard again
   uint64_t leader_seen_ = 0;
   uint64_t term_seen_ = 0;  // when it was elected
+  uint64_t term_led_ = 0;   // 0: this member does not lead
   Index snapshot_taken_;    // the newest that raft gave to install
   Index applied_;
   Index complete_from_;  // as leader: the first entry of its own term
