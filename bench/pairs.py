@@ -15,7 +15,7 @@ class Probe:
     """Times the disk while a half runs."""
 
     def __init__(self, folder):
-        self._path, self._stop, self._took = os.path.join(folder, "probe"), threading.Event(), []
+        self._path, self._stop, self._samples = os.path.join(folder, "probe"), threading.Event(), []  # (when, ms)
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._loop)
@@ -27,9 +27,9 @@ class Probe:
         try:
             while not self._stop.wait(0.05):
                 started = time.perf_counter()
-                os.pwrite(fd, b"x" * 4096, 4096 * (len(self._took) % 256))
+                os.pwrite(fd, b"x" * 4096, 4096 * (len(self._samples) % 256))
                 os.fdatasync(fd)
-                self._took.append((time.perf_counter() - started) * 1e3)
+                self._samples.append((started, (time.perf_counter() - started) * 1e3))
         finally:
             os.close(fd)
             os.unlink(self._path)
@@ -40,7 +40,11 @@ class Probe:
 
     @property
     def median_ms(self):
-        return statistics.median(self._took)
+        return self.median_between(0, float("inf"))
+
+    def median_between(self, a, b):
+        """Of two moments of the monotonic clock."""
+        return statistics.median(took for at, took in self._samples if a <= at < b)
 
 
 class MemoryPeak:

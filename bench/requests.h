@@ -11,11 +11,11 @@
 
 namespace quoin::bench {
 
-enum class Kind : uint8_t { kPut, kRange };
-inline constexpr size_t kKindCount = 2;
+enum class Kind : uint8_t { kPut, kRange, kLeaseGrant };
+inline constexpr size_t kKindCount = 3;
 
-inline constexpr std::array<std::string_view, kKindCount> kPaths = {"/etcdserverpb.KV/Put",
-                                                                    "/etcdserverpb.KV/Range"};
+inline constexpr std::array<std::string_view, kKindCount> kPaths = {
+    "/etcdserverpb.KV/Put", "/etcdserverpb.KV/Range", "/etcdserverpb.Lease/LeaseGrant"};
 
 struct Load {
   enum class Mode : uint8_t { kPut, kRange, kMixed, kFill };
