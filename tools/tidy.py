@@ -364,7 +364,7 @@ KNOWN = [re.compile("(?:%s)$" % p) for p in (
     r"proto/[a-z_0-9]+\.proto",
     r"tests/([a-z_0-9]+/)*[\w-]+\.(py|sh|md|json|js|txt|yml)", r"tests/([a-z_0-9]+/)*testdata/[\w./-]+",
     r"tools/[\w-]+(\.py|\.txt|\.sh)?", r"tools/long/[\w-]+", r"cmake/[\w.]+\.cmake", r"fuzz/[\w./-]+",
-    r"examples/([\w-]+\.(cc|h)|CMakeLists\.txt)",
+    r"examples/([\w-]+\.(cc|h|py)|CMakeLists\.txt)",
     r"bench/[\w./-]+\.(py|json|md|cc|h|txt)|bench/[\w-]+", r"docs/([a-z_0-9]+/)*[\w.-]+\.(md|svg|png|json)",
     r"changelog\.d/[\w.-]+\.md", r"\.ci/[\w-]+", r"\.github/[\w./-]+",
     r"[A-Z]+(\.md)?|Makefile|CMakeLists\.txt|CMakePresets\.json|layers\.txt",

@@ -1,18 +1,31 @@
 #!/usr/bin/python3
 """The example programs against one member and against three; and built from nothing but an installed quoin."""
-import os, subprocess, sys, tempfile
+import importlib.util, os, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
-from members import Cluster, Member, finish, run
+from members import Cluster, Member, Skip, finish, run
 
 EXAMPLES = ["service_discovery", "publish_subscribe", "distributed_lock", "leader_election"]
 
 
-def run_example(path, endpoints):
-    done = subprocess.run([path] + endpoints, capture_output=True, text=True, timeout=120)
+def run_example(path, endpoints, command=()):
+    done = subprocess.run([*command, path, *endpoints], capture_output=True, text=True, timeout=120)
     if done.returncode != 0:
         raise AssertionError("exit %d\n%s%s" % (done.returncode, done.stdout, done.stderr))
+    return done.stdout
+
+
+def in_python():
+    if importlib.util.find_spec("etcd3") is None:
+        raise Skip("python3-etcd3 is not installed")
+    path = os.path.join(members.SOURCE, "examples", "distributed_lock.py")
+    with Member(members.quoin_binary()) as member:
+        told = run_example(path, [member.endpoint], [sys.executable])
+        assert "the late write was refused" in told, told
+    with Cluster(3) as cluster:
+        for endpoint in cluster.endpoints:
+            run_example(path, [endpoint], [sys.executable])
 
 
 def one_member(name):
@@ -45,5 +58,6 @@ if __name__ == "__main__":
     for example in EXAMPLES:
         run("%s, one member" % example, one_member, example)
     run("all examples, three members", three_members)
+    run("distributed_lock in Python, one and three members", in_python)
     run("an example built against an installed quoin", installed)
     finish()
