@@ -98,34 +98,68 @@ def leases(member):
     assert "attached keys([leased])" in ctl("lease", "timetolive", lease, "--keys")
     equal(ctl("lease", "keep-alive", "--once", lease), "lease %s keepalived with TTL(100)\n" % lease)
     assert lease in ctl("lease", "list")
+    keeper = start(member, "lease", "keep-alive", lease)
+    equal(keeper.stdout.readline(), "lease %s keepalived with TTL(100)\n" % lease)
     equal(ctl("lease", "revoke", lease), "lease %s revoked\n" % lease)
     equal(ctl("get", "leased"), "")
     assert "already expired" in ctl("lease", "timetolive", lease)
+    keeper.terminate()
+    keeper.wait(30)
+    assert "requested lease not found" in ctl("lease", "revoke", lease, fails=True)
+    assert "requested lease not found" in ctl("put", "leased", "x", "--lease=" + lease, fails=True)
+    assert "too large lease TTL" in ctl("lease", "grant", "9000000001", fails=True)
+    # One that nobody keeps alive takes its key along.
+    short = ctl("lease", "grant", "1").split()[1]
+    watch = start(member, "watch", "short", "--rev", str(member.client().put(b"short", b"x", lease=int(short, 16)).header.revision))
+    equal([watch.stdout.readline() for _ in range(5)], ["PUT\n", "short\n", "x\n", "DELETE\n", "short\n"])
+    watch.terminate()
+    watch.wait(30)
+
+
+def start(member, *arguments):
+    return subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, *arguments], stdout=subprocess.PIPE, text=True,
+                            env=dict(os.environ, ETCDCTL_API="3"))
 
 
 def locks(member):
     ctl = Ctl(member)
     equal(ctl("lock", "l", "echo", "held").splitlines()[-1], "held")
-    first = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "lock", "l"], stdout=subprocess.PIPE, text=True,
-                             env=dict(os.environ, ETCDCTL_API="3"))
+    first = start(member, "lock", "l")
     assert first.stdout.readline().startswith("l/")
-    second = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "lock", "l", "echo", "mine"],
-                              stdout=subprocess.PIPE, text=True, env=dict(os.environ, ETCDCTL_API="3"))
+    second = start(member, "lock", "l", "echo", "mine")
     first.terminate()
     equal(second.communicate(timeout=60)[0].splitlines()[-1], "mine")
     first.wait(30)
-    leader = subprocess.Popen([ETCDCTL, "--endpoints", member.endpoint, "elect", "e", "me"], stdout=subprocess.PIPE,
-                              text=True, env=dict(os.environ, ETCDCTL_API="3"))
+    # A holder that is killed holds the lock for as long as its lease lives.
+    killed = start(member, "lock", "l", "--ttl", "2")
+    assert killed.stdout.readline().startswith("l/")
+    killed.kill()
+    killed.wait(30)
+    equal(ctl("lock", "l", "echo", "next").splitlines()[-1], "next")
+
+
+def elections(member):
+    leader = start(member, "elect", "e", "me")
     assert leader.stdout.readline().startswith("e/")
     equal(leader.stdout.readline(), "me\n")
-    leader.terminate()
-    leader.wait(30)
+    observer = start(member, "elect", "--listen", "e")
+    assert observer.stdout.readline().startswith("e/")
+    equal(observer.stdout.readline(), "me\n")
+    candidate = start(member, "elect", "e", "you")
+    leader.terminate()  # which resigns
+    assert candidate.stdout.readline().startswith("e/")
+    equal(candidate.stdout.readline(), "you\n")
+    assert observer.stdout.readline().startswith("e/")
+    equal(observer.stdout.readline(), "you\n")
+    for process in (leader, observer, candidate):
+        process.terminate()
+        process.wait(30)
 
 
 def several_members():
     with Cluster(3) as cluster:
         for member in cluster:
-            for part in (watches, leases, locks):
+            for part in (watches, leases, locks, elections):
                 part(member)
 
 
@@ -137,6 +171,7 @@ if __name__ == "__main__":
         run("etcdctl: snapshot, status, defrag, alarms, members", maintenance, server)
         run("etcdctl: watch", watches, server)
         run("etcdctl: lease", leases, server)
-        run("etcdctl: lock, elect", locks, server)
+        run("etcdctl: lock", locks, server)
+        run("etcdctl: elect", elections, server)
     run("etcdctl: watch, lease, lock, elect on each of three members", several_members)
     finish()

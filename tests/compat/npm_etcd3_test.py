@@ -5,7 +5,7 @@ import os, shutil, subprocess, sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import members
-from members import Member, Skip, finish, run
+from members import Cluster, Member, Skip, finish, run
 
 
 def installed():
@@ -24,8 +24,8 @@ def installed():
     return folder
 
 
-def cases(member):
-    done = subprocess.run(["node", "etcd3_test.js", member.endpoint], cwd=installed(), capture_output=True, text=True, timeout=120)
+def cases(*endpoints):
+    done = subprocess.run(["node", "etcd3_test.js", *endpoints], cwd=installed(), capture_output=True, text=True, timeout=120)
     print(done.stdout, end="")
     if done.returncode != 0:
         raise AssertionError("exit %d\n%s" % (done.returncode, done.stderr))
@@ -33,5 +33,7 @@ def cases(member):
 
 if __name__ == "__main__":
     with Member(members.quoin_binary()) as server:
-        run("npm etcd3", cases, server)
+        run("npm etcd3", cases, server.endpoint)
+    with Cluster(3) as cluster:
+        run("npm etcd3, three members", cases, *cluster.endpoints)
     finish()

@@ -4,7 +4,7 @@ import concurrent.futures, io, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
-from members import Cluster, Member, Skip, equal, finish, run
+from members import Cluster, Member, Skip, equal, finish, run, until
 
 
 def connect(member):
@@ -103,8 +103,18 @@ def leases(member):
     assert 0 < lease.remaining_ttl <= 60, lease.remaining_ttl
     equal(list(lease.keys), [b"leased"])
     equal([r.TTL for r in lease.refresh()], [60])
+    equal([r.TTL for r in client.refresh_lease(lease.id)], [60])
+    info = client.get_lease_info(lease.id)
+    equal((info.ID, info.grantedTTL, list(info.keys)), (lease.id, 60, [b"leased"]))
+    client.put("leased", "y")  # on no lease any more
+    equal(list(lease.keys), [])
+    client.put("leased", "x", lease=lease)
     lease.revoke()
     equal(client.get("leased")[0], None)
+    equal([r.TTL for r in lease.refresh()], [0])
+    equal(client.get_lease_info(lease.id).TTL, -1)
+    equal(client.lease(60, lease_id=4711 + member.client_port).id, 4711 + member.client_port)
+    client.revoke_lease(4711 + member.client_port)
     short = client.lease(2)
     gone, cancel = client.watch("short")
     client.put("short", "x", lease=short)
@@ -119,6 +129,13 @@ def locks(member):
         equal(other.lock("l", ttl=60).acquire(timeout=0), False)
     with other.lock("l", ttl=60) as lock:
         assert lock.is_acquired()
+        equal([r.TTL for r in lock.refresh()], [60])
+    short = client.lock("l", ttl=2)
+    assert short.acquire()
+    lock = other.lock("l", ttl=60)
+    until(lambda: lock.acquire(timeout=0))  # once the lease of the first has ended
+    equal(short.is_acquired(), False)
+    assert lock.release()
 
 
 def several_members():

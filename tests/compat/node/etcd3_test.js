@@ -1,9 +1,9 @@
-// The npm package etcd3 against quoin: put, get, prefix, range, transactions, delete. Prints one line per case; exit 1 on failure.
+// The npm package etcd3 against quoin: keys, transactions, watches, leases, locks, elections. Prints one line per case; exit 1 on failure.
 'use strict';
 const assert = require('assert');
 const { Etcd3 } = require('etcd3');
 
-const client = new Etcd3({ hosts: process.argv[2] });
+const client = new Etcd3({ hosts: process.argv.slice(2) });
 
 const cases = {
   'put, get, delete': async () => {
@@ -64,6 +64,27 @@ const cases = {
     await lease.revoke();
     assert.strictEqual(await client.get('leased').string(), null);
   },
+  'a lease that is kept alive, and lost': async () => {
+    const lease = client.lease(2);
+    const id = await lease.grant();
+    await lease.put('kept').value('x');
+    await lease.keepaliveOnce();
+    const lost = new Promise((resolve) => lease.on('lost', resolve));
+    await new Promise((resolve) => lease.on('keepaliveSucceeded', resolve));
+    assert.strictEqual(await client.get('kept').string(), 'x');
+    await client.leaseClient.leaseRevoke({ ID: id });
+    await lost;
+    assert.strictEqual(await client.get('kept').string(), null);
+  },
+  'a lease that nobody keeps alive': async () => {
+    const lease = client.lease(2, { autoKeepAlive: false });
+    const watcher = await client.watch().key('short').create();
+    const gone = new Promise((resolve) => watcher.on('delete', resolve));
+    await lease.put('short').value('x');
+    await gone;
+    assert.strictEqual(await client.get('short').string(), null);
+    await watcher.cancel();
+  },
   'lock': async () => {
     const first = client.lock('l').ttl(10);
     await first.acquire();
@@ -79,7 +100,18 @@ const cases = {
       campaign.on('error', reject);
     });
     assert.strictEqual(await election.leader(), 'me');
+    await campaign.proclaim('still me');
+    assert.strictEqual(await election.leader(), 'still me');
+    const observer = await election.observe();
+    const next = new Promise((resolve) => observer.on('change', (value) => value === 'you' && resolve()));
+    const second = client.election('e', 10).campaign('you');
+    const elected = new Promise((resolve) => second.on('elected', resolve));
     await campaign.resign();
+    await elected;
+    await next;
+    assert.strictEqual(await election.leader(), 'you');
+    await observer.cancel();
+    await second.resign();
   },
   'errors keep their text': async () => {
     await assert.rejects(client.put('').value('x').exec(), /key is not provided/);
