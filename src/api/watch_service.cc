@@ -17,6 +17,8 @@ namespace {
 
 constexpr int64_t kNoWatch = -1;  // the stream as a whole, or a watcher that was not made
 constexpr std::string_view kEverything("\0", 1);
+// A head without its reason: the header's four numbers and its own five, each with a tag.
+constexpr size_t kHeadBytesMax = 2 + 4 * 11 + 5 * 11;
 
 // WatchResponse, but for its events. Value type.
 struct Head {
@@ -174,7 +176,9 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
   // As many events as fit in a message, but at least one.
   void SendFragments(Head head, const std::vector<watch::Delivery>& events) {
     const size_t bytes_max = frontend_.config().request_bytes_max + limits::kGrpcOverheadBytes;
-    size_t head_bytes = Encoded(head).size() + 2;  // with `fragment`
+    std::string encoded_head;
+    AppendHead(head, encoded_head);
+    const size_t head_bytes = encoded_head.size() + 2;  // with `fragment`
     std::vector<watch::Delivery> part;
     size_t bytes = head_bytes;
     for (const watch::Delivery& event : events) {
@@ -197,8 +201,7 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
     Send({.watch_id = watcher.id, .canceled = true, .compact_revision = compact_revision}, {});
   }
 
-  std::string Encoded(const Head& head) const {
-    std::string out;
+  void AppendHead(const Head& head, std::string& out) const {
     AppendHeader(frontend_.info(), head.revision, out);
     wire::PutUintNonZero(out, 2, static_cast<uint64_t>(head.watch_id));
     wire::PutUintNonZero(out, 3, head.created);
@@ -206,14 +209,14 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
     wire::PutUintNonZero(out, 5, static_cast<uint64_t>(head.compact_revision));
     wire::PutBytesNonEmpty(out, 6, head.cancel_reason);
     wire::PutUintNonZero(out, 7, head.fragment);
-    return out;
   }
 
   void Send(const Head& head, absl::Span<const watch::Delivery> events) {
-    std::string message = Encoded(head);
-    size_t bytes = message.size();
+    size_t bytes = kHeadBytesMax + head.cancel_reason.size();
     for (const watch::Delivery& event : events) bytes += event.element.size();
+    std::string message;
     message.reserve(bytes);
+    AppendHead(head, message);
     for (const watch::Delivery& event : events) message += event.element;
     call_.Send(std::move(message));
   }

@@ -29,6 +29,10 @@ struct Counts {
   bool half_closed = false;
 };
 
+std::string AnswerOf(size_t request) {
+  return std::string(kAnswerBytes, static_cast<char>('a' + request % 26));
+}
+
 // Answers each request by ten times its size; holds requests back when it is told to.
 class Echo final : public CallHandler {
  public:
@@ -40,7 +44,7 @@ class Echo final : public CallHandler {
       call_.PauseRequests();
       call_.executor().RunAfter(seconds(1), [this] { call_.ResumeRequests(); });
     }
-    call_.Send(std::string(kAnswerBytes, 'a'));
+    call_.Send(AnswerOf(counts_.taken - 1));
     counts_.most_unsent = std::max(counts_.most_unsent, call_.unsent_bytes());
   }
   void OnHalfClose() override {
@@ -75,8 +79,10 @@ class Client final : public env::Connection::Handler {
     nghttp2_session_callbacks* callbacks;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(
-        callbacks, [](nghttp2_session*, uint8_t, int32_t, const uint8_t*, size_t size, void* self) {
-          static_cast<Client*>(self)->received_ += size;
+        callbacks,
+        [](nghttp2_session*, uint8_t, int32_t, const uint8_t* data, size_t size, void* self) {
+          static_cast<Client*>(self)->OnAnswers(
+              std::string_view(reinterpret_cast<const char*>(data), size));
           return 0;
         });
     nghttp2_session_callbacks_set_on_stream_close_callback(
@@ -133,6 +139,17 @@ class Client final : public env::Connection::Handler {
     self.left_ -= size;
     if (self.left_ == 0) *flags |= NGHTTP2_DATA_FLAG_EOF;
     return static_cast<ssize_t>(size);
+  }
+  // What comes are the answers, whole and in order.
+  void OnAnswers(std::string_view data) {
+    const size_t framed = MessagePrefix(0).size() + kAnswerBytes;
+    while (!data.empty()) {
+      const std::string answer = MessagePrefix(kAnswerBytes) + AnswerOf(received_ / framed);
+      const size_t at = received_ % framed, size = std::min(data.size(), framed - at);
+      ASSERT_EQ(data.substr(0, size), std::string_view(answer).substr(at, size));
+      received_ += size;
+      data.remove_prefix(size);
+    }
   }
   void OnData(std::string_view data) override {
     EXPECT_EQ(
