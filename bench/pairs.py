@@ -74,11 +74,11 @@ def small_puts(server, options):
     return run.loadgen(server, narrow, "put", options.seconds)
 
 
-def one_half(server, options, disturb):
+def one_half(server, options, disturb, load):
     with Probe(options.folder) as probe, disturb():
-        result = small_puts(server, options)
-    return {"p50_ms": result["p50_ms"], "p99_ms": result["p99_ms"], "ops_per_s": round(result["ops"] / result["seconds"]),
-            "probe_ms": round(probe.median_ms, 3)}
+        result = load(server, options)
+    kept = {key: value for key, value in result.items() if key.endswith("p50_ms") or key.endswith("p99_ms")}
+    return {**kept, "ops_per_s": round(result["ops"] / result["seconds"]), "probe_ms": round(probe.median_ms, 3)}
 
 
 class Quiet:
@@ -91,20 +91,20 @@ class Quiet:
         pass
 
 
-def one_pair(server, options, disturb):
-    without = one_half(server, options, Quiet)
-    with_it = one_half(server, options, disturb)
+def one_pair(server, options, disturb, load):
+    without = one_half(server, options, Quiet, load)
+    with_it = one_half(server, options, disturb, load)
     slower, faster = max(without["probe_ms"], with_it["probe_ms"]), min(without["probe_ms"], with_it["probe_ms"])
     return {"without": without, "with": with_it, "p99_ratio": round(with_it["p99_ms"] / without["p99_ms"], 2),
             "equal_disk": slower <= faster * PROBE_RATIO}
 
 
-def run_pairs(server, options, disturb, pairs):
-    """disturb: makes a context in which the disturbance goes on. Returns every pair that was run, at most
-    TRIES_MAX * pairs, `pairs` of them on an equal disk unless the disk would not have it."""
+def run_pairs(server, options, disturb, pairs, load=small_puts):
+    """disturb: makes a context in which the disturbance goes on; load: what is measured. Returns every pair that was run,
+    at most TRIES_MAX * pairs, `pairs` of them on an equal disk unless the disk would not have it."""
     done = []
     while sum(p["equal_disk"] for p in done) < pairs and len(done) < TRIES_MAX * pairs:
-        pair = one_pair(server, options, disturb)
+        pair = one_pair(server, options, disturb, load)
         done.append(pair)
         without, with_it = pair["without"], pair["with"]
         print("  pair %d: p99 without %.2f ms, with %.2f ms (%.2fx); %d and %d Puts/s; probe %.2f and %.2f ms%s" % (

@@ -30,7 +30,7 @@ constexpr char kUsage[] =
     "  --mode fanout   Puts, and watchers that get them all (default)\n"
     "         behind   one watcher from revision --from on, made anew after --events events;\n"
     "                  prints a line each time\n"
-    "         silent   watchers whose client reads nothing once they are made\n"
+    "         silent   watchers whose client reads nothing once they are made: it says so then\n"
     "  --keys N          (1)         --watchers N  per key (10000)\n"
     "  --prefix                      watchers watch all keys instead of one each\n"
     "  --prev-kv                     with previous values\n"
@@ -238,6 +238,8 @@ class Fanout final : public WatchConnection::Observer, public Connection::Observ
 
   void StayWithoutReading() {
     peers_.StopReading();
+    std::printf("watching\n");
+    std::fflush(stdout);
     const uint64_t until = Now() + static_cast<uint64_t>(options_.duration_s * 1e9);
     while (Now() < until) peers_.Wait();
   }
