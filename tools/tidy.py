@@ -362,7 +362,7 @@ def check_words(tree):
 KNOWN = [re.compile("(?:%s)$" % p) for p in (
     r"src/([a-z_0-9]+/)+[a-z_0-9]+\.(cc|h)", r"src/([a-z_0-9]+/)+(testdata|corpus)/[\w./-]+",
     r"proto/[a-z_0-9]+\.proto",
-    r"tests/([a-z_0-9]+/)*[\w-]+\.(py|sh|md|json|js|txt|yml)", r"tests/([a-z_0-9]+/)*testdata/[\w./-]+",
+    r"tests/([a-z_0-9]+/)*[\w-]+\.(py|sh|md|json|js|txt|yml|cc|h)", r"tests/([a-z_0-9]+/)*testdata/[\w./-]+",
     r"tools/[\w-]+(\.py|\.txt|\.sh)?", r"tools/long/[\w-]+", r"cmake/[\w.]+\.cmake", r"fuzz/[\w./-]+",
     r"examples/([\w-]+\.(cc|h|py)|CMakeLists\.txt)",
     r"bench/[\w./-]+\.(py|json|md|cc|h|txt)|bench/[\w-]+", r"docs/([a-z_0-9]+/)*[\w.-]+\.(md|svg|png|json)",
