@@ -60,6 +60,8 @@ inline constexpr Method<pb::StatusRequest, pb::StatusResponse> kStatus{
     {"/etcdserverpb.Maintenance/Status", Repeat::kSafe}};
 inline constexpr Method<pb::HashKVRequest, pb::HashKVResponse> kHashKv{
     {"/etcdserverpb.Maintenance/HashKV", Repeat::kSafe}};
+inline constexpr Method<pb::DowngradeRequest, pb::DowngradeResponse> kDowngrade{
+    {"/etcdserverpb.Maintenance/Downgrade"}};
 inline constexpr Method<pb::DefragmentRequest, pb::DefragmentResponse> kDefragment{
     {"/etcdserverpb.Maintenance/Defragment"}};
 inline constexpr Method<pb::SnapshotRequest, pb::SnapshotResponse> kSnapshot{

@@ -113,6 +113,24 @@ constexpr Command kAlarmCommands[] = {
      .run = RunAlarmDisarm},
 };
 
+constexpr Command kDowngradeCommands[] = {
+    {.name = "validate",
+     .arguments = "<version>",
+     .summary = "Says whether the cluster may be lowered to a version",
+     .run = RunDowngradeValidate},
+    {.name = "enable",
+     .arguments = "<version>",
+     .summary = "Lowers the cluster to a version, one minor below its own",
+     .help = "Some seconds later the members may be replaced by such of that version, one by one. "
+             "The cluster\n"
+             "takes the order back itself when all of them are.",
+     .examples = "downgrade enable 3.6",
+     .run = RunDowngradeEnable},
+    {.name = "cancel",
+     .summary = "Takes the order back; the version rises to what all members know",
+     .run = RunDowngradeCancel},
+};
+
 constexpr Command kMemberCommands[] = {
     {.name = "list",
      .summary = "Lists the members of the cluster",
@@ -274,6 +292,10 @@ constexpr Command kTopCommands[] = {
      .group = kMaintenance,
      .flags = kClusterFlag,
      .run = RunDefrag},
+    {.name = "downgrade",
+     .summary = "Lowers the cluster's version",
+     .group = kMaintenance,
+     .children = kDowngradeCommands},
     {.name = "snapshot",
      .summary = "Backups",
      .group = kMaintenance,

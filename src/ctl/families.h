@@ -26,6 +26,9 @@ ExitCode RunEndpointHashKv(Invocation& invocation);
 ExitCode RunDefrag(Invocation& invocation);
 ExitCode RunAlarmList(Invocation& invocation);
 ExitCode RunAlarmDisarm(Invocation& invocation);
+ExitCode RunDowngradeValidate(Invocation& invocation);
+ExitCode RunDowngradeEnable(Invocation& invocation);
+ExitCode RunDowngradeCancel(Invocation& invocation);
 
 // snapshot_command.cc
 ExitCode RunSnapshotSave(Invocation& invocation);

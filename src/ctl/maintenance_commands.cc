@@ -1,4 +1,4 @@
-// defrag, alarm list, alarm disarm.
+// defrag, alarm list, alarm disarm, downgrade.
 #include <fmt/format.h>
 
 #include <ostream>
@@ -27,6 +27,29 @@ pb::AlarmRequest Disarming(const pb::AlarmMember& alarm) {
   request.set_memberid(alarm.memberid());
   request.set_alarm(alarm.alarm());
   return request;
+}
+
+// Sends the request; `word` is the subcommand's.
+ExitCode AskForDowngrade(Invocation& invocation, std::string_view word,
+                         const pb::DowngradeRequest& request) {
+  if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const auto response = invocation.Call(client::kDowngrade, request);
+  if (!response.ok()) return invocation.FailCall(response.status());
+  return invocation.Printed(invocation.printer().Downgrade(word, *response));
+}
+
+ExitCode RunDowngradeTo(Invocation& invocation, std::string_view word,
+                        pb::DowngradeRequest::DowngradeAction action) {
+  if (invocation.arguments().empty())
+    return invocation.Fail(ExitCode::kBadArguments, "TARGET_VERSION not provided");
+  if (invocation.arguments().size() > 1)
+    return invocation.Fail(ExitCode::kBadArguments, "too many arguments");
+  if (invocation.arguments()[0].empty())
+    return invocation.Fail(ExitCode::kBadArguments, "target version not provided");
+  pb::DowngradeRequest request;
+  request.set_action(action);
+  request.set_version(invocation.arguments()[0]);
+  return AskForDowngrade(invocation, word, request);
 }
 
 }  // namespace
@@ -77,6 +100,20 @@ ExitCode RunAlarmDisarm(Invocation& invocation) {
     disarmed.mutable_alarms()->MergeFrom(response->alarms());
   }
   return invocation.Printed(invocation.printer().Alarms(disarmed));
+}
+
+ExitCode RunDowngradeValidate(Invocation& invocation) {
+  return RunDowngradeTo(invocation, "validate", pb::DowngradeRequest::VALIDATE);
+}
+
+ExitCode RunDowngradeEnable(Invocation& invocation) {
+  return RunDowngradeTo(invocation, "enable", pb::DowngradeRequest::ENABLE);
+}
+
+ExitCode RunDowngradeCancel(Invocation& invocation) {
+  pb::DowngradeRequest request;
+  request.set_action(pb::DowngradeRequest::CANCEL);
+  return AskForDowngrade(invocation, "cancel", request);
 }
 
 }  // namespace quoin::ctl

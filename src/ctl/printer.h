@@ -60,6 +60,11 @@ class Printer {
   virtual Status MoveLeader(uint64_t, uint64_t, const etcdserverpb::MoveLeaderResponse& response) {
     return Message(response);
   }
+  // `word`: which of validate, enable and cancel went well.
+  virtual Status Downgrade(std::string_view word, const etcdserverpb::DowngradeResponse& response) {
+    (void)word;
+    return Message(response);
+  }
   virtual Status LeaseGrant(const etcdserverpb::LeaseGrantResponse&) { return Unsupported(); }
   virtual Status LeaseRevoke(int64_t, const etcdserverpb::LeaseRevokeResponse& response) {
     return Message(response);

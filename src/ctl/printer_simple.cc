@@ -75,6 +75,11 @@ class SimplePrinter : public Printer {
     return OkStatus();
   }
 
+  Status Downgrade(std::string_view word, const pb::DowngradeResponse& response) override {
+    out_ << fmt::format("Downgrade {} success, cluster version {}\n", word, response.version());
+    return OkStatus();
+  }
+
   Status LeaseGrant(const pb::LeaseGrantResponse& response) override {
     out_ << fmt::format("lease {:016x} granted with TTL({}s)\n", Unsigned(response.id()),
                         response.ttl());

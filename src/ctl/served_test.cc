@@ -204,6 +204,38 @@ TEST_F(ServedTest, DisarmsEveryAlarm) {
   EXPECT_EQ(request.ShortDebugString(), "action: DEACTIVATE memberID: 6 alarm: CORRUPT");
 }
 
+TEST_F(ServedTest, Downgrades) {
+  pb::DowngradeResponse response;
+  response.set_version("3.7");
+  for (int i = 0; i < 4; ++i) Answer("Downgrade", response);
+  EXPECT_EQ(Run({"downgrade", "validate", "3.6"}).out,
+            "Downgrade validate success, cluster version 3.7\n");
+  EXPECT_EQ(Run({"downgrade", "enable", "3.6.1"}).out,
+            "Downgrade enable success, cluster version 3.7\n");
+  EXPECT_EQ(Run({"downgrade", "cancel"}).out, "Downgrade cancel success, cluster version 3.7\n");
+  EXPECT_EQ(Run({"downgrade", "cancel", "-w", "json"}).out, "{\"version\":\"3.7\"}\n");
+  const std::vector<std::string> wanted = {R"(version: "3.6")",
+                                           R"(action: ENABLE version: "3.6.1")", "action: CANCEL"};
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    pb::DowngradeRequest request;
+    ASSERT_TRUE(request.ParseFromString(Seen().at(i).second));
+    EXPECT_EQ(request.ShortDebugString(), wanted[i]);
+  }
+}
+
+TEST_F(ServedTest, ADowngradeNamesOneVersion) {
+  const std::pair<std::vector<std::string>, const char*> lines[] = {
+      {{"downgrade", "validate"}, "Error: TARGET_VERSION not provided\n"},
+      {{"downgrade", "enable", "3.6", "3.5"}, "Error: too many arguments\n"},
+      {{"downgrade", "enable", ""}, "Error: target version not provided\n"}};
+  for (const auto& [arguments, error] : lines) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 128);
+    EXPECT_EQ(result.err, error);
+  }
+  EXPECT_TRUE(Seen().empty());
+}
+
 TEST_F(ServedTest, AnAlarmIsNotHealthy) {
   Answer("Range", pb::RangeResponse());
   pb::AlarmResponse active;
