@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/metrics.h"
+#include "server/server_version.h"
 
 namespace quoin::api {
 namespace {

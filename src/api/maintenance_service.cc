@@ -3,6 +3,7 @@
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
 #include "server/member_changes.h"
+#include "server/server_version.h"
 
 namespace quoin::api {
 namespace {

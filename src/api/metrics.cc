@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/process_stats.h"
+#include "server/server_version.h"
 
 namespace quoin::api {
 namespace {

@@ -77,6 +77,43 @@ TEST(VersionsTest, ParsesWhatServersSay) {
   EXPECT_EQ(ClusterVersionOf("[]"), std::nullopt);
 }
 
+constexpr Version k35{3, 5, 0}, k36{3, 6, 0}, k37{3, 7, 0};
+
+TEST(VersionsTest, TheClusterIsAsHighAsAllMembersAllow) {
+  const VersionRange mixed{{3, 5, 30}, {3, 7, 1}};
+  const VersionRange all_37{{3, 7, 1}, {3, 7, 1}};
+  EXPECT_EQ(NextClusterVersion(std::nullopt, mixed, {}), k35);
+  EXPECT_EQ(NextClusterVersion(std::nullopt, std::nullopt, {}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(kUndecidedVersion, mixed, {}), k35);
+  EXPECT_EQ(NextClusterVersion(k35, mixed, {}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k35, std::nullopt, {}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k35, VersionRange{{3, 6, 2}, {3, 7, 1}}, {}), k36);
+  EXPECT_EQ(NextClusterVersion(k35, all_37, {}), k37);
+  EXPECT_EQ(NextClusterVersion(k37, all_37, {}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k37, VersionRange{{4, 0, 0}, {4, 0, 0}}, {}), std::nullopt);
+  // An older server among the members is their operator's doing, not a reason to lower anything.
+  EXPECT_EQ(NextClusterVersion(k37, mixed, {}), std::nullopt);
+}
+
+TEST(VersionsTest, ADowngradeLowersByOneMinorAndThenHolds) {
+  const VersionRange all_37{{3, 7, 1}, {3, 7, 1}};
+  EXPECT_EQ(NextClusterVersion(k37, all_37, {true, "3.6.0"}), k36);
+  EXPECT_EQ(NextClusterVersion(k36, all_37, {true, "3.6.0"}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k36, VersionRange{{3, 6, 9}, {3, 7, 1}}, {true, "3.6.0"}),
+            std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k37, all_37, {true, "3.5.0"}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k37, std::nullopt, {true, "3.6.0"}), std::nullopt);
+  EXPECT_EQ(NextClusterVersion(k36, all_37, {false, ""}), k37);  // it was cancelled
+}
+
+TEST(VersionsTest, ADowngradeEndsWhenAllRunItsTarget) {
+  EXPECT_TRUE(DowngradeFinished(VersionRange{{3, 6, 1}, {3, 6, 9}}, {true, "3.6.0"}));
+  EXPECT_FALSE(DowngradeFinished(VersionRange{{3, 6, 1}, {3, 7, 1}}, {true, "3.6.0"}));
+  EXPECT_FALSE(DowngradeFinished(VersionRange{{3, 5, 1}, {3, 6, 1}}, {true, "3.6.0"}));
+  EXPECT_FALSE(DowngradeFinished(VersionRange{{3, 6, 1}, {3, 6, 1}}, {false, ""}));
+  EXPECT_FALSE(DowngradeFinished(std::nullopt, {true, "3.6.0"}));
+}
+
 TEST(VersionsTest, WhoMayJoin) {
   EXPECT_TRUE(MayJoin("3.7.1", "3.5.0", false));
   EXPECT_TRUE(MayJoin("3.7.1", "3.7.0", false));

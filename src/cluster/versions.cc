@@ -1,9 +1,6 @@
 #include "cluster/versions.h"
 
 #include <boost/json.hpp>
-#include <optional>
-
-#include "base/version.h"
 
 namespace quoin::cluster {
 namespace {
@@ -37,6 +34,34 @@ bool MayJoin(std::string_view server, std::string_view cluster, bool downgrading
   if (!own || !theirs) return false;
   if (downgrading) return theirs->Minor() == Version{own->major, own->minor + 1, 0};
   return *theirs >= kOldestCluster && theirs->Minor() <= own->Minor();
+}
+
+bool MayLower(const Version& from, const Version& to) {
+  return to.Minor() == Version{from.major, from.minor - 1, 0};
+}
+
+std::optional<Version> NextClusterVersion(const std::optional<Version>& present,
+                                          const std::optional<VersionRange>& members,
+                                          const Downgrade& downgrade) {
+  if (!members) return std::nullopt;
+  if (!present) return members->lowest.Minor();
+  if (downgrade.enabled) {
+    const std::optional<Version> target = ParseVersion(downgrade.target_version);
+    if (!target || !MayLower(*present, *target) || !MayLower(members->lowest, *target))
+      return std::nullopt;
+    return target->Minor();
+  }
+  // Never across a major version: that is another protocol.
+  if (present->major == members->lowest.major && *present < members->lowest.Minor())
+    return members->lowest.Minor();
+  return std::nullopt;
+}
+
+bool DowngradeFinished(const std::optional<VersionRange>& members, const Downgrade& downgrade) {
+  if (!members || !downgrade.enabled) return false;
+  const std::optional<Version> target = ParseVersion(downgrade.target_version);
+  return target && members->lowest.Minor() == target->Minor() &&
+         members->highest.Minor() == target->Minor();
 }
 
 }  // namespace quoin::cluster

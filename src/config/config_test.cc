@@ -300,7 +300,7 @@ TEST_F(LoadTest, WhatIsNotBuiltAndMattersIsRefused) {
 
 TEST_F(LoadTest, WhatIsNotBuiltAndHarmlessIsNamedInOneLine) {
   Loaded loaded =
-      Run({"--enable-pprof", "--feature-gates=CompactHashCheck=true,FastLeaseKeepAlive=false",
+      Run({"--enable-pprof", "--feature-gates=PriorityRequest=true,FastLeaseKeepAlive=false",
            "--memory-mlock"});
   ASSERT_FALSE(loaded.exit_code);
   auto line = std::find_if(loaded.notices.begin(), loaded.notices.end(), [](const Notice& n) {
@@ -309,7 +309,7 @@ TEST_F(LoadTest, WhatIsNotBuiltAndHarmlessIsNamedInOneLine) {
   ASSERT_NE(line, loaded.notices.end());
   EXPECT_THAT(std::get<std::vector<std::string>>(line->fields[0].value),
               testing::UnorderedElementsAre("--enable-pprof", "--memory-mlock",
-                                            "--feature-gates=CompactHashCheck"));
+                                            "--feature-gates=PriorityRequest"));
 }
 
 TEST_F(LoadTest, EnvironmentFillsWhatTheCommandLineLeft) {

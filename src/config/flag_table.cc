@@ -110,7 +110,7 @@ const FlagSpec kClustering[] = {
     {"pre-vote", kBool, "true", IN(pre_vote), "Ask for support before standing for election."},
     {"max-learners", kInt, "1", IN(max_learners), "Learners in the cluster at a time."},
     {"downgrade-check-time", kDuration, "5s", IN(downgrade_check_time),
-     "Interval at which the leader looks at a downgrade.", kWarned},
+     "Interval at which the leader looks whether a downgrade is done (0: never)."},
     {"discovery-token", kString, "", IN(discovery.token), "Discovery: the cluster's token.",
      kRefused, "discovery-config.token"},
     {"discovery-endpoints", kUniqueStrings, "", IN(discovery.endpoints),
@@ -248,9 +248,9 @@ const FlagSpec kMonitoring[] = {
     {"distributed-tracing-sampling-rate", kInt, "0", IN(tracing.sampling_rate_per_million),
      "Traces sent per million.", kNoEffect},
     {"corrupt-check-time", kDuration, "0s", IN(corrupt_check_time),
-     "Interval at which members compare their data (0: never).", kWarned},
+     "Interval at which the leader compares all members' data (0: never)."},
     {"compact-hash-check-time", kDuration, "1m0s", IN(compact_hash_check_time),
-     "Interval of that check at compacted revisions (gate CompactHashCheck).", kNoEffect},
+     "Interval of that check at compacted revisions (gate CompactHashCheck)."},
 };
 
 const FlagSpec kUnsafe[] = {

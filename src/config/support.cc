@@ -10,10 +10,8 @@ namespace {
 
 // Gates that may be switched on but do nothing yet. The two BETA gates are on by default in etcd
 // and describe how this server works anyway.
-constexpr std::array<bool FeatureGates::*, 7> kGatesNotBuilt = {
+constexpr std::array<bool FeatureGates::*, 5> kGatesNotBuilt = {
     &FeatureGates::stop_grpc_service_on_defrag,
-    &FeatureGates::initial_corrupt_check,
-    &FeatureGates::compact_hash_check,
     &FeatureGates::lease_checkpoint,
     &FeatureGates::lease_checkpoint_persist,
     &FeatureGates::set_member_local_addr,

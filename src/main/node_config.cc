@@ -35,6 +35,11 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);
   out.cache_bytes = config.cache_bytes;
+  out.downgrade_check_interval = config.downgrade_check_time;
+  out.initial_corrupt_check = config.feature_gates.initial_corrupt_check;
+  out.corrupt_check_interval = config.corrupt_check_time;
+  out.compact_hash_check = config.feature_gates.compact_hash_check;
+  out.compact_hash_check_interval = config.compact_hash_check_time;
   out.lease_checkpoint = config.feature_gates.lease_checkpoint;
   out.watch_progress_interval = config.watch_progress_notify_interval;
   out.checkpoint_interval = config.checkpoint_interval;

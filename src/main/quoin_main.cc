@@ -17,8 +17,10 @@
 #include "main/node_config.h"
 #include "main/process.h"
 #include "rpc/server.h"
+#include "server/corruption_check.h"
 #include "server/join.h"
 #include "server/node.h"
+#include "server/server_version.h"
 
 namespace quoin::main {
 namespace {
@@ -42,13 +44,20 @@ class Quoin {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
-    if (Status status = FindCluster(); !status.ok()) return Fail(status);
+    const bool is_new = server::IsNewMember(env_.files().blocking(), node_config_);
+    if (is_new) {
+      if (Status status = FindCluster(); !status.ok()) return Fail(status);
+    }
     StatusOr<std::unique_ptr<server::Node>> node =
-        server::Node::Start(env_, node_config_, io_loops_, *main_loop_,
-                            {[this] { Serve(); }, [this] { Removed(); }}, log_);
+        server::Node::Open(env_, node_config_, io_loops_, *main_loop_,
+                           {[this] { Serve(); }, [this] { Removed(); }}, log_);
     if (!node.ok()) return Fail(node.status());
     node_ = *std::move(node);
-    return true;
+    Status status = is_new || !node_config_.initial_corrupt_check ? OkStatus() : CheckData();
+    if (status.ok()) status = node_->Run();
+    if (status.ok()) return true;
+    node_.reset();
+    return Fail(status);
   }
 
   // Whether the member ended because it was removed from the cluster. After Stop.
@@ -90,10 +99,7 @@ class Quoin {
 
   // A member without data asks the others first. Blocks until they have answered, or did not.
   Status FindCluster() {
-    if (!node_config_.initial_cluster_problem.ok() ||
-        !server::IsNewMember(env_.files().blocking(), node_config_)) {
-      return OkStatus();
-    }
+    if (!node_config_.initial_cluster_problem.ok()) return OkStatus();
     Status outcome;
     Latch finished;
     std::unique_ptr<server::Joining> joining;
@@ -108,6 +114,24 @@ class Quoin {
                                      finished.Open();
                                    });
                                  });
+    });
+    finished.Wait();
+    return outcome;
+  }
+
+  // Compares what this member holds with the others. Blocks until that is known.
+  Status CheckData() {
+    Status outcome;
+    Latch finished;
+    std::unique_ptr<server::InitialCheck> check;
+    main_loop_->Post([&] {
+      check = std::make_unique<server::InitialCheck>(*node_, *main_loop_, log_, [&](Status status) {
+        outcome = std::move(status);
+        main_loop_->Post([&] {
+          check.reset();
+          finished.Open();
+        });
+      });
     });
     finished.Wait();
     return outcome;

@@ -41,6 +41,11 @@ std::optional<HashResult> Store::StoredHash(int64_t revision) const {
   return std::nullopt;
 }
 
+std::vector<HashResult> Store::CompactionHashes() const {
+  std::lock_guard lock(hashes_mutex_);
+  return {hashes_.rbegin(), hashes_.rend()};
+}
+
 StatusOr<HashResult> Store::HashByRevision(int64_t revision, EpochDomain::ReaderSlot& slot) const {
   const int64_t current = current_revision();
   if (std::optional<HashResult> stored = StoredHash(revision)) {

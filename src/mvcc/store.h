@@ -215,6 +215,8 @@ class Store {
   // HashKV exactly as etcd computes it (hashes of the last ten compactions are remembered).
   // revision 0 = current.
   StatusOr<HashResult> HashByRevision(int64_t revision, EpochDomain::ReaderSlot& slot) const;
+  // The remembered ones, newest first.
+  std::vector<HashResult> CompactionHashes() const;
 
  private:
   friend class View;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/version.h"
 #include "raft_types/codec.h"
 #include "server/lease_loop.h"
 #include "server/raft_loop.h"
@@ -114,7 +115,7 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
       Completion completion;
       completion.request_id = change->id;
       completion.result.status = result.status;
-      completions_[*waiter].push_back(std::move(completion));
+      conf_change_done_.emplace(*waiter, std::move(completion));
     }
   }
   cluster_changed_ = true;
@@ -126,6 +127,10 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
 void ApplyLoop::OnConfState(raft::ConfState state) {
   machine().SetConfState(state);
   waits_for_conf_state_ = false;
+  // Not before: whoever hears of it may ask for the next change at once, and raft makes nothing of
+  // one that comes while it does not know that this one was applied.
+  if (auto done = std::exchange(conf_change_done_, std::nullopt))
+    completions_[done->first].push_back(std::move(done->second));
   EndBatch();
   Drain();
   ServeFreezers();
@@ -200,6 +205,7 @@ void ApplyLoop::ShareClusterInfo() {
   for (const auto& [id, member] : machine().membership().members()) info->members.push_back(member);
   info->removed = machine().membership().removed_ids();
   info->cluster_version = machine().membership().cluster_version();
+  NoteClusterVersion(info->cluster_version);
   info->storage_version = machine().storage_version();
   info->downgrade = machine().membership().downgrade();
   info->alarms.assign(machine().alarms().begin(), machine().alarms().end());
@@ -215,6 +221,16 @@ void ApplyLoop::ShareClusterInfo() {
     });
   }
   if (on_cluster_) on_cluster_(info);
+}
+
+// A server of the lower version is to start from what it understands, not from a log that was
+// written for a higher one.
+void ApplyLoop::NoteClusterVersion(const std::string& version) {
+  if (ParseVersion(version) < ParseVersion(version_seen_)) {
+    snapshot_due_ = machine().applied_index();
+    MaybeCheckpoint(/*force=*/true);
+  }
+  version_seen_ = version;
 }
 
 // --- compaction ---
@@ -283,7 +299,8 @@ void ApplyLoop::OnCheckpointWritten(Status status) {
   machine().tree().EndCheckpoint(std::move(checkpoint_));
   checkpoint_ = nullptr;
   raft::SnapshotMetadata held = std::exchange(checkpoint_holds_, {});
-  if (held.index.value() >= last_snapshot_.value() + config_.snapshot_count) {
+  const bool due = snapshot_due_ && held.index >= *snapshot_due_;
+  if (due || held.index.value() >= last_snapshot_.value() + config_.snapshot_count) {
     MaybeSaveSnapshot(std::move(held), std::move(checkpoint_membership_));
   }
   for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
@@ -294,6 +311,7 @@ void ApplyLoop::OnCheckpointWritten(Status status) {
 void ApplyLoop::MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string data) {
   if (snapshot_under_way_ || stopping_ || metadata.index.value() == 0) return;
   snapshot_under_way_ = true;
+  if (snapshot_due_ && metadata.index >= *snapshot_due_) snapshot_due_.reset();
   loops_.storage.Post([this, metadata = std::move(metadata), data = std::move(data)]() mutable {
     raft::Snapshot snapshot{SharedBytes(data), metadata};
     Status status = wal::WriteSnapFile(files_.blocking(), paths_.snap, snapshot);

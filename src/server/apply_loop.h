@@ -100,6 +100,7 @@ class ApplyLoop {
   // What this batch brings to watchers; null when they have to read it from the store.
   std::shared_ptr<const watch::Batch> TakeEvents();
   void ShareClusterInfo();
+  void NoteClusterVersion(const std::string& version);
   void ScheduleCompaction();
   void CompactionTurn();
   void CheckpointTimer();
@@ -128,6 +129,8 @@ class ApplyLoop {
   std::deque<raft::Entry> queue_;  // committed, not yet applied
   bool waits_for_conf_state_ =
       false;  // nothing after a configuration change until raft has switched
+  // The answer to that change, and the frontend that waits.
+  std::optional<std::pair<size_t, Completion>> conf_change_done_;
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
   std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
   Term first_entry_of_;             // an empty entry of this batch: a leader's first
@@ -142,6 +145,8 @@ class ApplyLoop {
   std::vector<env::DoneStatus> after_checkpoint_;
   env::TimerId checkpoint_timer_;
   Index last_snapshot_;
+  std::optional<Index> snapshot_due_;  // the first that holds a lowered cluster version
+  std::string version_seen_;           // of the cluster
   bool snapshot_under_way_ = false;
 
   std::deque<OnImage> freezers_;

@@ -67,6 +67,13 @@ struct NodeConfig {
   env::Duration auto_compaction_period{0};
   int64_t auto_compaction_revisions = 0;
 
+  env::Duration downgrade_check_interval = std::chrono::seconds(5);  // 0: a downgrade never ends
+
+  bool initial_corrupt_check = false;       // what a member holds is compared before it serves
+  env::Duration corrupt_check_interval{0};  // the leader compares the present; 0: never
+  bool compact_hash_check = false;          // the leader compares the hashes of compactions
+  env::Duration compact_hash_check_interval = std::chrono::minutes(1);
+
   bool lease_checkpoint = false;  // remaining times go through the log every five minutes
   env::Duration watch_progress_interval = std::chrono::minutes(10);
 

@@ -1,5 +1,11 @@
 #include "server/data.h"
 
+#include <optional>
+#include <string>
+
+#include "base/version.h"
+#include "server/server_version.h"
+
 namespace quoin::server {
 namespace {
 
@@ -10,6 +16,22 @@ state::Options StateOptions(const NodeConfig& config) {
       (election_3_2.count() + std::nano::den - 1) / static_cast<int64_t>(std::nano::den);
   options.learners_max = config.learners_max;
   return options;
+}
+
+// Written for servers that this one does not know.
+Status CheckVersions(const state::StateMachine& machine) {
+  const std::optional<Version> own = ParseVersion(kServerVersion)->Minor();
+  if (ParseVersion(machine.storage_version()) > own) {
+    return absl::FailedPreconditionError("version \"" + machine.storage_version() +
+                                         "\" is not supported");
+  }
+  const std::string& cluster = machine.membership().cluster_version();
+  if (ParseVersion(cluster) > own) {
+    return absl::FailedPreconditionError(
+        "invalid downgrade; server version is lower than determined cluster version (" + cluster +
+        ")");
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -28,6 +50,7 @@ StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const s
   }
   ASSIGN_OR_RETURN(data->machine,
                    state::StateMachine::Open(*data->tree, StateOptions(config), log));
+  RETURN_IF_ERROR(CheckVersions(*data->machine));
   return data;
 }
 

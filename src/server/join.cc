@@ -9,8 +9,8 @@
 #include "cluster/membership.h"
 #include "cluster/versions.h"
 #include "rpc/http_client.h"
-#include "server/node.h"
 #include "server/paths.h"
+#include "server/server_version.h"
 #include "wal/wal.h"
 
 namespace quoin::server {

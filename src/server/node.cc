@@ -1,19 +1,14 @@
 #include "server/node.h"
 
 #include "base/check.h"
-#include "base/version.h"
 #include "proto/membership.pb.h"
+#include "server/corruption_check.h"
 #include "server/lease_pages.h"
 #include "server/peer_pages.h"
 
 namespace quoin::server {
 namespace {
 
-// Stands for "somebody was not heard": raised once all are.
-constexpr char kUndecidedVersion[] = "3.0.0";
-constexpr env::Duration kVersionPollInterval = std::chrono::milliseconds(500);
-constexpr env::Duration kVersionWatchInterval = std::chrono::seconds(4);
-constexpr int kVersionPollsBeforeUndecided = 10;
 constexpr env::Duration kProposeAgain = std::chrono::milliseconds(500);
 
 // High 16 bits: the member, without the topmost bit (frontends mark their waiting reads with it);
@@ -36,6 +31,15 @@ StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& con
                                             std::vector<env::Executor*> io_loops,
                                             env::Executor& owner, Events events, Logger& log,
                                             NewTransport new_transport) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Node> node,
+                   Open(env, config, std::move(io_loops), owner, std::move(events), log));
+  RETURN_IF_ERROR(node->Run(std::move(new_transport)));
+  return node;
+}
+
+StatusOr<std::unique_ptr<Node>> Node::Open(env::Env& env, const NodeConfig& config,
+                                           std::vector<env::Executor*> io_loops,
+                                           env::Executor& owner, Events events, Logger& log) {
   std::unique_ptr<Node> node(new Node(env, config, log));
   node->owner_ = &owner;
   node->ready_ = std::move(events.ready);
@@ -43,10 +47,14 @@ StatusOr<std::unique_ptr<Node>> Node::Start(env::Env& env, const NodeConfig& con
   node->peers_->set_on_removed([&owner, removed = std::move(events.removed)]() mutable {
     if (removed) owner.Post(std::move(removed));
   });
-  if (new_transport == nullptr) new_transport = &peer::Transport::New;
-  RETURN_IF_ERROR(node->peers_->Start(env, new_transport));
-  node->StartLoops();
   return node;
+}
+
+Status Node::Run(NewTransport new_transport) {
+  if (new_transport == nullptr) new_transport = &peer::Transport::New;
+  RETURN_IF_ERROR(peers_->Start(env_, new_transport));
+  StartLoops();
+  return OkStatus();
 }
 
 Status Node::Build(std::vector<env::Executor*> io_loops) {
@@ -120,6 +128,9 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
   apply_->Connect(*raft_, *leases_, frontends);
   raft_->Connect(*apply_, *peers_, frontends, ids);
   peers_->Connect(*raft_, *apply_);
+  versions_ = std::make_unique<VersionMonitor>(env_, *apply_executor_, config_, info_, *apply_,
+                                               *frontends_.back(), log_);
+  corruption_ = std::make_unique<CorruptionCheck>(*this, *frontends_.back(), log_);
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
 }
 
@@ -138,6 +149,7 @@ void Node::StartLoops() {
   apply_executor_->Post([this] {
     apply_->Start();
     compactor_->Start();
+    corruption_->Start();
   });
   raft_executor_->Post([this] { raft_->Start(); });
 }
@@ -150,77 +162,33 @@ void Node::AfterBatch() {
   if (self == membership.members().end()) return;
   const bool published = self->second.name == config_.name &&
                          self->second.client_urls == config_.advertise_client_urls;
-  if (!published && info_.leader.load() != 0 && !publishing_attributes_) {
-    membershippb::ClusterMemberAttrSetRequest request;
-    request.set_member_id(info_.member_id);
-    request.mutable_member_attributes()->set_name(config_.name);
-    for (const std::string& url : config_.advertise_client_urls)
-      request.mutable_member_attributes()->add_client_urls(url);
-    ProposeOwn(state::Operation::kClusterMemberAttributesSet, request.SerializeAsString(),
-               publishing_attributes_);
-  }
-  // A version that is already decided stays: the directory then remains readable for the etcd that
-  // wrote it.
-  const std::string& version = membership.cluster_version();
-  if ((version.empty() || version == kUndecidedVersion) && info_.is_leader.load() &&
-      !publishing_version_) {
-    DecideVersion();
-  }
+  if (!published && info_.leader.load() != 0 && !publishing_attributes_) PublishAttributes();
+  versions_->OnBatch();
   if (published && !membership.cluster_version().empty() && info_.leader.load() != 0 && ready_) {
     owner_->Post(std::exchange(ready_, nullptr));
   }
-}
-
-// The version that all members know. Who does not answer for a while may know the oldest only,
-// until it is heard.
-void Node::DecideVersion() {
-  std::vector<std::string> urls;
-  for (const auto& [id, member] : apply_->machine().membership().members()) {
-    if (id == info_.member_id || member.peer_urls.empty()) continue;
-    urls.push_back(member.peer_urls[version_polls_ % member.peer_urls.size()]);
-  }
-  if (urls.empty()) return ProposeVersion(kClusterVersion);
-  publishing_version_ = true;
-  ++version_polls_;
-  auto decide = [this](std::optional<Version> lowest) {
-    const bool empty = apply_->machine().membership().cluster_version().empty();
-    if (lowest) return ProposeVersion(lowest->Minor().text());
-    if (empty && version_polls_ > kVersionPollsBeforeUndecided)
-      return ProposeVersion(kUndecidedVersion);
-    apply_executor_->RunAfter(empty ? kVersionPollInterval : kVersionWatchInterval, [this] {
-      publishing_version_ = false;
-      AfterBatch();
-    });
-  };
-  version_poll_ = std::make_unique<VersionPoll>(
-      env_, *apply_executor_, urls, *ParseVersion(kServerVersion),
-      [this, decide](std::optional<Version> lowest) {
-        // After this callback, in which the poll still stands.
-        apply_executor_->Post([decide, lowest] { decide(lowest); });
-      });
-}
-
-void Node::ProposeVersion(const std::string& version) {
-  membershippb::ClusterVersionSetRequest request;
-  request.set_ver(version);
-  ProposeOwn(state::Operation::kClusterVersionSet, request.SerializeAsString(),
-             publishing_version_);
 }
 
 void Node::WithFrozenImage(ApplyLoop::OnImage use) {
   apply_executor_->Post([this, use = std::move(use)]() mutable { apply_->Freeze(std::move(use)); });
 }
 
-void Node::ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way) {
-  under_way = frontends_.back()
-                  ->Propose(operation, payload,
-                            [this, &under_way](const state::ApplyResult& result) {
-                              under_way = false;
-                              if (result.status.ok()) return;
-                              // Without a batch nobody else would try again.
-                              apply_executor_->RunAfter(kProposeAgain, [this] { AfterBatch(); });
-                            })
-                  .ok();
+void Node::PublishAttributes() {
+  membershippb::ClusterMemberAttrSetRequest request;
+  request.set_member_id(info_.member_id);
+  request.mutable_member_attributes()->set_name(config_.name);
+  for (const std::string& url : config_.advertise_client_urls)
+    request.mutable_member_attributes()->add_client_urls(url);
+  auto done = [this](const state::ApplyResult& result) {
+    publishing_attributes_ = false;
+    if (result.status.ok()) return;
+    // Without a batch nobody else would try again.
+    apply_executor_->RunAfter(kProposeAgain, [this] { AfterBatch(); });
+  };
+  publishing_attributes_ = frontends_.back()
+                               ->Propose(state::Operation::kClusterMemberAttributesSet,
+                                         request.SerializeAsString(), std::move(done))
+                               .ok();
 }
 
 void Node::Stop(env::Executor& owner, env::Task stopped) {
@@ -240,8 +208,9 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
   };
   auto stop_apply = [this, close_log] {
     compactor_->Stop();
+    corruption_->Stop();
     stopping_ = true;
-    version_poll_.reset();
+    versions_->Stop();
     apply_->Stop([this, close_log] { wal_executor_->Post(close_log); });
   };
   auto stop_peers = [this, stop_apply] {
@@ -261,7 +230,8 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
 // frozen images go back to it, out of the transport and out of tasks that never run.
 Node::~Node() {
   if (peers_ != nullptr) peers_->Abandon();
-  version_poll_.reset();
+  if (versions_ != nullptr) versions_->Abandon();
+  if (corruption_ != nullptr) corruption_->Abandon();
   raft_executor_.reset();
   wal_executor_.reset();
   storage_executor_.reset();

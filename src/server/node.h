@@ -20,9 +20,11 @@
 #include "server/peer_host.h"
 #include "server/raft_loop.h"
 #include "server/recovery.h"
-#include "server/version_poll.h"
+#include "server/version_monitor.h"
 
 namespace quoin::server {
+
+class CorruptionCheck;
 
 class Node {
  public:
@@ -33,8 +35,13 @@ class Node {
     // The member was removed from the cluster and is to be stopped.
     env::Task removed;
   };
-  // Recovers or makes the directory, listens for peers and starts the loops. `new_transport`
-  // nullptr: peer::Transport::New.
+  // Recovers or makes the directory; nothing runs yet.
+  static StatusOr<std::unique_ptr<Node>> Open(env::Env& env, const NodeConfig& config,
+                                              std::vector<env::Executor*> io_loops,
+                                              env::Executor& owner, Events events, Logger& log);
+  // Listens for peers and starts the loops; once. `new_transport` nullptr: peer::Transport::New.
+  Status Run(NewTransport new_transport = nullptr);
+  // Both.
   static StatusOr<std::unique_ptr<Node>> Start(env::Env& env, const NodeConfig& config,
                                                std::vector<env::Executor*> io_loops,
                                                env::Executor& owner, Events events, Logger& log,
@@ -74,9 +81,7 @@ class Node {
   void StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped);
   void StartLoops();
   void AfterBatch();
-  void DecideVersion();
-  void ProposeVersion(const std::string& version);
-  void ProposeOwn(state::Operation operation, const std::string& payload, bool& under_way);
+  void PublishAttributes();
 
   env::Env& env_;
   const NodeConfig config_;
@@ -102,13 +107,8 @@ class Node {
   env::Task ready_;
   bool stopping_ = false;
   bool publishing_attributes_ = false;
-  bool publishing_version_ = false;
-  int version_polls_ = 0;
-  std::unique_ptr<VersionPoll> version_poll_;
+  std::unique_ptr<VersionMonitor> versions_;
+  std::unique_ptr<CorruptionCheck> corruption_;
 };
-
-// The version whose behaviour this server keeps, as clients and peers see it.
-inline constexpr char kServerVersion[] = "3.7.1";
-inline constexpr char kClusterVersion[] = "3.7.0";
 
 }  // namespace quoin::server

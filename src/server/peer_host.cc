@@ -6,6 +6,7 @@
 #include "server/apply_loop.h"
 #include "server/node.h"
 #include "server/raft_loop.h"
+#include "server/server_version.h"
 #include "server/snapshot_files.h"
 
 namespace quoin::server {

@@ -4,7 +4,9 @@
 #include <string_view>
 
 #include "base/errors.h"
+#include "cluster/hashes.h"
 #include "server/member_changes.h"
+#include "server/server_version.h"
 
 namespace quoin::server {
 namespace {
@@ -94,6 +96,31 @@ void ServePromotion(Node& node, PeerHost& host, Frontend& own) {
   });
 }
 
+// The hash of the keys up to a revision, for others to compare theirs with.
+void ServeHashes(Node& node, PeerHost& host) {
+  host.Serve("/members/hashkv", [&node](rpc::HttpRequest request, rpc::HttpHandler::Reply reply) {
+    if (request.method != "GET") return reply(MethodNotAllowed("GET"));
+    const std::string cluster_id = cluster::HexId(node.info().cluster_id);
+    const std::string_view asked = request.header("X-Etcd-Cluster-Id").value_or("");
+    if (!asked.empty() && asked != cluster_id) return reply(ErrorPage(412, "cluster ID mismatch"));
+    StatusOr<int64_t> revision = cluster::ParseHashRequestJson(request.body);
+    if (!revision.ok()) return reply(ErrorPage(400, "error unmarshalling request"));
+    node.storage_loop().Post([&node, revision = *revision, reply = std::move(reply)]() mutable {
+      StatusOr<mvcc::HashResult> hash = node.store().HashByRevision(revision, node.storage_slot());
+      rpc::HttpResponse response =
+          hash.ok() ? Page("application/json",
+                           cluster::HashAnswerJson({hash->hash, hash->compact_revision,
+                                                    hash->hash_revision, hash->current_revision}))
+                    : ErrorPage(400, std::string(hash.status().message()));
+      if (hash.ok()) AddClusterId(node.info(), response);
+      node.peer_executor().Post(
+          [reply = std::move(reply), response = std::move(response)]() mutable {
+            reply(std::move(response));
+          });
+    });
+  });
+}
+
 }  // namespace
 
 void ServePeerPages(Node& node, PeerHost& host, Frontend& own) {
@@ -119,6 +146,7 @@ void ServePeerPages(Node& node, PeerHost& host, Frontend& own) {
     AddClusterId(node.info(), response);
     reply(std::move(response));
   });
+  ServeHashes(node, host);
   ServePromotion(node, host, own);
 }
 

@@ -1,5 +1,5 @@
 // The pages of the peer port that tell who this member and its cluster are: /members and /version;
-// and /members/promote/<id>, by which the others ask a leader.
+// /members/hashkv, what it holds; and /members/promote/<id>, by which the others ask a leader.
 //
 // Thread: the peer loop.
 #pragma once

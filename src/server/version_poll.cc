@@ -12,7 +12,7 @@ constexpr env::Duration kTimeout = std::chrono::seconds(1);
 
 VersionPoll::VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls,
                          Version own, Done done)
-    : done_(std::move(done)), missing_(urls.size()), lowest_(own) {
+    : done_(std::move(done)), missing_(urls.size()), range_({own, own}) {
   for (const std::string& url : urls) {
     rpc::FetchRequest request;
     request.head.url = url;
@@ -30,9 +30,12 @@ void VersionPoll::Take(const StatusOr<rpc::HttpResponse>& answer) {
     std::optional<std::string> text = cluster::ServerVersionOf(answer->body);
     if (text) version = ParseVersion(*text);
   }
-  if (!version) lowest_.reset();
-  if (lowest_) lowest_ = std::min(*lowest_, *version);
-  if (--missing_ == 0) std::exchange(done_, nullptr)(lowest_);  // may end this object
+  if (!version) range_.reset();
+  if (range_) {
+    range_->lowest = std::min(range_->lowest, *version);
+    range_->highest = std::max(range_->highest, *version);
+  }
+  if (--missing_ == 0) std::exchange(done_, nullptr)(range_);  // may end this object
 }
 
 }  // namespace quoin::server

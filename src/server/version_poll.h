@@ -1,5 +1,4 @@
-// VersionPoll: asks the other members once which server version they run. A cluster's version is
-// the lowest of them: members of a lower one would not understand what a higher one may propose.
+// VersionPoll: asks the other members once which server version they run.
 //
 // Thread: one executor; `done` runs there, once, unless the object is destroyed before.
 #pragma once
@@ -19,8 +18,8 @@ namespace quoin::server {
 
 class VersionPoll {
  public:
-  // The lowest version, of `own` and all answers; nullopt when somebody did not answer.
-  using Done = absl::AnyInvocable<void(std::optional<Version>)>;
+  // Of `own` and all answers; nullopt when somebody did not answer.
+  using Done = absl::AnyInvocable<void(std::optional<cluster::VersionRange>)>;
   // `urls`: one peer URL of each of the others.
   VersionPoll(env::Env& env, env::Executor& loop, const std::vector<std::string>& urls, Version own,
               Done done);
@@ -30,7 +29,7 @@ class VersionPoll {
 
   Done done_;
   size_t missing_;  // answers
-  std::optional<Version> lowest_;
+  std::optional<cluster::VersionRange> range_;
   std::vector<std::unique_ptr<rpc::Fetch>> fetches_;
 };
 

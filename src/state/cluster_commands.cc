@@ -19,12 +19,14 @@ std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::
 
 void StateMachine::ApplyClusterVersion(std::string version) {
   MustSucceed(membership_.SetClusterVersion(version, writer_));
-  // The data file's own version follows the cluster's; directories of 3.5 have none and stay
-  // readable there.
-  const std::optional<Version> next = ParseVersion(version);
-  if (next >= kFirstVersionWithStorageVersion && next > ParseVersion(storage_version_)) {
+  // The data file's own version follows the cluster's, up and down, so that the servers that may
+  // take part may also take over the directory. Directories of 3.5 have none.
+  if (ParseVersion(version) >= kFirstVersionWithStorageVersion) {
     storage_version_ = std::move(version);
     MustSucceed(writer_.Put("meta", "storageVersion", storage_version_));
+  } else if (!storage_version_.empty()) {
+    storage_version_.clear();
+    MustSucceed(writer_.Delete("meta", "storageVersion"));
   }
 }
 

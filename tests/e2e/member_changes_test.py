@@ -80,6 +80,16 @@ def refusals():
                 "etcdserver: too many learner members in cluster")
 
 
+def one_after_another():
+    with Cluster(1, flags=["--max-learners=2"]) as c:
+        client = c[0].client()
+        for i in range(100):
+            added = [client.member_add("http://127.0.0.1:%d" % (2 * i + port), learner=True).member.ID for port in (1, 2)]
+            for member_id in added:
+                client.member_remove(member_id)
+
+
 run("grows and shrinks", grows_and_shrinks)
 run("refusals", refusals)
+run("each change is made when the one before was answered", one_after_another)
 finish()
