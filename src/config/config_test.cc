@@ -285,8 +285,8 @@ TEST_F(LoadTest, FailuresThatEtcdFindsLate) {
 TEST_F(LoadTest, WhatIsNotBuiltAndMattersIsRefused) {
   for (const char* flag :
        {"--cert-file=x", "--client-cert-auth", "--auto-tls", "--peer-cert-file=x",
-        "--peer-auto-tls", "--trusted-ca-file=x", "--cors=http://a:1",
-        "--host-whitelist=a", "--auth-token=jwt,pub-key=x", "--peer-cert-allowed-cn=x"}) {
+        "--peer-auto-tls", "--trusted-ca-file=x", "--cors=http://a:1", "--host-whitelist=a",
+        "--auth-token=jwt,pub-key=x", "--peer-cert-allowed-cn=x"}) {
     EXPECT_THAT(Refused({flag}), HasSubstr("is not built in quoin")) << flag;
   }
   EXPECT_THAT(
@@ -501,7 +501,8 @@ TEST_F(LoadTest, FlagsAreThoseOfTheContract) {
   for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
     wanted.insert((*it)[1]);
   EXPECT_EQ(wanted.size(), 113u);
-  std::set<std::string> own = {"cache-bytes", "io-threads", "checkpoint-interval"};
+  std::set<std::string> own = {"cache-bytes", "io-threads", "checkpoint-interval",
+                               "keep-cluster-version"};
   for (const FlagGroup& group : FlagGroups()) {
     for (const FlagSpec& flag : group.flags) {
       std::string name(flag.name);

@@ -106,9 +106,12 @@ const FlagSpec kClustering[] = {
     {"initial-cluster-token", kString, "etcd-cluster", IN(initial_cluster_token),
      "Keeps two clusters apart that are made from the same URLs."},
     {"strict-reconfig-check", kBool, "true", IN(strict_reconfig_check),
-     "Refuse membership changes that would lose the quorum.", kNoEffect},
+     "Refuse membership changes that would lose the quorum."},
     {"pre-vote", kBool, "true", IN(pre_vote), "Ask for support before standing for election."},
     {"max-learners", kInt, "1", IN(max_learners), "Learners in the cluster at a time."},
+    {"keep-cluster-version", kBool, "false", IN(keep_cluster_version),
+     "Do not raise a version that is already decided: the data stay readable for the older etcd "
+     "that made them (quoin's own)."},
     {"downgrade-check-time", kDuration, "5s", IN(downgrade_check_time),
      "Interval at which the leader looks whether a downgrade is done (0: never)."},
     {"discovery-token", kString, "", IN(discovery.token), "Discovery: the cluster's token.",

@@ -11,10 +11,8 @@ namespace {
 // Gates that may be switched on but do nothing yet. The two BETA gates are on by default in etcd
 // and describe how this server works anyway.
 constexpr std::array<bool FeatureGates::*, 5> kGatesNotBuilt = {
-    &FeatureGates::stop_grpc_service_on_defrag,
-    &FeatureGates::lease_checkpoint,
-    &FeatureGates::lease_checkpoint_persist,
-    &FeatureGates::set_member_local_addr,
+    &FeatureGates::stop_grpc_service_on_defrag, &FeatureGates::lease_checkpoint,
+    &FeatureGates::lease_checkpoint_persist, &FeatureGates::set_member_local_addr,
     &FeatureGates::priority_request};
 
 Status Refuse(std::string_view what) {

@@ -35,6 +35,7 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);
   out.cache_bytes = config.cache_bytes;
+  out.keep_cluster_version = config.keep_cluster_version;
   out.downgrade_check_interval = config.downgrade_check_time;
   out.initial_corrupt_check = config.feature_gates.initial_corrupt_check;
   out.corrupt_check_interval = config.corrupt_check_time;

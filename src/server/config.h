@@ -67,6 +67,7 @@ struct NodeConfig {
   env::Duration auto_compaction_period{0};
   int64_t auto_compaction_revisions = 0;
 
+  bool keep_cluster_version = false;  // as leader, never raise one that is decided
   env::Duration downgrade_check_interval = std::chrono::seconds(5);  // 0: a downgrade never ends
 
   bool initial_corrupt_check = false;       // what a member holds is compared before it serves

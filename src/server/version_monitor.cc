@@ -88,9 +88,10 @@ void VersionMonitor::Judge(const std::optional<cluster::VersionRange>& members) 
   }
   const std::optional<Version> present = ParseVersion(membership().cluster_version());
   std::optional<Version> next = cluster::NextClusterVersion(present, members, downgrade);
-  // A member alone keeps what was decided: its directory stays readable for the etcd that wrote it.
-  if (next && present > cluster::kUndecidedVersion && *next > *present && UrlsOfOthers().empty())
+  if (next && config_.keep_cluster_version && present > cluster::kUndecidedVersion &&
+      *next > *present) {
     next.reset();
+  }
   if (!next && !present && looks_ > kLooksBeforeUndecided) next = cluster::kUndecidedVersion;
   if (!next) return LookLater();
   log_.Info("updating cluster version",
