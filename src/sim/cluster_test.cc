@@ -49,8 +49,6 @@ TEST(SimulatedCluster, GoesOnWithoutItsLeader) {
             (std::map<std::string, std::string>{{"before", "1"}, {"after", "2"}}));
 }
 
-// A leader that is cut off may think that it leads, but neither writes nor linearizable reads end
-// there; a write that waits for a leader is made once there is one.
 // A follower knows at once that its connection to the leader broke, and an election timeout later
 // that it is gone. What it is asked in between must not be sent to nobody.
 TEST(SimulatedCluster, AProposalAfterTheLeaderDiedWaitsForTheNext) {
@@ -89,6 +87,8 @@ TEST(SimulatedCluster, AnElectionThatNobodyWinsIsRepeatedSoon) {
   EXPECT_LT(took[took.size() / 2], std::chrono::milliseconds(1500));
 }
 
+// A leader that is cut off may think that it leads, but neither writes nor linearizable reads end
+// there; a write that waits for a leader is made once there is one.
 TEST(SimulatedCluster, AMinorityAnswersNothing) {
   Cluster cluster(3, 3);
   cluster.StartAll();
