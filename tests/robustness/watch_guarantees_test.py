@@ -15,7 +15,7 @@ import members
 from members import Cluster, finish, run
 
 FLAGS = ["--snapshot-count", "5000", "--checkpoint-interval", "500ms", "--watch-progress-notify-interval", "200ms",
-         "--max-request-bytes", "200000", "--quota-backend-bytes", str(8 << 30)]
+         "--max-request-bytes", "400000", "--quota-backend-bytes", str(8 << 30)]
 
 
 class Checker:
@@ -85,7 +85,7 @@ def guarantees(options):
         result = checker.result()
         cluster.wait_equal()
     print("%s; %s" % (json.dumps(result), ", ".join("%d %s" % (n, kind) for kind, n in sorted(kinds.items()))), flush=True)
-    for what in ("revisions", "acknowledged", "compactions", "promises", "ended_by_compaction"):
+    for what in ("revisions", "acknowledged", "compactions", "fragments", "promises", "ended_by_compaction"):
         assert result[what] > 0, what
     assert result["events"] >= options.events, result
     assert result["streams_opened"] > 10, result

@@ -34,6 +34,7 @@ WatchStream::WatchStream(Shared& shared, StreamOptions options, int64_t start,
 WatchStream::~WatchStream() {
   shared_.loop.Cancel(restless_timer_);
   shared_.loop.Cancel(question_timer_);
+  shared_.loop.Cancel(roam_timer_);
   // What is left of the stream goes after this turn, and its channel after that.
   stream_.Close();
   shared_.loop.Post([client = std::move(client_)] {});
@@ -139,8 +140,7 @@ void WatchStream::OnEvents(Watch& watch, etcdserverpb::WatchResponse& response) 
   Check();
   if (options_.tells) on_observed_();
   const int64_t present = shared_.oracle->model().next_revision();
-  if (options_.roams && !shared_.finishing && watch.checker->next() + kNearThePresent > present)
-    Roam(watch);
+  if (options_.roams && watch.checker->next() + kNearThePresent > present) RoamSoon();
 }
 
 void WatchStream::OnPromise(const etcdserverpb::WatchResponse& response) {
@@ -197,6 +197,15 @@ void WatchStream::Tell(const std::vector<Change>& events) {
       changes.push_back(events[at]);
     if (!shared_.oracle->Observe(revision, changes)) return;
   }
+}
+
+void WatchStream::RoamSoon() {
+  if (roam_timer_.value != 0) return;
+  roam_timer_ = shared_.loop.RunAfter(milliseconds(shared_.random.Between(10, 500)), [this] {
+    roam_timer_ = {};
+    if (shared_.finishing) return;
+    for (Watch& watch : watches_) Roam(watch);
+  });
 }
 
 // From some revision of the past on; now and then from one that has been compacted.

@@ -66,6 +66,7 @@ class WatchStream final : private client::LastingStream::User {
   std::optional<Change> Read(const mvccpb::Event& event);
   std::optional<Record> ReadRecord(const mvccpb::KeyValue& kv);
   void Tell(const std::vector<Change>& events);
+  void RoamSoon();
   void Roam(Watch& watch);
   void ScheduleRestlessness();
   void ScheduleQuestions();
@@ -77,7 +78,7 @@ class WatchStream final : private client::LastingStream::User {
   int64_t next_id_ = 1;
   uint64_t ended_events_ = 0;  // of checkers that were replaced
   uint64_t openings_ = 0, fragments_ = 0, promises_ = 0, compactions_ = 0;
-  env::TimerId restless_timer_, question_timer_;
+  env::TimerId restless_timer_, question_timer_, roam_timer_;
   std::unique_ptr<client::AsyncClient> client_;
   client::LastingStream stream_;
 };
