@@ -73,6 +73,7 @@ class PageView {
   // The first element whose key is ≥ `wanted` (count() if none).
   size_t LowerBound(std::string_view wanted) const {
     size_t low = 0, high = count();
+    if (high >= kGuessFrom) Narrow(wanted, low, high);
     while (low < high) {
       const size_t middle = (low + high) / 2;
       if (key(middle) < wanted)
@@ -90,6 +91,45 @@ class PageView {
   }
 
  private:
+  static constexpr size_t kGuessFrom = 4;  // elements; with fewer nothing is won
+
+  static uint64_t Leading(std::string_view key) {
+    unsigned char first[8] = {};
+    std::memcpy(first, key.data(), key.size() < sizeof first ? key.size() : sizeof first);
+    uint64_t number = 0;
+    for (unsigned char byte : first) number = number << 8 | byte;
+    return number;
+  }
+
+  // Revisions lie evenly: where one is, or nearly, follows from the first and the last. Each look
+  // at a key that it spares is two misses of the processor's cache.
+  void Narrow(std::string_view wanted, size_t& low, size_t& high) const {
+    const uint64_t first = Leading(key(low)), last = Leading(key(high - 1));
+    const uint64_t number = Leading(wanted);
+    if (number <= first || number >= last) return;
+    const double share = static_cast<double>(number - first) / static_cast<double>(last - first);
+    const auto guess = static_cast<size_t>(share * static_cast<double>(high - 1));
+    if (key(guess) < wanted) {
+      low = guess + 1;
+      for (size_t step = 1; low + step < high; step *= 2) {
+        if (key(low + step) >= wanted) {
+          high = low + step;
+          return;
+        }
+        low += step + 1;
+      }
+    } else {
+      high = guess;
+      for (size_t step = 1; low + step < high; step *= 2) {
+        if (key(high - step) < wanted) {
+          low = high - step + 1;
+          return;
+        }
+        high -= step;
+      }
+    }
+  }
+
   const char* data_;
 };
 
