@@ -99,6 +99,10 @@ size_t KeyIndex::Leaf::LowerBound(std::string_view key) const {
   const std::string_view first = slots[0].entry->key();
   const int order = key.substr(0, prefix_bytes).compare(first.substr(0, prefix_bytes));
   if (order != 0) return order < 0 ? 0 : count;
+  return LowerBoundOfPrefixed(key);
+}
+
+size_t KeyIndex::Leaf::LowerBoundOfPrefixed(std::string_view key) const {
   const uint64_t head = HeadOf(key, prefix_bytes);
   size_t low = 0, high = count;
   while (low < high) {
@@ -185,7 +189,9 @@ KeyIndex::Place KeyIndex::Locate(std::string_view key) const {
 
 const KeyEntry* KeyIndex::Find(std::string_view key) const {
   const Leaf* leaf = Locate(key).leaf;
-  const size_t at = leaf->LowerBound(key);
+  // Where a key with another prefix ends up does not matter: it is not the one that is there.
+  if (key.size() < leaf->prefix_bytes) return nullptr;
+  const size_t at = leaf->LowerBoundOfPrefixed(key);
   if (at == leaf->count || leaf->slots[at].entry->key() != key) return nullptr;
   return leaf->slots[at].entry;
 }

@@ -95,6 +95,8 @@ class KeyIndex {
     Slot slots[kLeafMax];
     // The first slot whose key is ≥ `key`.
     size_t LowerBound(std::string_view key) const;
+    // The same for a key that has the prefix: without a look at any entry, mostly.
+    size_t LowerBoundOfPrefixed(std::string_view key) const;
   };
   // children[i] covers keys from low[i] on; low[0] is not looked at.
   template <typename Child, size_t kMax>
