@@ -121,31 +121,34 @@ void Connection::WriteRequest(Stream& stream, std::string_view message) {
   WriteFrame(NGHTTP2_DATA, kEndStream, stream.id, message);
 }
 
-void Connection::StartCalls(uint64_t now) {
+size_t Connection::StartCalls(uint64_t now, size_t most) {
+  size_t started = 0;
   for (Stream& stream : streams_) {
     if (stream.id != 0) continue;
-    if (running_ >= streams_max_ || source_done_) return;
+    if (started == most || running_ >= streams_max_ || source_done_) break;
     if (!message_ready_) {
-      if (!source_.Ready()) return;
+      if (!source_.Ready()) break;
       message_.clear();
       const std::optional<Kind> kind = source_.Next(message_);
       if (!kind) {
         source_done_ = true;
-        return;
+        break;
       }
       message_kind_ = *kind;
       message_ready_ = true;
     }
     // A message goes out whole or waits: the server gives window back as it reads.
     const auto size = static_cast<int64_t>(message_.size());
-    if (size > send_window_ || size > stream_window_) return;
+    if (size > send_window_ || size > stream_window_) break;
     send_window_ -= size;
     stream = {next_stream_id_, message_kind_, now, false};
     next_stream_id_ += 2;
     ++running_;
+    ++started;
     message_ready_ = false;
     WriteRequest(stream, message_);
   }
+  return started;
 }
 
 bool Connection::Receive(std::string_view bytes) {

@@ -37,9 +37,9 @@ class Connection {
 
   // Takes bytes of the server. False when the connection is of no use any more: see error().
   bool Receive(std::string_view bytes);
-  // Starts calls on all free streams as the server's settings and flow control allow. `now` becomes
-  // their start.
-  void StartCalls(uint64_t now);
+  // Starts calls on free streams as the server's settings and flow control allow, at most `most`.
+  // `now` becomes their start. Returns how many.
+  size_t StartCalls(uint64_t now, size_t most = SIZE_MAX);
 
   // Bytes to send; the caller removes what it has sent.
   std::string& output() { return output_; }

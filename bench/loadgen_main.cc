@@ -31,6 +31,7 @@ constexpr char kUsage[] =
     "  --keys N          (100000)    --value N     bytes (256)\n"
     "  --read-share F    of mixed (0.5)            --serializable  for ranges\n"
     "  --warmup S        not counted (2)           --duration S    counted (10)\n"
+    "  --rate N          calls per second at most, those missed made up for (0: as many as go)\n"
     "  --seed N          (1)         --json        one line for programs\n";
 
 struct Options {
@@ -41,6 +42,7 @@ struct Options {
   size_t streams = 10;
   double warmup_s = 2;
   double duration_s = 10;
+  double rate = 0;
   bool json = false;
 };
 
@@ -77,6 +79,8 @@ Options ParseOptions(int argc, char** argv) {
         options.warmup_s = ParseNumber<double>(value);
       } else if (name == "--duration") {
         options.duration_s = ParseNumber<double>(value);
+      } else if (name == "--rate") {
+        options.rate = ParseNumber<double>(value);
       } else if (name == "--seed") {
         options.load.seed = ParseNumber<uint64_t>(value);
       } else {
@@ -117,8 +121,8 @@ class Generator : public Connection::Observer {
     count_from_ = fill ? start : start + static_cast<uint64_t>(options_.warmup_s * 1e9);
     count_until_ =
         fill ? UINT64_MAX : count_from_ + static_cast<uint64_t>(options_.duration_s * 1e9);
+    started_at_ = now_ = start;
     for (auto& peer : peers_) Turn(*peer, start);
-    now_ = start;
     double cpu_before = fill ? CpuSeconds() : 0;
     bool counting = fill;
     while (now_ < count_until_ && !AllDone()) {
@@ -186,7 +190,7 @@ class Generator : public Connection::Observer {
 
   void Wait() {
     std::array<epoll_event, 128> events;
-    const int count = epoll_wait(epoll_, events.data(), events.size(), 100);
+    const int count = epoll_wait(epoll_, events.data(), events.size(), paced() ? 1 : 100);
     if (count < 0 && errno != EINTR) Die("epoll_wait");
     now_ = Now();
     for (int i = 0; i < count; ++i) {
@@ -195,6 +199,16 @@ class Generator : public Connection::Observer {
       now_ = Now();
       Turn(peer, now_);
     }
+    // What is due goes out on whichever connection has room.
+    for (size_t i = 0; paced() && MayStart(now_) > 0 && i < peers_.size(); ++i)
+      Turn(*peers_[next_peer_++ % peers_.size()], now_);
+  }
+
+  bool paced() const { return options_.rate > 0; }
+  size_t MayStart(uint64_t now) const {
+    if (!paced()) return SIZE_MAX;
+    const double due = options_.rate * static_cast<double>(now - started_at_) / 1e9;
+    return due <= static_cast<double>(started_) ? 0 : static_cast<size_t>(due) - started_;
   }
 
   void Read(Peer& peer) {
@@ -208,7 +222,7 @@ class Generator : public Connection::Observer {
 
   // Starts what can be started and sends what there is to send.
   void Turn(Peer& peer, uint64_t now) {
-    peer.connection.StartCalls(now);
+    started_ += peer.connection.StartCalls(now, MayStart(now));
     std::string& output = peer.connection.output();
     if (!output.empty()) {
       const ssize_t sent = send(peer.fd, output.data(), output.size(), MSG_NOSIGNAL);
@@ -254,6 +268,9 @@ class Generator : public Connection::Observer {
   std::vector<std::unique_ptr<Peer>> peers_;
   std::array<char, 1 << 16> buffer_;
   uint64_t now_ = 0;
+  uint64_t started_at_ = 0;
+  size_t started_ = 0;    // calls
+  size_t next_peer_ = 0;  // of those that are asked in turn whether they have room
   uint64_t count_from_ = 0;
   uint64_t count_until_ = 0;
   double counted_s_ = 0;

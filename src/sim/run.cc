@@ -254,9 +254,8 @@ void Run::StrikeAtElection(Host& elected) {
 // The new leader goes before what it has written is anywhere else, and who was away comes back.
 void Run::ChangeGuard(Host& elected) {
   std::vector<Host*> away;
-  for (Host& host : hosts_) {
+  for (Host& host : hosts_)
     if (!host.machine->up()) away.push_back(&host);
-  }
   network_.HealAll();
   if (restless_) network_.set_delay(microseconds(20), milliseconds(10));
   Crash(elected);
@@ -268,9 +267,8 @@ void Run::ChangeGuard(Host& elected) {
     }
   }
   for (Host* host : away) Start(*host);
-  for (Host& host : hosts_) {
+  for (Host& host : hosts_)
     if (host.machine->up()) Load(host);
-  }
 }
 
 Run::Host& Run::LeaderOrAny() {
