@@ -10,6 +10,9 @@ namespace {
 
 // No term and no index of a real cluster comes near this; sums of what is below cannot wrap.
 constexpr uint64_t kNumberMax = uint64_t{1} << 62;
+// So many elections nobody misses. Who believed in a term far above could never be elected again,
+// nor could anybody who hears of it.
+constexpr uint64_t kTermLeapMax = uint64_t{1} << 32;
 
 Index RecoveredCommit(const RecoveredState& recovered) {
   // The commit index is written without a sync of its own, so the applied index may be ahead of it.
@@ -235,6 +238,7 @@ bool Core::WellFormed(const Message& message) const {
   if (!FromNetwork(message.type) || message.from.value() == 0) return false;
   if (message.to.value() != 0 && message.to != self()) return false;
   if (message.term.value() > kNumberMax || message.index.value() > kNumberMax) return false;
+  if (message.term > term_ + kTermLeapMax) return false;
   // A transfer names its target as the sender, and may come with a term or without.
   if (message.type == MessageType::kTransferLeader) return true;
   const bool for_a_client =

@@ -213,6 +213,11 @@ TEST(SingleVoterTest, RefusesWhatCannotBeAPeersMessage) {
   host.Settle();
   Raft& raft = host.raft();
   EXPECT_EQ(raft.Step({}), StepResult::kRefused);
+  for (uint64_t term : {UINT64_MAX, uint64_t{1} << 62, uint64_t{1} << 40}) {
+    EXPECT_EQ(raft.Step({.type = MessageType::kVote, .from = NodeId(2), .term = Term(term)}),
+              StepResult::kRefused);
+  }
+  EXPECT_LT(raft.term(), Term(1000));
   EXPECT_EQ(raft.Step({.type = MessageType::kApp, .from = NodeId(2)}), StepResult::kRefused);
   EXPECT_EQ(raft.Step({.type = MessageType::kBeat, .from = NodeId(2), .term = Term(99)}),
             StepResult::kRefused);
