@@ -26,6 +26,15 @@ std::vector<std::pair<std::string, std::string>> RequestHeaders(const Options& o
           {"X-PeerURLs", urls}};
 }
 
+Status CheckAuthor(const raft::Message& message, NodeId peer, NodeId self) {
+  const bool passed_on =
+      message.type == raft::MessageType::kProp || message.type == raft::MessageType::kReadIndex;
+  if (message.to == self && (passed_on || message.from == peer)) return OkStatus();
+  return absl::InvalidArgumentError(fmt::format("a message from {} to {}, brought by {}",
+                                                HexOf(message.from), HexOf(message.to),
+                                                HexOf(peer)));
+}
+
 const std::string& UrlPicker::current() const {
   static const std::string none;
   return urls_.empty() ? none : urls_[at_];

@@ -18,7 +18,8 @@
 
 namespace quoin::peer {
 
-// Value type of references; outlives all parts.
+// Value type of references. Each part has its own copy: the last of them are destroyed by the loop
+// after the Transport and its options, when only the loop is still used.
 struct Context {
   env::Env& env;
   env::Executor& loop;
@@ -36,11 +37,16 @@ std::optional<uint64_t> ParseHex(std::string_view text);
 // Headers that every Raft request of this member carries.
 std::vector<std::pair<std::string, std::string>> RequestHeaders(const Options& options);
 
+// Whether `peer` may say this to us: what a member says it says for itself. Only a client's request
+// that it passes on keeps its author.
+Status CheckAuthor(const raft::Message& message, NodeId peer, NodeId self);
+
 // The addresses of one member: one is in use until it fails. Value type.
 class UrlPicker {
  public:
   explicit UrlPicker(std::vector<std::string> urls) : urls_(std::move(urls)) {}
   const std::string& current() const;
+  const std::vector<std::string>& all() const { return urls_; }
   // Several users may find out at once: only the first of them moves on.
   void Failed(std::string_view url) {
     if (!urls_.empty() && url == urls_[at_]) at_ = (at_ + 1) % urls_.size();

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/version.h"
-#include "peer/snapshot_receiver.h"
 #include "raft_types/codec.h"
 
 namespace quoin::peer {
@@ -15,6 +14,8 @@ namespace {
 constexpr std::string_view kRaft = "/raft", kStreams = "/raft/stream", kSnapshot = "/raft/snapshot",
                            kProbing = "/raft/probing";
 constexpr Version kOldestVersion{3, 0, 0};
+// Snapshots that come at the same time. They come from leaders, of which there is one.
+constexpr size_t kReceivingMax = 4;
 constexpr int kNoContent = 204, kBadRequest = 400, kNotFound = 404, kNotAllowed = 405, kGone = 410,
               kPrecondition = 412, kInternalError = 500;
 
@@ -31,6 +32,10 @@ rpc::HttpResponse MethodNotAllowed(const char* allowed) {
   rpc::HttpResponse response = PlainError(kNotAllowed, "Method Not Allowed");
   response.headers.emplace_back("Allow", allowed);
   return response;
+}
+
+NodeId SenderOf(const rpc::HttpRequest& request) {
+  return NodeId(ParseHex(request.header("X-Server-From").value_or("")).value_or(0));
 }
 
 bool IsStream(std::string_view path) { return path.starts_with(kStreams); }
@@ -104,11 +109,11 @@ std::optional<rpc::HttpResponse> Listener::CheckStream(const rpc::HttpRequest& r
 std::optional<rpc::HttpResponse> Listener::CheckPost(const rpc::HttpRequest& request) {
   if (request.method != "POST") return MethodNotAllowed("POST");
   if (auto refusal = CheckSender(request)) return refusal;
-  const std::optional<uint64_t> from = ParseHex(request.header("X-Server-From").value_or(""));
+  const NodeId from = SenderOf(request);
   const auto urls = request.header("X-PeerURLs");
-  if (from && urls && peers_.FindPeer(NodeId(*from)) == nullptr &&
-      !context_.host.IsRemoved(NodeId(*from))) {
-    peers_.NoteRemote(NodeId(*from), std::string(*urls));
+  if (from != NodeId() && urls && peers_.FindPeer(from) == nullptr &&
+      !context_.host.IsRemoved(from)) {
+    peers_.NoteRemote(from, std::string(*urls));
   }
   return std::nullopt;
 }
@@ -122,13 +127,34 @@ std::unique_ptr<rpc::HttpStreamHandler> Listener::Stream(const rpc::HttpRequest&
   };
   if (head.target == kSnapshot) {
     if (auto refusal = CheckPost(head)) return refuse(*std::move(refusal));
-    return std::make_unique<SnapshotReceiver>(
-        context_, exchange, [this](const raft::Message& message) { return AdmitMessage(message); });
+    const NodeId sender = SenderOf(head);
+    if (!receiving_.contains(sender) && receiving_.size() >= kReceivingMax) {
+      context_.log.Warn("refused a snapshot; others are being received",
+                        {{"remote-peer-id", HexOf(sender)}, {"receiving", receiving_.size()}});
+      return refuse(ErrorResponse(context_.options, kInternalError,
+                                  "failed to save KV snapshot (others are being received)"));
+    }
+    return TakeSnapshot(sender, exchange);
   }
   if (!IsStream(head.target)) return nullptr;
   StreamTarget target;
   if (auto refusal = CheckStream(head, target)) return refuse(*std::move(refusal));
   return target.peer->Attach(target.kind, exchange);
+}
+
+// A sender that comes again has given up what it sent before, whether we have heard of that or not.
+std::unique_ptr<rpc::HttpStreamHandler> Listener::TakeSnapshot(NodeId sender,
+                                                               rpc::HttpExchange& exchange) {
+  SnapshotReceiver::Owner& self = *this;
+  auto receiver = std::make_unique<SnapshotReceiver>(context_, exchange, sender, self);
+  if (SnapshotReceiver* before = std::exchange(receiving_[sender], receiver.get()))
+    before->Abandon();
+  return receiver;
+}
+
+void Listener::OnReceiverGone(SnapshotReceiver& receiver) {
+  auto found = receiving_.find(receiver.sender());
+  if (found != receiving_.end() && found->second == &receiver) receiving_.erase(found);
 }
 
 void Listener::Handle(rpc::HttpRequest request, env::Executor&, Reply reply) {
@@ -140,19 +166,19 @@ void Listener::Handle(rpc::HttpRequest request, env::Executor&, Reply reply) {
   context_.host.HandleHttp(std::move(request), std::move(reply));
 }
 
-Status Listener::AdmitMessage(const raft::Message& message) {
+Status Listener::AdmitMessage(const raft::Message& message, NodeId sender) {
   if (context_.host.IsRemoved(message.from))
     return absl::PermissionDeniedError("cannot process message from removed member");
   if (message.to != context_.options.self)
     return absl::PermissionDeniedError("cannot process message to mismatch member");
-  return OkStatus();
+  return CheckAuthor(message, sender, context_.options.self);
 }
 
 rpc::HttpResponse Listener::TakeMessage(const rpc::HttpRequest& request) {
   StatusOr<raft::Message> message = raft::DecodeMessage(request.body);
   if (!message.ok())
     return ErrorResponse(context_.options, kBadRequest, "error unmarshalling raft message");
-  Status status = AdmitMessage(*message);
+  Status status = AdmitMessage(*message, SenderOf(request));
   if (request.body.empty()) status = absl::InvalidArgumentError("a local message");
   if (!status.ok()) {
     context_.log.Warn("failed to process Raft message",

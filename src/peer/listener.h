@@ -4,6 +4,7 @@
 // Thread: the peer loop.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "peer/context.h"
 #include "peer/remote_peer.h"
+#include "peer/snapshot_receiver.h"
 
 namespace quoin::peer {
 
@@ -26,7 +28,7 @@ class PeerTable {
   virtual void NoteRemote(NodeId id, const std::string& comma_separated_urls) = 0;
 };
 
-class Listener final : public rpc::HttpHandler {
+class Listener final : public rpc::HttpHandler, private SnapshotReceiver::Owner {
  public:
   Listener(const Context& context, PeerTable& peers) : context_(context), peers_(peers) {}
 
@@ -45,12 +47,20 @@ class Listener final : public rpc::HttpHandler {
   std::optional<rpc::HttpResponse> CheckStream(const rpc::HttpRequest& request,
                                                StreamTarget& target);
   std::optional<rpc::HttpResponse> CheckPost(const rpc::HttpRequest& request);
-  Status AdmitMessage(const raft::Message& message);
+  // `sender`: who brings it, as the head says.
+  Status AdmitMessage(const raft::Message& message, NodeId sender);
   rpc::HttpResponse TakeMessage(const rpc::HttpRequest& request);
   rpc::HttpResponse Probing() const;
+  std::unique_ptr<rpc::HttpStreamHandler> TakeSnapshot(NodeId sender, rpc::HttpExchange& exchange);
+  // --- SnapshotReceiver::Owner ---
+  Status Admit(const raft::Message& message, NodeId sender) override {
+    return AdmitMessage(message, sender);
+  }
+  void OnReceiverGone(SnapshotReceiver& receiver) override;
 
-  const Context& context_;
+  const Context context_;
   PeerTable& peers_;
+  std::map<NodeId, SnapshotReceiver*> receiving_;  // by sender; owned by their sessions
 };
 
 }  // namespace quoin::peer

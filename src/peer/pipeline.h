@@ -32,7 +32,7 @@ class Pipeline {
   void StartWaiting();
   void OnAnswer(uint64_t id, const StatusOr<rpc::HttpResponse>& answer);
 
-  const Context& context_;
+  const Context context_;
   UrlPicker& urls_;
   User& user_;
   std::deque<std::string> waiting_;  // encoded

@@ -4,7 +4,11 @@
 
 namespace quoin::peer {
 RemotePeer::RemotePeer(const Context& context, Kind kind, NodeId id, std::vector<std::string> urls)
-    : context_(context), id_(id), urls_(std::move(urls)), pipeline_(context, urls_, *this) {
+    : context_(context),
+      id_(id),
+      urls_(std::move(urls)),
+      used_at_(context.loop.clock().Now()),
+      pipeline_(context, urls_, *this) {
   if (kind == Kind::kRemote) return;
   StreamReader::User& self = *this;
   message_reader_ =
@@ -12,13 +16,16 @@ RemotePeer::RemotePeer(const Context& context, Kind kind, NodeId id, std::vector
   msgapp_reader_ = std::make_unique<StreamReader>(context_, StreamKind::kMsgApp, id_, urls_, self);
 }
 
-RemotePeer::~RemotePeer() {
-  for (StreamWriter* writer : {message_writer_, msgapp_writer_}) {
-    if (writer != nullptr) writer->Detach();
+RemotePeer::~RemotePeer() { DetachWriters(); }
+
+void RemotePeer::DetachWriters() {
+  for (StreamWriter** writer : {&message_writer_, &msgapp_writer_}) {
+    if (StreamWriter* detached = std::exchange(*writer, nullptr)) detached->Detach();
   }
 }
 
 bool RemotePeer::Send(const raft::Message& message) {
+  Touch();
   if (message.type == raft::MessageType::kApp && msgapp_writer_ != nullptr)
     return msgapp_writer_->Send(message);
   if (message_writer_ != nullptr) return message_writer_->Send(message);

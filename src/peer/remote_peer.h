@@ -27,7 +27,13 @@ class RemotePeer final : private StreamReader::User,
   ~RemotePeer() override;
 
   NodeId id() const { return id_; }
+  // When something was last sent to it, or heard of it.
+  env::Duration used_at() const { return used_at_; }
+  void Touch() { used_at_ = context_.loop.clock().Now(); }
+  // Ends the streams that the peer has opened. Before the server goes, which owns them.
+  void DetachWriters();
   const std::string& url() const { return urls_.current(); }
+  const std::vector<std::string>& urls() const { return urls_.all(); }
   void UpdateUrls(std::vector<std::string> urls) { urls_.Replace(std::move(urls)); }
   void UrlFailed(std::string_view url) { urls_.Failed(url); }
 
@@ -52,10 +58,11 @@ class RemotePeer final : private StreamReader::User,
   void OnPosted() override;
   void OnPostFailed(const Status& why) override;
 
-  const Context& context_;
+  const Context context_;
   const NodeId id_;
   UrlPicker urls_;
   std::optional<env::Duration> active_since_;
+  env::Duration used_at_;
   bool told_down_ = false;                  // the log has said that it cannot be reached
   StreamWriter* message_writer_ = nullptr;  // owned by its session
   StreamWriter* msgapp_writer_ = nullptr;

@@ -21,7 +21,17 @@ constexpr int kBadRequest = 400, kInternalError = 500;
 
 SnapshotReceiver::~SnapshotReceiver() {
   *alive_ = false;
+  End();
+}
+
+void SnapshotReceiver::End() {
+  if (std::exchange(ended_, true)) return;
   context_.loop.Cancel(stall_timer_);
+  owner_.OnReceiverGone(*this);
+}
+
+void SnapshotReceiver::Abandon() {
+  if (!done_) Refuse(kInternalError, "failed to save KV snapshot (its sender sends another one)");
 }
 
 void SnapshotReceiver::WatchForStall() {
@@ -64,7 +74,7 @@ bool SnapshotReceiver::TakeEnvelope() {
     return false;
   }
   buffer_.erase(0, kLengthBytes + size);
-  if (Status status = admit_(*message); !status.ok()) {
+  if (Status status = owner_.Admit(*message, sender_); !status.ok()) {
     Refuse(kInternalError,
            fmt::format("failed to process raft message ({})", std::string(status.message())));
     return false;
@@ -122,6 +132,7 @@ void SnapshotReceiver::Stored() {
     rpc::HttpResponse answer;
     answer.status = 204;
     answer.headers = {{"X-Etcd-Cluster-Id", HexOf(context_.options.cluster_id)}};
+    End();
     exchange_.Reply(std::move(answer));
   });
 }
@@ -129,7 +140,9 @@ void SnapshotReceiver::Stored() {
 void SnapshotReceiver::Refuse(int status, const std::string& text) {
   done_ = true;
   sink_.reset();
-  context_.log.Warn("failed to receive a snapshot", {{"error", text}});
+  End();
+  context_.log.Warn("failed to receive a snapshot",
+                    {{"remote-peer-id", HexOf(sender_)}, {"error", text}});
   exchange_.Reply(ErrorResponse(context_.options, status, text));
 }
 
@@ -137,6 +150,7 @@ void SnapshotReceiver::Refuse(int status, const std::string& text) {
 void SnapshotReceiver::OnLost() {
   if (!std::exchange(done_, true) && message_)
     context_.log.Warn("a snapshot broke off", {{"remote-peer-id", HexOf(message_->from)}});
+  End();
 }
 
 }  // namespace quoin::peer

@@ -9,20 +9,31 @@
 #include <string>
 #include <string_view>
 
-#include "absl/functional/any_invocable.h"
 #include "peer/context.h"
 
 namespace quoin::peer {
 
 class SnapshotReceiver final : public rpc::HttpStreamHandler {
  public:
-  // Says whether a message may be taken (§ refusals of a POST), before its file is stored.
-  using Admit = absl::AnyInvocable<Status(const raft::Message&)>;
-  SnapshotReceiver(const Context& context, rpc::HttpExchange& exchange, Admit admit)
-      : context_(context), exchange_(exchange), admit_(std::move(admit)) {
+  // Who keeps the receivers apart. Outlives them.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    // Whether this message, brought by `sender`, may be taken; asked before its file is stored.
+    virtual Status Admit(const raft::Message& message, NodeId sender) = 0;
+    virtual void OnReceiverGone(SnapshotReceiver& receiver) = 0;
+  };
+
+  // `sender`: as the head of the request says.
+  SnapshotReceiver(const Context& context, rpc::HttpExchange& exchange, NodeId sender, Owner& owner)
+      : context_(context), exchange_(exchange), sender_(sender), owner_(owner) {
     WatchForStall();
   }
   ~SnapshotReceiver() override;
+
+  NodeId sender() const { return sender_; }
+  // Another one of the same sender takes its place.
+  void Abandon();
 
  private:
   void OnBody(std::string_view piece) override;
@@ -36,10 +47,13 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   void WatchForStall();
   void Stored();
   void Refuse(int status, const std::string& text);
+  // The owner may be gone when this object goes: it hears of the end before.
+  void End();
 
-  const Context& context_;
+  const Context context_;
   rpc::HttpExchange& exchange_;
-  Admit admit_;
+  const NodeId sender_;
+  Owner& owner_;
   std::string buffer_;  // the envelope, then what the sink has not got yet
   std::optional<raft::Message> message_;
   std::unique_ptr<SnapshotSink> sink_;
@@ -48,6 +62,7 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   bool writing_ = false;
   bool body_ended_ = false;
   bool done_ = false;
+  bool ended_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -14,7 +14,15 @@ constexpr size_t kUnsentBytesMax = 1 << 20;
 constexpr size_t kAnswerBytesMax = 1024;
 // Without any byte taken for so long the receiver is given up.
 constexpr env::Duration kStallTimeout = std::chrono::seconds(30);
+// With all bytes it syncs and checks the file, which may take so long at least, and a second for so
+// many bytes.
+constexpr env::Duration kAnswerTimeout = std::chrono::minutes(2);
+constexpr uint64_t kCheckedPerSecond = 4 << 20;
 constexpr int kNoContent = 204, kForbidden = 403;
+
+env::Duration AnswerTimeout(uint64_t bytes) {
+  return kAnswerTimeout + std::chrono::seconds(bytes / kCheckedPerSecond);
+}
 
 std::string Envelope(const raft::Message& message) {
   std::string body;
@@ -30,7 +38,10 @@ std::string Envelope(const raft::Message& message) {
 SnapshotSender::SnapshotSender(const Context& context, const std::string& url,
                                const raft::Message& message, std::unique_ptr<SnapshotSource> source,
                                Done done)
-    : context_(context), source_(std::move(source)), done_(std::move(done)) {
+    : context_(context),
+      source_(std::move(source)),
+      answer_timeout_(AnswerTimeout(source_->size_bytes())),
+      done_(std::move(done)) {
   rpc::HttpRequestHead head;
   head.url = url;
   head.method = "POST";
@@ -48,10 +59,13 @@ SnapshotSender::SnapshotSender(const Context& context, const std::string& url,
 SnapshotSender::~SnapshotSender() { context_.loop.Cancel(timer_); }
 
 void SnapshotSender::Watch() {
-  timer_ = context_.loop.RunAfter(kStallTimeout, [this] {
+  const bool answers = all_sent_ && stream_->unsent_bytes() == 0;
+  timer_ = context_.loop.RunAfter(answers ? answer_timeout_ : kStallTimeout, [this, answers] {
     timer_ = {};
-    if (!std::exchange(progress_, false))
-      return Finish(absl::UnavailableError("the receiver takes no more of the snapshot"));
+    if (!std::exchange(progress_, false)) {
+      return Finish(absl::UnavailableError(answers ? "the receiver does not answer the snapshot"
+                                                   : "the receiver takes no more of the snapshot"));
+    }
     Watch();
   });
 }

@@ -21,6 +21,7 @@ class SnapshotSender final : private rpc::HttpStream::Handler {
  private:
   void ReadMore();
   void OnPiece(StatusOr<std::string> piece);
+  // Gives the receiver up when it takes nothing for a while, or does not answer what it has taken.
   void Watch();
   void Finish(const Status& status);
   // --- rpc::HttpStream::Handler ---
@@ -29,8 +30,9 @@ class SnapshotSender final : private rpc::HttpStream::Handler {
   void OnDrained() override;
   void OnEnd(const Status& status) override;
 
-  const Context& context_;
+  const Context context_;
   std::unique_ptr<SnapshotSource> source_;
+  const env::Duration answer_timeout_;
   Done done_;
   std::unique_ptr<rpc::HttpStream> stream_;
   bool reading_ = false;

@@ -75,7 +75,7 @@ Status StreamDecoder::Feed(std::string_view bytes, std::vector<raft::Message>& o
   if (buffered) buffer_.append(bytes);
   std::string_view data = buffered ? std::string_view(buffer_) : bytes;
   for (;;) {
-    ASSIGN_OR_RETURN(bool taken, TakeRecord(data, out));
+    ASSIGN_OR_RETURN(bool taken, TakePart(data, out));
     if (!taken) break;
   }
   if (buffered) {
@@ -86,7 +86,8 @@ Status StreamDecoder::Feed(std::string_view bytes, std::vector<raft::Message>& o
   return OkStatus();
 }
 
-StatusOr<bool> StreamDecoder::TakeRecord(std::string_view& data, std::vector<raft::Message>& out) {
+StatusOr<bool> StreamDecoder::TakePart(std::string_view& data, std::vector<raft::Message>& out) {
+  if (open_) return open_entries_ > 0 ? TakeEntry(data) : TakeCommit(data, out);
   if (data.empty()) return false;
   if (kind_ == StreamKind::kMessage) return TakeFrame(data, out);
   std::string_view rest = data.substr(1);
@@ -95,17 +96,11 @@ StatusOr<bool> StreamDecoder::TakeRecord(std::string_view& data, std::vector<raf
     case kLinkHeartbeat:
       break;
     case kEntries: {
-      ASSIGN_OR_RETURN(taken, TakeEntries(rest, out));
+      ASSIGN_OR_RETURN(taken, BeginEntries(rest));
       break;
     }
     case kWhole: {
-      ASSIGN_OR_RETURN(taken, TakeFrame(rest, out));
-      if (!taken) break;
-      const raft::Message& message = out.back();
-      if (message.type != raft::MessageType::kApp)
-        return absl::InvalidArgumentError("a message that is no MsgApp on a msgapp stream");
-      term_ = message.term;
-      index_ = message.entries.empty() ? message.index : message.entries.back().index;
+      ASSIGN_OR_RETURN(taken, TakeWhole(rest, out));
       break;
     }
     default:
@@ -114,6 +109,19 @@ StatusOr<bool> StreamDecoder::TakeRecord(std::string_view& data, std::vector<raf
   }
   if (taken) data = rest;
   return taken;
+}
+
+StatusOr<bool> StreamDecoder::TakeWhole(std::string_view& data, std::vector<raft::Message>& out) {
+  ASSIGN_OR_RETURN(bool taken, TakeFrame(data, out));
+  if (!taken) return false;
+  const raft::Message& message = out.back();
+  if (message.type != raft::MessageType::kApp) {
+    out.pop_back();
+    return absl::InvalidArgumentError("a message that is no MsgApp on a msgapp stream");
+  }
+  term_ = message.term;
+  index_ = message.entries.empty() ? message.index : message.entries.back().index;
+  return true;
 }
 
 StatusOr<bool> StreamDecoder::TakeFrame(std::string_view& data, std::vector<raft::Message>& out) {
@@ -132,34 +140,47 @@ StatusOr<bool> StreamDecoder::TakeFrame(std::string_view& data, std::vector<raft
   return true;
 }
 
-StatusOr<bool> StreamDecoder::TakeEntries(std::string_view& data, std::vector<raft::Message>& out) {
-  std::string_view rest = data;
-  std::optional<uint64_t> count = TakeNumber(rest);
+StatusOr<bool> StreamDecoder::BeginEntries(std::string_view& data) {
+  const std::optional<uint64_t> count = TakeNumber(data);
   if (!count) return false;
   if (*count > kEntriesMax)
     return absl::InvalidArgumentError(fmt::format("{} entries in one message", *count));
-  raft::Message message;
-  message.type = raft::MessageType::kApp;
-  message.from = from_;
-  message.to = to_;
-  message.term = message.log_term = term_;
-  message.index = index_;
-  for (uint64_t i = 0; i < *count; ++i) {
-    std::optional<uint64_t> size = TakeNumber(rest);
-    if (!size) return false;
-    if (*size > message_bytes_max_ || data.size() - rest.size() > message_bytes_max_)
-      return absl::InvalidArgumentError(fmt::format("an entry of {} bytes", *size));
-    if (rest.size() < *size) return false;
-    ASSIGN_OR_RETURN(raft::Entry entry, raft::DecodeEntry(rest.substr(0, *size)));
-    message.entries.push_back(std::move(entry));
-    rest.remove_prefix(*size);
-  }
-  std::optional<uint64_t> commit = TakeNumber(rest);
+  open_.emplace();
+  open_->type = raft::MessageType::kApp;
+  open_->from = from_;
+  open_->to = to_;
+  open_->term = open_->log_term = term_;
+  open_->index = index_;
+  open_entries_ = *count;
+  open_bytes_ = 0;
+  return true;
+}
+
+StatusOr<bool> StreamDecoder::TakeEntry(std::string_view& data) {
+  std::string_view rest = data;
+  const std::optional<uint64_t> size = TakeNumber(rest);
+  if (!size) return false;
+  if (*size > message_bytes_max_ - open_bytes_)
+    return absl::InvalidArgumentError(
+        fmt::format("an entry of {} bytes behind {} bytes of its message, at most {} are taken",
+                    *size, open_bytes_, message_bytes_max_));
+  if (rest.size() < *size) return false;
+  ASSIGN_OR_RETURN(raft::Entry entry, raft::DecodeEntry(rest.substr(0, *size)));
+  open_->entries.push_back(std::move(entry));
+  open_bytes_ += *size;
+  --open_entries_;
+  data = rest.substr(*size);
+  return true;
+}
+
+bool StreamDecoder::TakeCommit(std::string_view& data, std::vector<raft::Message>& out) {
+  const std::optional<uint64_t> commit = TakeNumber(data);
   if (!commit) return false;
-  message.commit = Index(*commit);
-  index_ = Index(index_.value() + *count);
-  data = rest;
-  out.push_back(std::move(message));
+  open_->commit = Index(*commit);
+  index_ = Index(index_.value() + open_->entries.size());
+  out.push_back(*std::move(open_));
+  open_.reset();
+  open_bytes_ = 0;
   return true;
 }
 

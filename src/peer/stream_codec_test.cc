@@ -84,6 +84,41 @@ TEST(StreamCodecTest, AppendsThatFollowEachOtherAreSentShort) {
   EXPECT_EQ(second, std::string("\x01") + std::string(16, '\0'));
 }
 
+TEST(StreamCodecTest, EntriesAreDecodedAsTheyCome) {
+  raft::Message message;
+  message.type = raft::MessageType::kApp;
+  for (uint64_t i = 1; i <= 200; ++i)
+    message.entries.push_back(
+        {Term(), Index(i), raft::EntryType::kNormal, SharedBytes(std::string(1000, 'e'))});
+  StreamEncoder encoder(StreamKind::kMsgApp);
+  std::string bytes;
+  encoder.Encode(message, bytes);
+  ASSERT_EQ(bytes[0], 1);
+  StreamDecoder decoder(StreamKind::kMsgApp, kFrom, kTo, kMax);
+  std::vector<raft::Message> out;
+  for (char byte : bytes) {
+    ASSERT_TRUE(decoder.Feed(std::string_view(&byte, 1), out).ok());
+    ASSERT_LT(decoder.undecoded_bytes(), 1100u);  // never more than one entry
+  }
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].entries, message.entries);
+}
+
+TEST(StreamCodecTest, ManyEntriesTogetherAreBounded) {
+  raft::Message message;
+  message.type = raft::MessageType::kApp;
+  for (uint64_t i = 1; i <= 11; ++i)
+    message.entries.push_back(
+        {Term(), Index(i), raft::EntryType::kNormal, SharedBytes(std::string(kMax / 10, 'e'))});
+  StreamEncoder encoder(StreamKind::kMsgApp);
+  std::string bytes;
+  encoder.Encode(message, bytes);
+  StreamDecoder decoder(StreamKind::kMsgApp, kFrom, kTo, kMax);
+  std::vector<raft::Message> out;
+  EXPECT_FALSE(decoder.Feed(bytes, out).ok());
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(StreamCodecTest, HostileBytesAreErrors) {
   const std::string huge("\x7f\xff\xff\xff\xff\xff\xff\xff", 8);
   for (const std::string& bytes :
@@ -202,7 +237,8 @@ TEST_P(CapturedStreams, AreReadAndWrittenAsEtcdDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, CapturedStreams,
-                         testing::Values("3.7.1", "mixed-3.6.14-leads", "mixed-3.7.1-leads"));
+                         testing::Values("3.7.1", "mixed-3.6.14-leads", "mixed-3.7.1-leads",
+                                         "mixed-3.5.30"));
 
 }  // namespace
 }  // namespace quoin::peer

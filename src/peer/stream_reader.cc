@@ -67,12 +67,9 @@ void StreamReader::OnBody(std::string_view piece) {
   Silence();
   std::vector<raft::Message> messages;
   Status status = decoder_->Feed(piece, messages);
-  // What a member says through its stream it says for itself.
   for (const raft::Message& message : messages) {
-    if (message.from != peer_ || message.to != context_.options.self) {
-      status = absl::InvalidArgumentError(fmt::format("a message from {} to {} on the stream of {}",
-                                                      HexOf(message.from), HexOf(message.to),
-                                                      HexOf(peer_)));
+    if (Status forged = CheckAuthor(message, peer_, context_.options.self); !forged.ok()) {
+      status = forged;
       messages.clear();
       break;
     }

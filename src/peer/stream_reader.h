@@ -38,7 +38,7 @@ class StreamReader final : private rpc::HttpStream::Handler {
   void OnBody(std::string_view piece) override;
   void OnEnd(const Status& status) override;
 
-  const Context& context_;
+  const Context context_;
   const StreamKind kind_;
   const NodeId peer_;
   UrlPicker& urls_;

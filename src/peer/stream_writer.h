@@ -33,7 +33,7 @@ class StreamWriter final : public rpc::HttpStreamHandler {
   void OnLost() override;
   void Heartbeat();
 
-  const Context& context_;
+  const Context context_;
   const StreamKind kind_;
   rpc::HttpExchange& exchange_;
   StreamWriterOwner* owner_;  // null: detached

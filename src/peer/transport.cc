@@ -1,5 +1,6 @@
 #include "peer/transport.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace {
 // Who is not a member can make itself known; what that may cost is bounded.
 constexpr size_t kRemotesMax = 64;
 constexpr size_t kRemoteUrlsBytesMax = 4096;
+// Unused for so long one makes room for another.
+constexpr env::Duration kRemoteIdle = std::chrono::minutes(1);
 // A request that is taken whole: one message, but for snapshots, which are stored as they come.
 constexpr size_t kPostBytesMax = 64 << 20;
 
@@ -49,15 +52,20 @@ class TransportImpl final : public Transport, private PeerTable {
         std::make_unique<RemotePeer>(context_, RemotePeer::Kind::kMember, id, std::move(urls));
   }
   void AddRemote(NodeId id, std::vector<std::string> urls) override {
-    if (peers_.contains(id) || remotes_.contains(id) || remotes_.size() >= kRemotesMax) return;
+    if (peers_.contains(id)) return;
+    if (auto found = remotes_.find(id); found != remotes_.end()) {
+      found->second->Touch();
+      if (found->second->urls() != urls) found->second->UpdateUrls(std::move(urls));
+      return;
+    }
+    if (remotes_.size() >= kRemotesMax && !EvictRemote()) return;
     remotes_[id] =
         std::make_unique<RemotePeer>(context_, RemotePeer::Kind::kRemote, id, std::move(urls));
   }
   void RemovePeer(NodeId id) override {
     auto found = peers_.find(id);
     if (found == peers_.end()) return;
-    // It may be on the stack.
-    context_.loop.Post([gone = std::shared_ptr<RemotePeer>(std::move(found->second))] {});
+    Bury(std::move(found->second));
     peers_.erase(found);
     context_.log.Info("removed remote peer", {{"removed-remote-peer-id", HexOf(id)}});
   }
@@ -111,6 +119,23 @@ class TransportImpl final : public Transport, private PeerTable {
     return nullptr;
   }
 
+  // The remote that has been of no use for longest; false when all of them are.
+  bool EvictRemote() {
+    auto longest = std::min_element(
+        remotes_.begin(), remotes_.end(),
+        [](const auto& a, const auto& b) { return a.second->used_at() < b.second->used_at(); });
+    if (longest->second->used_at() + kRemoteIdle > context_.loop.clock().Now()) return false;
+    Bury(std::move(longest->second));
+    remotes_.erase(longest);
+    return true;
+  }
+
+  // It may be on the stack.
+  void Bury(std::unique_ptr<RemotePeer> peer) {
+    peer->DetachWriters();
+    context_.loop.Post([gone = std::move(peer)] {});
+  }
+
   void SnapshotDone(uint64_t number, NodeId to, const std::string& url, const Status& status) {
     if (status.ok()) {
       context_.log.Info("sent database snapshot", {{"remote-peer-id", HexOf(to)}});
@@ -120,8 +145,7 @@ class TransportImpl final : public Transport, private PeerTable {
       if (RemotePeer* peer = Find(to)) peer->UrlFailed(url);
     }
     // It is on the stack.
-    context_.loop.Post(
-        [gone = std::shared_ptr<SnapshotSender>(std::move(snapshots_.at(number)))] {});
+    context_.loop.Post([gone = std::move(snapshots_.at(number))] {});
     snapshots_.erase(number);
     context_.host.OnSnapshotSent(to, status.ok());
   }
