@@ -136,8 +136,8 @@ void PeerHost::OnSnapshotSent(NodeId id, bool ok) {
 
 StatusOr<std::unique_ptr<peer::SnapshotSink>> PeerHost::ReceiveSnapshot(
     const raft::Message& message) {
-  return NewReceivedTree(message.snapshot.metadata.index, ++received_, paths_, files_, loops_.peer,
-                         loops_.storage);
+  return NewReceivedTree(message.snapshot.metadata.index, ++received_, paths_, config_, files_,
+                         loops_.peer, loops_.storage, log_);
 }
 
 // --- membership ---

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "btree/tree.h"
 #include "env/blocking.h"
+#include "server/data.h"
 
 namespace quoin::server {
 namespace {
@@ -64,27 +64,20 @@ class ImageSource final : public peer::SnapshotSource {
   uint64_t offset_ = 0;  // of what comes after piece_
 };
 
-// The index up to which a tree file holds the log.
-StatusOr<Index> AppliedIndexOf(env::BlockingFileSystem& files, const std::string& path) {
-  btree::Options options;
-  options.cache_bytes = kCheckCacheBytes;
-  options.read_only = true;
-  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree, btree::Tree::Open(files, path, options));
-  EpochDomain::ReaderSlot slot(tree->epochs());
-  EpochDomain::Guard guard(slot);
-  ASSIGN_OR_RETURN(std::optional<std::string_view> value,
-                   tree->Current().Get("meta", "consistent_index", btree::OnMiss::kLoad));
-  if (!value || value->size() != 8) return absl::DataLossError(path + ": no consistent_index");
-  uint64_t index = 0;
-  for (char byte : *value) index = index << 8 | static_cast<unsigned char>(byte);
-  return Index(index);
+// The index up to which a tree file holds the log. Opened as the apply loop will open it, each page
+// and each record looked at: what fails here fails while the member still has its own state.
+StatusOr<Index> AppliedIndexOf(env::BlockingFileSystem& files, const std::string& path,
+                               NodeConfig config, Logger& log) {
+  config.cache_bytes = kCheckCacheBytes;
+  ASSIGN_OR_RETURN(std::shared_ptr<Data> data, OpenData(files, path, config, log));
+  return data->machine->applied_index();
 }
 
 // The file while it arrives. Used on the storage loop, in the order of the sink's calls.
 class Arriving {
  public:
-  Arriving(env::BlockingFileSystem& files, std::string path)
-      : files_(files), path_(std::move(path)) {}
+  Arriving(env::BlockingFileSystem& files, std::string path, const NodeConfig& config, Logger& log)
+      : files_(files), path_(std::move(path)), config_(config), log_(log) {}
   ~Arriving() {
     file_.reset();
     if (!named_) (void)files_.Remove(path_);
@@ -103,7 +96,7 @@ class Arriving {
     if (file_ == nullptr) return absl::DataLossError("a snapshot without a tree file");
     RETURN_IF_ERROR(file_->blocking().Sync());
     file_.reset();
-    ASSIGN_OR_RETURN(const Index held, AppliedIndexOf(files_, path_));
+    ASSIGN_OR_RETURN(const Index held, AppliedIndexOf(files_, path_, config_, log_));
     if (held != index) {
       return absl::DataLossError("the tree file of a snapshot at index " +
                                  std::to_string(index.value()) + " holds index " +
@@ -117,6 +110,8 @@ class Arriving {
  private:
   env::BlockingFileSystem& files_;
   const std::string path_;
+  const NodeConfig& config_;
+  Logger& log_;
   std::unique_ptr<env::File> file_;
   uint64_t size_ = 0;
   bool named_ = false;
@@ -124,14 +119,14 @@ class Arriving {
 
 class ReceivedTree final : public peer::SnapshotSink {
  public:
-  ReceivedTree(Index index, uint64_t number, const Paths& paths, env::FileSystem& files,
-               env::Executor& peer, env::Executor& storage)
+  ReceivedTree(Index index, uint64_t number, const Paths& paths, const NodeConfig& config,
+               env::FileSystem& files, env::Executor& peer, env::Executor& storage, Logger& log)
       : index_(index),
         paths_(paths),
         peer_(peer),
         storage_(storage),
-        file_(std::make_shared<Arriving>(files.blocking(),
-                                         paths.snap + "/tmp" + std::to_string(number))),
+        file_(std::make_shared<Arriving>(
+            files.blocking(), paths_.snap + "/tmp" + std::to_string(number), config, log)),
         alive_(std::make_shared<bool>(true)) {}
   ~ReceivedTree() override {
     storage_.Post([file = std::move(file_)] {});
@@ -172,9 +167,10 @@ std::unique_ptr<peer::SnapshotSource> NewImageSource(std::shared_ptr<FrozenImage
 }
 
 std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
-                                                    const Paths& paths, env::FileSystem& files,
-                                                    env::Executor& peer, env::Executor& storage) {
-  return std::make_unique<ReceivedTree>(index, number, paths, files, peer, storage);
+                                                    const Paths& paths, const NodeConfig& config,
+                                                    env::FileSystem& files, env::Executor& peer,
+                                                    env::Executor& storage, Logger& log) {
+  return std::make_unique<ReceivedTree>(index, number, paths, config, files, peer, storage, log);
 }
 
 }  // namespace quoin::server
