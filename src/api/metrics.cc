@@ -72,7 +72,8 @@ void RenderStore(server::Frontend& frontend, Renderer& out) {
   out.Histogram("etcd_disk_wal_fsync_duration_seconds", frontend.info().wal_fsync);
   out.Histogram("etcd_disk_backend_commit_duration_seconds", frontend.info().backend_commit);
   out.Gauge("quoin_page_cache_bytes", Number(stats.cache_bytes));
-  out.Gauge("quoin_dirty_page_bytes", Number(stats.dirty_bytes));
+  out.Gauge("quoin_dirty_page_bytes", Number(stats.dirty_bytes + stats.writing_bytes));
+  out.Gauge("quoin_raft_log_bytes", Number(frontend.info().raft_log_bytes.load()));
 }
 
 void RenderProcess(const ProcessStats& stats, Renderer& out) {

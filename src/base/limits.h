@@ -13,8 +13,9 @@ inline constexpr size_t kGrpcOverheadBytes = 512 * 1024;  // what a gRPC message
 inline constexpr size_t kTxnOpsMax = 128;                 // --max-txn-ops
 inline constexpr uint64_t kApplyLagMax =
     5000;  // committed − applied, above it proposals are refused
-inline constexpr uint64_t kSnapshotCount = 10000;          // --snapshot-count
-inline constexpr uint64_t kCatchUpEntries = 5000;          // log kept behind a snapshot
+inline constexpr uint64_t kSnapshotCount = 10000;     // --snapshot-count
+inline constexpr uint64_t kCatchUpEntries = 5000;     // log kept in memory for followers, …
+inline constexpr size_t kLogTailBytesMax = 32 << 20;  // … ours: and never more of what is applied
 inline constexpr int64_t kQuotaBytesDefault = 2147483648;  // --quota-backend-bytes 0
 inline constexpr size_t kWalSegmentBytes = 64000000;
 inline constexpr size_t kSnapshotChunkBytes = 32768;       // Maintenance.Snapshot blobs

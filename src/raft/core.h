@@ -46,6 +46,8 @@ class Core {
   void Persisted(PersistId id);
   void Applied(Index index);
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
+  void TrimLog(size_t entries_kept, size_t bytes_max);
+  size_t log_bytes() const { return log_.bytes(); }
   bool HasReady() const;
   Ready TakeReady();
   RaftStatus Status() const;
@@ -150,6 +152,7 @@ class Core {
   void DeliverToSelfAtOnce();
   void RouteAfterPersist(Ready& ready);
   void ForgetDurabilityFrom(Index index);
+  Index NotWaitedFor() const;
 
   const Config config_;
 

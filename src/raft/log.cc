@@ -13,6 +13,7 @@ Log::Log(EntryId start, std::vector<Entry> entries, Index committed, Index appli
     CHECK_EQ(entry.index, last_index() + 1) << "the recovered log has a gap";
     CHECK_GE(entry.term, term) << "terms go back at index " << entry.index;
     term = entry.term;
+    bytes_ += EntryBytes(entry);
     entries_.push_back(std::move(entry));
   }
   stable_ = handed_out_ = last_index();
@@ -69,6 +70,7 @@ std::vector<Entry> Log::Slice(Index from, Index to, size_t bytes_max) const {
 void Log::Append(Entry entry) {
   CHECK_GE(entry.term, last().term);
   entry.index = last_index() + 1;
+  bytes_ += EntryBytes(entry);
   entries_.push_back(std::move(entry));
 }
 
@@ -85,6 +87,7 @@ void Log::TruncateFrom(Index from) {
   CHECK_GT(from, committed_) << "a committed entry would be lost";
   CHECK_GE(from, first_index());
   if (from > last_index()) return;
+  for (Index i = from; i <= last_index(); ++i) bytes_ -= EntryBytes(At(i));
   entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(from - first_index()), entries_.end());
   stable_ = std::min(stable_, last_index());
   handed_out_ = std::min(handed_out_, last_index());
@@ -142,6 +145,7 @@ size_t Log::AppliedTo(Index index) {
 void Log::Restore(EntryId snapshot) {
   CHECK_GT(snapshot.index, committed_);
   entries_.clear();
+  bytes_ = 0;
   start_ = snapshot;
   committed_ = stable_ = handed_out_ = snapshot.index;
   pending_snapshot_ = snapshot.index;
@@ -160,6 +164,7 @@ void Log::CompactTo(Index index) {
   CHECK_LE(index, stable_);
   if (index <= start_.index) return;
   const EntryId at{*TermAt(index), index};
+  for (Index i = first_index(); i <= index; ++i) bytes_ -= EntryBytes(At(i));
   entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(index - start_.index));
   start_ = at;
 }

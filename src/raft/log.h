@@ -52,6 +52,8 @@ class Log {
   Index applied() const { return applied_; }
   Index stable() const { return stable_; }
   Index handed_out() const { return handed_out_; }
+  // Of all entries, by EntryBytes.
+  size_t bytes() const { return bytes_; }
   // nullopt: compacted away, or beyond the end.
   std::optional<Term> TermAt(Index index) const;
   bool Matches(EntryId id) const { return TermAt(id.index) == id.term; }
@@ -102,6 +104,7 @@ class Log {
   Index stable_;
   Index handed_out_;
   Index pending_snapshot_;  // 0 = none
+  size_t bytes_ = 0;        // of entries_
   size_t applying_bytes_ = 0;
   bool applying_paused_ = false;  // a batch was cut short: wait until it is applied
 };

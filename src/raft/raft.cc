@@ -44,6 +44,10 @@ void Raft::Applied(Index index) { core_->Applied(index); }
 void Raft::Compact(Index index, SnapshotMetadata snapshot, SharedBytes data) {
   core_->Compact(index, std::move(snapshot), std::move(data));
 }
+void Raft::TrimLog(size_t entries_kept, size_t bytes_max) {
+  core_->TrimLog(entries_kept, bytes_max);
+}
+size_t Raft::log_bytes() const { return core_->log_bytes(); }
 bool Raft::HasReady() const { return core_->HasReady(); }
 Ready Raft::TakeReady() { return core_->TakeReady(); }
 RaftStatus Raft::Status() const { return core_->Status(); }

@@ -162,6 +162,13 @@ class Raft {
   // restart {applied, its term, conf_state} without data is on offer. Whoever sends a MsgSnap may
   // replace its snapshot by a newer one. REQUIRES: index ≤ snapshot.index ≤ applied.
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
+  // Drops what nobody will ask for: applied and durable entries, but for the last `entries_kept` of
+  // them and those that a follower who answers still lacks. While the whole log is larger than
+  // `bytes_max` these go too, as far as they are applied and durable. Whoever needs them gets the
+  // state as applied, as after a restart.
+  void TrimLog(size_t entries_kept, size_t bytes_max);
+  // Of the entries in memory; what bytes_max is held against.
+  size_t log_bytes() const;
 
   bool HasReady() const;
   Ready TakeReady();

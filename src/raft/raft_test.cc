@@ -190,6 +190,82 @@ TEST(SingleVoterTest, CompactionForgetsEntriesAndKeepsTheRest) {
   EXPECT_EQ(host.raft().Status().last_index, status.last_index + 1);
 }
 
+TEST(SingleVoterTest, TheLogInMemoryIsBoundedByEntriesAndByBytes) {
+  Host host(FreshCluster());
+  host.Settle();
+  host.raft().Campaign();
+  host.Settle();
+  const std::string value(1000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(host.raft().Propose({SharedBytes(value)}), ProposeResult::kAccepted);
+    host.Settle();
+    host.raft().TrimLog(/*entries_kept=*/20, /*bytes_max=*/SIZE_MAX);
+    EXPECT_LE(host.raft().log_bytes(), 20 * 1024u);
+  }
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(host.raft().Propose({SharedBytes(value)}), ProposeResult::kAccepted);
+    host.Settle();
+    host.raft().TrimLog(/*entries_kept=*/20, /*bytes_max=*/8000);
+    EXPECT_LE(host.raft().log_bytes(), 8000u);
+  }
+  EXPECT_GT(host.raft().log_bytes(), 5000u);
+  EXPECT_EQ(host.applied().size(), 200u);
+}
+
+TEST(SingleVoterTest, WhatIsNotDurableOrNotAppliedStaysInTheLog) {
+  Host host(FreshCluster());
+  host.Settle();
+  host.raft().Campaign();
+  host.Settle();
+  ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
+  const Ready ready = host.Turn();
+  host.raft().TrimLog(0, 0);
+  EXPECT_EQ(host.raft().log_bytes(), 1024u);
+  host.raft().Persisted(ready.persist_id);
+  host.raft().TrimLog(0, 0);
+  EXPECT_EQ(host.raft().log_bytes(), 1024u);
+  host.Settle();
+  host.raft().TrimLog(0, 0);
+  EXPECT_EQ(host.raft().log_bytes(), 0u);
+}
+
+TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
+  Host host(FreshCluster());
+  host.Settle();
+  host.raft().Campaign();
+  host.Settle();
+  ASSERT_EQ(host.raft().ProposeConfChange(
+                {.type = ConfChangeType::kAddLearnerNode, .node_id = NodeId(2)}),
+            ProposeResult::kAccepted);
+  host.Settle();
+  const Index match = host.raft().Status().last_index;
+  host.raft().Step({.type = MessageType::kAppResp,
+                    .from = NodeId(2),
+                    .term = host.raft().term(),
+                    .index = match});
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
+  }
+  host.Settle();
+  host.raft().TrimLog(0, SIZE_MAX);
+  EXPECT_EQ(host.raft().log_bytes(), 10 * 1024u);
+  host.raft().TrimLog(0, 5000);
+  EXPECT_LE(host.raft().log_bytes(), 5000u);
+  // What was sent is lost, and its next entry gone: it is offered the state.
+  host.raft().ReportUnreachable(NodeId(2));
+  host.raft().Step(
+      {.type = MessageType::kHeartbeatResp, .from = NodeId(2), .term = host.raft().term()});
+  bool offered = false;
+  while (host.raft().HasReady()) {
+    for (const Message& message : host.Turn().messages) {
+      if (message.type != MessageType::kSnap) continue;
+      offered = true;
+      EXPECT_EQ(message.snapshot.metadata.index, host.raft().Status().applied);
+    }
+  }
+  EXPECT_TRUE(offered);
+}
+
 TEST(SingleVoterTest, AcceptsAConfigurationChangeAndAsksTheNewcomer) {
   Host host(FreshCluster());
   host.Settle();

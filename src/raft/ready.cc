@@ -117,4 +117,36 @@ void Core::Compact(Index index, SnapshotMetadata snapshot, SharedBytes data) {
   log_.CompactTo(index);
 }
 
+// The end of what no follower that answers lacks.
+Index Core::NotWaitedFor() const {
+  Index end = std::min(log_.applied(), log_.stable());
+  if (!IsLeader()) return end;
+  for (const auto& [id, progress] : members_.progress) {
+    if (id != self() && progress.recently_active) end = std::min(end, progress.match);
+  }
+  return end;
+}
+
+void Core::TrimLog(size_t entries_kept, size_t bytes_max) {
+  // Between a snapshot and its installation the configuration is not that of what is applied.
+  if (log_.HasPendingSnapshot() || members_until_installed_.has_value()) return;
+  const Index start = log_.start().index;
+  const Index droppable = std::min(log_.applied(), log_.stable());
+  Index end = start;
+  if (droppable - start > entries_kept)
+    end = std::max(start, std::min(droppable - entries_kept, NotWaitedFor()));
+  if (log_.bytes() > bytes_max) {
+    // Some room at once, so that this is not done for every entry.
+    size_t excess = log_.bytes() - bytes_max + bytes_max / 8;
+    for (Index i = start + 1; i <= droppable && excess > 0; ++i) {
+      excess -= std::min(excess, EntryBytes(log_.At(i)));
+      end = std::max(end, i);
+    }
+  }
+  if (end == start) return;
+  const Index applied = log_.applied();
+  Compact(end, {ToConfState(members_.configuration), applied, *log_.TermAt(applied)},
+          SharedBytes());
+}
+
 }  // namespace quoin::raft

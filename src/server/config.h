@@ -47,6 +47,7 @@ struct NodeConfig {
 
   uint64_t snapshot_count = limits::kSnapshotCount;
   uint64_t catch_up_entries = limits::kCatchUpEntries;
+  size_t log_tail_bytes = limits::kLogTailBytesMax;
   size_t wals_max = 5;
   size_t snapshots_max = 5;
   bool fsync = true;
@@ -57,7 +58,7 @@ struct NodeConfig {
   size_t txn_ops_max = limits::kTxnOpsMax;
   size_t learners_max = 1;
 
-  uint64_t cache_bytes = 128 << 20;
+  uint64_t cache_bytes = 64 << 20;
   env::Duration checkpoint_interval = std::chrono::seconds(5);
   uint64_t checkpoint_dirty_bytes = 32 << 20;
 

@@ -20,6 +20,7 @@ struct NodeInfo {
   std::atomic<uint64_t> term{0};
   std::atomic<uint64_t> leader{0};
   std::atomic<uint64_t> commit_index{0};
+  std::atomic<uint64_t> raft_log_bytes{0};  // of the entries in memory
   std::atomic<bool> is_leader{false};
   std::atomic<int64_t> last_tick_at{0};  // on the member's clock, in ns
   std::atomic<bool> is_learner{false};

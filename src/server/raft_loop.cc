@@ -9,6 +9,8 @@
 namespace quoin::server {
 namespace {
 
+constexpr uint64_t kTrimEveryEntries = 256;
+
 // A read's context is its id, 8 bytes, big-endian, as etcd sends it: leaders of 3.6 and older take
 // it for a key.
 std::string ReadContext(uint64_t id) {
@@ -282,6 +284,7 @@ void RaftLoop::CheckHandOver() {
 void RaftLoop::OnApplied(Index index) {
   applied_ = index;
   raft_.Applied(index);
+  TrimLog();
   CampaignIfAlone();
   ScheduleTurn();
 }
@@ -333,11 +336,16 @@ void RaftLoop::RepeatElection() {
 
 void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
   if (stopping_ || !persister_.AddOwnSnapshot(metadata)) return;
-  const uint64_t index = metadata.index.value();
-  const uint64_t keep = config_.catch_up_entries;
-  // Followers that are further behind get the data file.
-  if (index > keep) raft_.Compact(Index(index - keep), std::move(metadata), SharedBytes());
   ScheduleTurn();
+}
+
+// What is applied is in memory for followers alone; those that are further behind get the data
+// file as it then is, so this need not wait for a checkpoint.
+void RaftLoop::TrimLog() {
+  const bool due = applied_ >= trimmed_at_ + kTrimEveryEntries;
+  if (!due && raft_.log_bytes() <= config_.log_tail_bytes) return;
+  trimmed_at_ = applied_;
+  raft_.TrimLog(config_.catch_up_entries, config_.log_tail_bytes);
 }
 
 // --- Ready ---
@@ -424,6 +432,7 @@ void RaftLoop::PublishInfo() {
   info_.term.store(raft_.term().value(), std::memory_order_relaxed);
   info_.leader.store(leader, std::memory_order_relaxed);
   info_.commit_index.store(raft_.commit_index().value(), std::memory_order_relaxed);
+  info_.raft_log_bytes.store(raft_.log_bytes(), std::memory_order_relaxed);
   info_.is_leader.store(leads, std::memory_order_relaxed);
   info_.sole_voter_leads.store(leads && alone_ && !stopping_ && applied_ >= complete_from_,
                                std::memory_order_release);

@@ -103,6 +103,7 @@ class RaftLoop {
   void RepeatElection();
   void NoteConfiguration(const raft::ConfState& state);
   void CheckHandOver();
+  void TrimLog();
 
   const NodeConfig& config_;
   NodeInfo& info_;
@@ -134,6 +135,7 @@ class RaftLoop {
   uint64_t term_led_ = 0;   // 0: this member does not lead
   Index snapshot_taken_;    // the newest that raft gave to install
   Index applied_;
+  Index trimmed_at_;     // what was applied when the log in memory was last looked at
   Index complete_from_;  // as leader: the first entry of its own term
 };
 

@@ -52,6 +52,7 @@ Simulation::Simulation(const SimulationOptions& options)
       {2 + up_to(8), &Simulation::Heal},
       {up_to(40), &Simulation::CheckpointOne},
       {up_to(40), &Simulation::CompactOne},
+      {up_to(20), &Simulation::TrimOne},
       {up_to(5), &Simulation::ReportUnreachableOne},
       {up_to(2), &Simulation::ForgetLeaderOne},
       {up_to(3), &Simulation::CampaignOne},
@@ -411,6 +412,14 @@ void Simulation::CompactOne() {
   const uint64_t keep = prng_.Below(8);
   const Index to = member->disk().checkpoint.applied;
   if (to.value() > keep) member->Compact(to - keep);
+  Touch(*member);
+}
+
+void Simulation::TrimOne() {
+  SimMember* member = AnyRunning();
+  if (member == nullptr) return;
+  const size_t entries_kept = prng_.Below(8);
+  member->raft().TrimLog(entries_kept, prng_.Chance(0.5) ? SIZE_MAX : prng_.Below(400));
   Touch(*member);
 }
 

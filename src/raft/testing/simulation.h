@@ -89,6 +89,7 @@ class Simulation {
   void Heal();
   void CheckpointOne();
   void CompactOne();
+  void TrimOne();
   void ReportUnreachableOne();
   void ForgetLeaderOne();
   void CampaignOne();
