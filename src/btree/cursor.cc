@@ -4,18 +4,15 @@
 namespace quoin::btree {
 namespace {
 
-Status Missing(PageId id) {
-  return absl::UnavailableError("page " + std::to_string(id) + " is not in memory");
+StatusOr<Frame*> FindOrLoad(PageCache& cache, PageId id, PageId high_water, OnMiss on_miss) {
+  if (Frame* frame = cache.Find(id)) return frame;
+  return on_miss == OnMiss::kReport ? cache.LoadNow(id, high_water) : cache.Load(id, high_water);
 }
 
 }  // namespace
 
 Status Cursor::Push(PageId id) {
-  const Frame* frame = cache_->Find(id);
-  if (frame == nullptr) {
-    if (on_miss_ == OnMiss::kReport) return Missing(id);
-    ASSIGN_OR_RETURN(frame, cache_->Load(id, high_water_));
-  }
+  ASSIGN_OR_RETURN(const Frame* frame, FindOrLoad(*cache_, id, high_water_, on_miss_));
   if (depth_ == kDepthMax) return cache_->Corrupt(id, "lies too deep: the tree has a cycle");
   levels_[depth_++] = {frame, 0};
   return OkStatus();
@@ -133,11 +130,7 @@ StatusOr<std::optional<std::string_view>> Snapshot::Get(std::string_view bucket,
   }
   if (id == 0) return std::optional<std::string_view>();
   for (int depth = 0; depth < kDepthMax; ++depth) {
-    const Frame* frame = cache_->Find(id);
-    if (frame == nullptr) {
-      if (on_miss == OnMiss::kReport) return Missing(id);
-      ASSIGN_OR_RETURN(frame, cache_->Load(id, published_->high_water));
-    }
+    ASSIGN_OR_RETURN(const Frame* frame, FindOrLoad(*cache_, id, published_->high_water, on_miss));
     const PageView page = frame->view();
     if (page.is_leaf()) {
       const size_t at = page.LowerBound(key);

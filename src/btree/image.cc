@@ -59,14 +59,20 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
       bytes += frame->bytes;
       next += frame->bytes / tree_.page_size_;
     }
-    written_since_pause_ += bytes;
+    if (slice_bytes_ == 0) slice_first_ = first;
+    slice_bytes_ += bytes;
     tree_.file_->Write(first * tree_.page_size_, std::move(pieces), storage_,
-                       Then([](CheckpointRun& run) { run.Pause(); }));
+                       Then([next](CheckpointRun& run) { run.Written(next); }));
   }
 
-  void Pause() {
-    if (pace_.count() == 0 || written_since_pause_ < kSliceBytes) return NextSlice();
-    written_since_pause_ = 0;
+  // The disk is given each slice at once: a Sync that finds all of them waiting would keep the
+  // log's syncs waiting too.
+  void Written(PageId end) {
+    if (slice_bytes_ < kSliceBytes) return NextSlice();
+    slice_bytes_ = 0;
+    tree_.file_->StartWriteback(slice_first_ * tree_.page_size_,
+                                (end - slice_first_) * tree_.page_size_);
+    if (pace_.count() == 0 || tree_.hurry_.load()) return NextSlice();
     storage_.RunAfter(pace_, [self = shared_from_this()] { self->NextSlice(); });
   }
 
@@ -101,7 +107,8 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
   const env::Duration pace_;
   env::DoneStatus done_;
   size_t at_ = 0;
-  size_t written_since_pause_ = 0;
+  PageId slice_first_ = 0;  // of what was written since the last pause
+  size_t slice_bytes_ = 0;
   std::string meta_bytes_;
 };
 
@@ -136,7 +143,8 @@ std::unique_ptr<Image> Tree::BeginCheckpoint() {
   std::sort(image->frames_.begin(), image->frames_.end(),
             [](const Frame* a, const Frame* b) { return a->id < b->id; });
   image->held_ = std::exchange(held_, {});
-  dirty_bytes_ = 0;
+  writing_bytes_ = std::exchange(dirty_bytes_, 0);
+  hurry_.store(false);
   UpdateStats();
   return image;
 }
@@ -153,7 +161,8 @@ void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
   durable_before_ = durable_;
   durable_ = image->meta_;
   durable_page_ = MetaPageOf(image->meta_.txid);
-  for (Frame* frame : image->frames_) cache_->MarkClean(frame);
+  cache_->MarkClean(image->frames_);
+  writing_bytes_ = 0;
   for (PageRun run : image->held_) {
     held_pages_ -= run.count;
     if (frozen_ && run.generation <= frozen_generation_)

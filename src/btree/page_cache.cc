@@ -9,7 +9,7 @@ namespace quoin::btree {
 namespace {
 
 constexpr uint64_t kOverflowBytesMax = uint64_t{1} << 31;
-constexpr size_t kRetiredBatch = 64;
+constexpr uint64_t kRetiredBytesMin = 256 * 1024;
 
 }  // namespace
 
@@ -71,22 +71,35 @@ std::atomic<Frame*>& PageCache::Slot(PageId id) {
 }
 
 StatusOr<std::unique_ptr<Frame>> PageCache::ReadOwn(PageId id, PageId high_water) const {
+  return ReadFrame(id, high_water, Wait::kForDisk);
+}
+
+// Most pages have no overflow: one read brings header and page.
+StatusOr<std::unique_ptr<Frame>> PageCache::ReadFrame(PageId id, PageId high_water,
+                                                      Wait wait) const {
   if (id < 2 || id >= high_water || id / kChunkPages >= kChunksMax)
     return Corrupt(id, "is referred to but cannot exist");
   if (file_ == nullptr) return Corrupt(id, "is referred to but was never made");
   const uint64_t offset = id * page_size_;
-  char header[kPageHeaderBytes];
-  ASSIGN_OR_RETURN(size_t got, file_->Read(offset, header));
-  if (got < sizeof header) return Corrupt(id, "lies beyond the end of the file");
-  const uint64_t pages = uint64_t{PageView(header).overflow()} + 1;
+  auto read = [&](Frame& frame) {
+    const std::span<char> into(frame.data, frame.bytes);
+    return wait == Wait::kNever ? file_->ReadNow(offset, into) : file_->Read(offset, into);
+  };
+  auto frame = std::make_unique<Frame>(id, page_size_);
+  ASSIGN_OR_RETURN(size_t got, read(*frame));
+  if (got < kPageHeaderBytes) return Corrupt(id, "lies beyond the end of the file");
+  const uint64_t pages = uint64_t{frame->view().overflow()} + 1;
   if (id + pages > high_water || pages * page_size_ > kOverflowBytesMax)
     return Corrupt(id, "claims an impossible overflow");
-  ASSIGN_OR_RETURN(uint64_t file_bytes, file_->Size());
-  if (offset + pages * page_size_ > file_bytes)
-    return Corrupt(id, "reaches beyond the end of the file");
-  auto frame = std::make_unique<Frame>(id, pages * page_size_);
-  ASSIGN_OR_RETURN(got, file_->Read(offset, std::span<char>(frame->data, frame->bytes)));
-  if (got < frame->bytes) return Corrupt(id, "reaches beyond the end of the file");
+  if (pages > 1 && got == frame->bytes) {
+    // A hostile length must not take memory that the file does not have.
+    ASSIGN_OR_RETURN(uint64_t file_bytes, file_->Size());
+    if (offset + pages * page_size_ > file_bytes)
+      return Corrupt(id, "reaches beyond the end of the file");
+    frame = std::make_unique<Frame>(id, pages * page_size_);
+    ASSIGN_OR_RETURN(got, read(*frame));
+  }
+  if (got < pages * page_size_) return Corrupt(id, "reaches beyond the end of the file");
   if (std::string problem = PageProblem(frame->data, frame->bytes, id); !problem.empty())
     return Corrupt(id, problem);
   frame->editor().Measure();
@@ -95,9 +108,18 @@ StatusOr<std::unique_ptr<Frame>> PageCache::ReadOwn(PageId id, PageId high_water
 
 StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
   if (Frame* frame = Find(id)) return frame;
-  ASSIGN_OR_RETURN(std::unique_ptr<Frame> frame, ReadOwn(id, high_water));
-  std::atomic<Frame*>& slot = Slot(id);
+  ASSIGN_OR_RETURN(std::unique_ptr<Frame> frame, ReadFrame(id, high_water, Wait::kForDisk));
+  return Keep(std::move(frame));
+}
 
+StatusOr<Frame*> PageCache::LoadNow(PageId id, PageId high_water) {
+  if (Frame* frame = Find(id)) return frame;
+  ASSIGN_OR_RETURN(std::unique_ptr<Frame> frame, ReadFrame(id, high_water, Wait::kNever));
+  return Keep(std::move(frame));
+}
+
+Frame* PageCache::Keep(std::unique_ptr<Frame> frame) {
+  std::atomic<Frame*>& slot = Slot(frame->id);
   std::lock_guard lock(mutex_);
   if (Frame* other = slot.load(std::memory_order_acquire))
     return other;  // somebody else was faster
@@ -105,7 +127,7 @@ StatusOr<Frame*> PageCache::Load(PageId id, PageId high_water) {
   loaded->evictable.store(true, std::memory_order_relaxed);
   slot.store(loaded, std::memory_order_release);
   bytes_.fetch_add(loaded->bytes, std::memory_order_relaxed);
-  clock_.push_back(id);
+  clock_.push_back(loaded->id);
   TidyClock();
   EvictOver(bytes_max_);
   return loaded;
@@ -121,11 +143,21 @@ Frame* PageCache::Add(std::unique_ptr<Frame> frame) {
   return added;
 }
 
-void PageCache::MarkClean(Frame* frame) {
+void PageCache::MarkClean(const std::vector<Frame*>& frames) {
   std::lock_guard lock(mutex_);
-  frame->evictable.store(true, std::memory_order_relaxed);
-  clock_.push_back(frame->id);
+  for (Frame* frame : frames) {
+    frame->evictable.store(true, std::memory_order_relaxed);
+    // Who has read it since the writer made it is not known; whoever comes back will say so.
+    frame->recently_used.store(false, std::memory_order_relaxed);
+    clock_.push_back(frame->id);
+  }
   TidyClock();
+  EvictOver(bytes_max_);
+}
+
+void PageCache::Shrink() {
+  if (bytes() <= bytes_max_) return;
+  std::lock_guard lock(mutex_);
   EvictOver(bytes_max_);
 }
 
@@ -155,7 +187,7 @@ void PageCache::TidyClock() {
 // whose frame has gone or is dirty again are dropped when the hand meets them.
 void PageCache::EvictOver(uint64_t bytes_max) {
   size_t turns = clock_.size() * 2;
-  while (bytes() > bytes_max && turns-- > 0 && clock_.size() > 64) {
+  while (bytes() > bytes_max && turns-- > 0 && !clock_.empty()) {
     const PageId id = clock_.front();
     clock_.pop_front();
     Chunk* chunk = chunks_[id / kChunkPages].load(std::memory_order_relaxed);
@@ -173,13 +205,16 @@ void PageCache::EvictOver(uint64_t bytes_max) {
 
 void PageCache::Retire(Frame* frame) {
   bytes_.fetch_sub(frame->bytes, std::memory_order_relaxed);
+  retired_bytes_.fetch_add(frame->bytes, std::memory_order_relaxed);
   retired_.emplace_back(epochs_.Advance(), frame);
 }
 
 void PageCache::FreeRetired() {
-  if (retired_.size() < kRetiredBatch) return;  // asking every reader has a price
+  // Asking every reader has a price.
+  if (retired_bytes() < kRetiredBytesMin) return;
   const uint64_t safe = epochs_.SafeEpoch();
   while (!retired_.empty() && retired_.front().first < safe) {
+    retired_bytes_.fetch_sub(retired_.front().second->bytes, std::memory_order_relaxed);
     delete retired_.front().second;
     retired_.pop_front();
   }

@@ -4,8 +4,8 @@
 // guard ends. Clean frames are evicted when there are too many (CLOCK); dirty ones stay until the
 // tree says that they are on disk.
 //
-// Thread: Find — any, within a guard; Load — any that may wait for the disk; everything else — the
-// writer (apply loop), except where it says otherwise.
+// Thread: Find, LoadNow — any, within a guard; Load — any that may wait for the disk; everything
+// else — the writer (apply loop), except where it says otherwise.
 #pragma once
 
 #include <atomic>
@@ -60,6 +60,8 @@ class PageCache {
   // should be. `high_water` bounds overflow. Call within a guard (the frame may be evicted after
   // it).
   StatusOr<Frame*> Load(PageId id, PageId high_water);
+  // The same, but Unavailable instead of waiting for the disk. Thread: any.
+  StatusOr<Frame*> LoadNow(PageId id, PageId high_water);
 
   // Reads and validates a page into a frame of the caller's own: for walks over whole files, which
   // must not fill the cache. Dirty pages are not seen (Find first).
@@ -67,12 +69,17 @@ class PageCache {
 
   // Takes a frame that the writer made. Not evictable until MarkClean.
   Frame* Add(std::unique_ptr<Frame> frame);
-  // The frame is on disk now: it may be evicted.
-  void MarkClean(Frame* frame);
+  // The frames are on disk now: they may be evicted.
+  void MarkClean(const std::vector<Frame*>& frames);
   // The page is gone for everyone: drops its frame once no reader can be in it.
   void Remove(PageId id);
 
+  // Drops clean frames while there are more bytes than bytes_max, dirty ones included.
+  void Shrink();
+
   uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  // Of frames that are found no more, and wait for readers.
+  uint64_t retired_bytes() const { return retired_bytes_.load(std::memory_order_relaxed); }
   uint32_t page_size() const { return page_size_; }
   Status Corrupt(PageId id, const std::string& what) const;
 
@@ -81,6 +88,9 @@ class PageCache {
   static constexpr size_t kChunksMax = 1 << 17;
   using Chunk = std::atomic<Frame*>;
 
+  enum class Wait : uint8_t { kForDisk, kNever };
+  StatusOr<std::unique_ptr<Frame>> ReadFrame(PageId id, PageId high_water, Wait wait) const;
+  Frame* Keep(std::unique_ptr<Frame> frame);
   std::atomic<Frame*>& Slot(PageId id);
   void EvictOver(uint64_t bytes_max);
   void TidyClock();
@@ -99,6 +109,7 @@ class PageCache {
   std::deque<PageId> clock_;  // clean frames, in CLOCK order
   size_t clock_tidy_at_ = 4096;
   std::deque<std::pair<uint64_t, Frame*>> retired_;  // stamp, frame
+  std::atomic<uint64_t> retired_bytes_{0};
 };
 
 }  // namespace quoin::btree

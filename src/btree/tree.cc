@@ -243,6 +243,7 @@ void Tree::PublishRoot(std::unique_ptr<PublishedRoot> published) {
   old_roots_.emplace_back(epochs_.Advance(), old);
   for (PageRun run : std::exchange(freed_in_batch_, {})) free_.Release(run);
   CollectFree();
+  cache_->Shrink();
   UpdateStats();
 }
 
@@ -264,6 +265,7 @@ void Tree::UpdateStats() {
   stat_file_bytes_.store(high_water_ * page_size_, std::memory_order_relaxed);
   stat_in_use_bytes_.store((high_water_ - unused) * page_size_, std::memory_order_relaxed);
   stat_dirty_bytes_.store(dirty_bytes_, std::memory_order_relaxed);
+  stat_writing_bytes_.store(writing_bytes_, std::memory_order_relaxed);
 }
 
 Stats Tree::stats() const {
@@ -271,7 +273,8 @@ Stats Tree::stats() const {
   out.file_bytes = stat_file_bytes_.load(std::memory_order_relaxed);
   out.in_use_bytes = stat_in_use_bytes_.load(std::memory_order_relaxed);
   out.dirty_bytes = stat_dirty_bytes_.load(std::memory_order_relaxed);
-  out.cache_bytes = cache_->bytes();
+  out.writing_bytes = stat_writing_bytes_.load(std::memory_order_relaxed);
+  out.cache_bytes = cache_->bytes() + cache_->retired_bytes();
   return out;
 }
 

@@ -40,23 +40,27 @@ namespace quoin::btree {
 class Tree;
 
 struct Options {
-  uint64_t cache_bytes = 256 << 20;  // clean pages kept; dirty ones come on top until checkpointed
-  uint32_t page_size = 4096;         // of a new file; an existing one says its own
-  bool read_only = false;            // tools: nothing is written, not even a new file
+  // Pages kept in memory. Dirty ones are among them and stay beyond it, until checkpointed.
+  uint64_t cache_bytes = 256 << 20;
+  uint32_t page_size = 4096;  // of a new file; an existing one says its own
+  bool read_only = false;     // tools: nothing is written, not even a new file
 };
 
 struct Stats {
   uint64_t file_bytes =
       0;  // high-water mark × page size of the published root, dirty pages included
-  uint64_t in_use_bytes = 0;  // that minus free pages
-  uint64_t dirty_bytes = 0;   // not yet checkpointed
-  uint64_t cache_bytes = 0;   // memory held by page frames
+  uint64_t in_use_bytes = 0;   // that minus free pages
+  uint64_t dirty_bytes = 0;    // changed since the last checkpoint began
+  uint64_t writing_bytes = 0;  // of the checkpoint under way
+  uint64_t cache_bytes = 0;    // memory held by page frames, those that wait for readers included
 };
 
 // How a reader behaves when a page is not in memory.
 enum class OnMiss : uint8_t {
-  kLoad,    // read it, waiting for the disk
-  kReport,  // fail with Unavailable: an I/O loop then hands the work to an executor that may wait
+  kLoad,  // read it, waiting for the disk
+  // Read it if the kernel has it in memory, else fail with Unavailable: an I/O loop then hands the
+  // work to an executor that may wait.
+  kReport,
 };
 
 // Walks one bucket in key order. Keys and values point into pages: valid until the guard of the
@@ -258,6 +262,7 @@ class Tree {
   // meta, sync. `done` on `storage`. An error means the process must end.
   void RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace,
                      env::DoneStatus done);
+  void HurryCheckpoint() { hurry_.store(true); }     // apply loop: the rest without pauses
   void EndCheckpoint(std::unique_ptr<Image> image);  // apply loop, after done(OK)
   // Waits: for recovery, clean stop and tools. REQUIRES: no checkpoint under way.
   Status CheckpointNow();
@@ -317,6 +322,7 @@ class Tree {
   uint64_t generation_ = 1;  // grows with every frozen image
   std::vector<Frame*> dirty_;
   uint64_t dirty_bytes_ = 0;
+  uint64_t writing_bytes_ = 0;
   std::vector<PageRun>
       freed_in_batch_;         // made after the last image froze: only readers may reach them
   std::vector<PageRun> held_;  // the durable meta or an image may reach them
@@ -333,7 +339,9 @@ class Tree {
   uint64_t durable_page_ = 0;  // which meta page holds durable_
   uint64_t file_bytes_ = 0;
 
-  std::atomic<uint64_t> stat_file_bytes_{0}, stat_in_use_bytes_{0}, stat_dirty_bytes_{0};
+  std::atomic<uint64_t> stat_file_bytes_{0}, stat_in_use_bytes_{0}, stat_dirty_bytes_{0},
+      stat_writing_bytes_{0};
+  std::atomic<bool> hurry_{false};  // said by the apply loop, asked by the storage loop
 };
 
 // The check for a file that may be anything (tools, fuzzing): never crashes, loops or allocates

@@ -136,7 +136,7 @@ struct Config {
   uint64_t bootstrap_defrag_threshold_megabytes = 0;
 
   // quoin's own.
-  uint64_t cache_bytes = uint64_t{128} << 20;              // --cache-bytes: page cache
+  uint64_t cache_bytes = uint64_t{64} << 20;               // --cache-bytes: page cache
   uint64_t io_threads = 1;                                 // --io-threads: loops that serve clients
   Duration checkpoint_interval = std::chrono::seconds(5);  // --checkpoint-interval
 

@@ -21,6 +21,11 @@ class BlockingFile {
   virtual ~BlockingFile() = default;
   // Reads up to into.size() bytes; fewer only at the end of the file.
   virtual StatusOr<size_t> Read(uint64_t offset, std::span<char> into) = 0;
+  // Fills `into` if that needs no waiting for the disk; else Unavailable. Thread: any, also while
+  // another one uses the file.
+  virtual StatusOr<size_t> ReadNow(uint64_t /*offset*/, std::span<char> /*into*/) {
+    return absl::UnavailableError("nothing is known to be in memory");
+  }
   virtual Status Write(uint64_t offset, std::string_view data) = 0;
   virtual Status Sync() = 0;
   virtual Status Resize(uint64_t size) = 0;

@@ -37,6 +37,9 @@ class File {
   // done.
   virtual void Write(uint64_t offset, std::vector<std::string_view> pieces, Executor& on,
                      DoneStatus done) = 0;
+  // Asks that what was written to this range goes to the disk soon, so that a later Sync finds
+  // little to do. Promises nothing.
+  virtual void StartWriteback(uint64_t /*offset*/, uint64_t /*bytes*/) {}
   // fdatasync: what completed before this call is on the platter afterwards, the file's length
   // included.
   virtual void Sync(Executor& on, DoneStatus done) = 0;

@@ -163,8 +163,7 @@ void ApplyLoop::EndBatch() {
   }
   loops_.raft.Post([raft = raft_, applied] { raft->OnApplied(applied); });
   ScheduleCompaction();
-  if (machine().tree().stats().dirty_bytes > config_.checkpoint_dirty_bytes)
-    MaybeCheckpoint(/*force=*/true);
+  BoundDirtyBytes();
   if (after_batch_) after_batch_();
 }
 
@@ -228,7 +227,7 @@ void ApplyLoop::ShareClusterInfo() {
 void ApplyLoop::NoteClusterVersion(const std::string& version) {
   if (ParseVersion(version) < ParseVersion(version_seen_)) {
     snapshot_due_ = machine().applied_index();
-    MaybeCheckpoint(/*force=*/true);
+    MaybeCheckpoint(Pace::kFast);
   }
   version_seen_ = version;
 }
@@ -259,35 +258,53 @@ void ApplyLoop::CompactionTurn() {
           completions_[frontend].push_back(std::move(completion));
         EndBatch();
       });
-  MaybeCheckpoint(/*force=*/true);
+  MaybeCheckpoint(Pace::kFast);
 }
 
 // --- checkpoints and snapshots ---
 
 void ApplyLoop::CheckpointTimer() {
   checkpoint_timer_ = loops_.apply.RunAfter(config_.checkpoint_interval, [this] {
-    MaybeCheckpoint(/*force=*/false);
+    MaybeCheckpoint(Pace::kGentle);
     CheckpointTimer();
   });
 }
 
-void ApplyLoop::MaybeCheckpoint(bool force) {
-  if (checkpoint_ != nullptr || replacement_) return;
+// Half of what may be dirty is being written while the other half gathers. Should the disk fall
+// behind, it gets no more pauses.
+void ApplyLoop::BoundDirtyBytes() {
+  const btree::Stats stats = machine().tree().stats();
+  if (checkpoint_ == nullptr) {
+    if (stats.dirty_bytes > config_.checkpoint_dirty_bytes / 2) MaybeCheckpoint(Pace::kGentle);
+  } else if (stats.dirty_bytes + stats.writing_bytes > config_.checkpoint_dirty_bytes) {
+    machine().tree().HurryCheckpoint();
+  }
+}
+
+void ApplyLoop::MaybeCheckpoint(Pace pace) {
+  if (replacement_) return;
+  if (checkpoint_ != nullptr) {
+    if (pace == Pace::kFast) machine().tree().HurryCheckpoint();
+    return;
+  }
   checkpoint_ = machine().tree().BeginCheckpoint();
   if (checkpoint_ == nullptr) {  // nothing changed since the last one
     for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
     return;
   }
+  after_this_checkpoint_ = std::exchange(after_checkpoint_, {});
   checkpoint_holds_ = PresentPlace();
   checkpoint_membership_ = machine().membership().LegacyStoreJson();
-  checkpoint_started_ = loops_.apply.clock().Now();
-  // Slices spread over most of the interval, so that the log's syncs see an idle disk in between.
-  const uint64_t slices = machine().tree().stats().dirty_bytes / (1 << 20) + 1;
-  env::Duration pace = force ? env::Duration(0)
-                             : config_.checkpoint_interval * 8 / 10 / static_cast<int64_t>(slices);
-  pace = std::min<env::Duration>(pace, std::chrono::milliseconds(100));
-  loops_.storage.Post([this, pace, tree = data_->tree.get(), image = checkpoint_.get()] {
-    tree->RunCheckpoint(*image, loops_.storage, pace, [this](Status status) {
+  const env::Duration now = loops_.apply.clock().Now();
+  const env::Duration gathered = now - std::exchange(checkpoint_started_, now);
+  // Slices spread over most of the time in which as much gathers again, so that the log's syncs see
+  // an idle disk in between.
+  const auto slices = static_cast<int64_t>(machine().tree().stats().writing_bytes / (1 << 20)) + 1;
+  env::Duration pause = std::min(gathered, config_.checkpoint_interval) * 7 / 10 / slices;
+  pause = std::min<env::Duration>(pause, std::chrono::milliseconds(100));
+  if (pace == Pace::kFast) pause = env::Duration(0);
+  loops_.storage.Post([this, pause, tree = data_->tree.get(), image = checkpoint_.get()] {
+    tree->RunCheckpoint(*image, loops_.storage, pause, [this](Status status) {
       loops_.apply.Post([this, status] { OnCheckpointWritten(status); });
     });
   });
@@ -303,7 +320,12 @@ void ApplyLoop::OnCheckpointWritten(Status status) {
   if (due || held.index.value() >= last_snapshot_.value() + config_.snapshot_count) {
     MaybeSaveSnapshot(std::move(held), std::move(checkpoint_membership_));
   }
-  for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
+  for (env::DoneStatus& done : std::exchange(after_this_checkpoint_, {})) done(OkStatus());
+  if (stopping_) {
+    for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
+  } else if (!after_checkpoint_.empty()) {
+    MaybeCheckpoint(Pace::kFast);
+  }
   TryInstall();
   if (stopping_) FinishStop();
 }
@@ -392,6 +414,7 @@ void ApplyLoop::Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> i
 void ApplyLoop::Install(raft::SnapshotMetadata metadata, env::Task installed) {
   CHECK(!replacement_);
   replacement_ = Replacement{std::move(metadata), std::move(installed)};
+  machine().tree().HurryCheckpoint();
   TryInstall();
 }
 
@@ -461,13 +484,14 @@ void ApplyLoop::DefragmentTurn() {
   }
   ++idle_checkpoints_;
   after_checkpoint_.push_back([this](Status) { loops_.apply.Post([this] { DefragmentTurn(); }); });
-  MaybeCheckpoint(/*force=*/true);
+  MaybeCheckpoint(Pace::kFast);
 }
 
 // --- stop ---
 
 void ApplyLoop::Stop(env::Task stopped) {
   stopping_ = true;
+  machine().tree().HurryCheckpoint();
   loops_.apply.Cancel(checkpoint_timer_);
   stopped_ = std::move(stopped);
   freezers_.clear();

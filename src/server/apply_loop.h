@@ -104,7 +104,9 @@ class ApplyLoop {
   void ScheduleCompaction();
   void CompactionTurn();
   void CheckpointTimer();
-  void MaybeCheckpoint(bool force);
+  enum class Pace : uint8_t { kGentle, kFast };
+  void MaybeCheckpoint(Pace pace);
+  void BoundDirtyBytes();
   void OnCheckpointWritten(Status status);
   void MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string data);
   void ServeFreezers();
@@ -141,8 +143,9 @@ class ApplyLoop {
   std::unique_ptr<btree::Image> checkpoint_;  // under way
   raft::SnapshotMetadata checkpoint_holds_;
   std::string checkpoint_membership_;
-  env::Duration checkpoint_started_{0};
-  std::vector<env::DoneStatus> after_checkpoint_;
+  env::Duration checkpoint_started_{0};  // the newest one
+  std::vector<env::DoneStatus> after_this_checkpoint_;
+  std::vector<env::DoneStatus> after_checkpoint_;  // that begins from now on
   env::TimerId checkpoint_timer_;
   Index last_snapshot_;
   std::optional<Index> snapshot_due_;  // the first that holds a lowered cluster version

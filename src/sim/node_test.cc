@@ -90,6 +90,7 @@ class Machine {
   }
 
   env::SimWorld& world() { return world_; }
+  server::NodeConfig& config() { return config_; }
   server::Node& node() { return *node_; }
 
  private:
@@ -123,6 +124,35 @@ TEST(SimulatedMember, PutCrashGet) {
   int64_t revision = 0;
   EXPECT_EQ(machine.Read(revision), (std::map<std::string, std::string>{{"k", "v"}}));
   EXPECT_EQ(revision, 2);
+}
+
+// However much is written: what waits for the disk, and what is kept of the log, has a bound.
+TEST(SimulatedMember, DirtyPagesAndTheLogInMemoryAreBounded) {
+  Machine machine(7);
+  machine.config().checkpoint_dirty_bytes = 256 * 1024;
+  machine.config().checkpoint_interval = std::chrono::hours(1);  // bytes alone bring checkpoints
+  machine.config().log_tail_bytes = 64 * 1024;
+  ASSERT_EQ(machine.Start(), OkStatus());
+  constexpr int kPuts = 3000, kAtOnce = 8;
+  constexpr size_t kValueBytes = 4000;
+  // A batch copies its pages before anybody looks, and the disk needs a moment.
+  constexpr uint64_t kBatchBytes = kAtOnce * 8 * 4096;
+  int sent = 0, answered = 0;
+  uint64_t dirty_most = 0, log_most = 0;
+  while (answered < kPuts) {
+    while (sent < kPuts && sent < answered + kAtOnce) {
+      machine.Put("k" + std::to_string(sent++ % 100), std::string(kValueBytes, 'x'),
+                  [&](int64_t) { ++answered; });
+    }
+    ASSERT_TRUE(machine.world().Step());
+    const btree::Stats stats = machine.node().frontend(0).tree().stats();
+    dirty_most = std::max(dirty_most, stats.dirty_bytes + stats.writing_bytes);
+    log_most = std::max(log_most, machine.node().info().raft_log_bytes.load());
+  }
+  EXPECT_LE(dirty_most, 2 * (256 * 1024 + kBatchBytes));
+  EXPECT_LE(log_most, 64 * 1024 + 2 * kAtOnce * kValueBytes);
+  EXPECT_GT(dirty_most, 128 * 1024u);
+  EXPECT_GT(log_most, 32 * 1024u);
 }
 
 // Load, a crash after a drawn number of events, recovery, again and again. Returns the trace of the

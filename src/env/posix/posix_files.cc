@@ -81,6 +81,21 @@ class PosixFile final : public File, public BlockingFile {
     }
     return got;
   }
+  StatusOr<size_t> ReadNow(uint64_t offset, std::span<char> into) override {
+    const iovec vector{into.data(), into.size()};
+    ssize_t n;
+    do {
+      n = preadv2(fd_, &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n == static_cast<ssize_t>(into.size())) return into.size();
+    // Also what only a waiting read may judge: an error, the end of the file.
+    return absl::UnavailableError(At(path_, offset) + " is not in the kernel's memory");
+  }
+  void StartWriteback(uint64_t offset, uint64_t bytes) override {
+    // An error shows at the Sync that follows.
+    (void)sync_file_range(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes),
+                          SYNC_FILE_RANGE_WRITE);
+  }
   Status Write(uint64_t offset, std::string_view data) override {
     std::vector<std::string_view> pieces = {data};
     return WritePieces(offset, pieces);
