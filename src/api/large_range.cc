@@ -1,5 +1,6 @@
 #include "api/large_range.h"
 
+#include "api/sorted_range.h"
 #include "state/range_response.h"
 
 namespace quoin::api {
@@ -8,14 +9,72 @@ namespace {
 constexpr size_t kKeysPerMeasure = 20000;
 constexpr size_t kPartBytes = 256 * 1024;
 
+// Keys come in the order in which they are sent.
+class KeyOrderRange final : public LargeRange {
+ public:
+  KeyOrderRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query)
+      : LargeRange(node, loop, query),
+        limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
+        next_key_(query.key) {}
+
+ private:
+  StatusOr<bool> MeasureSlice(const mvcc::View& view) override {
+    const auto go_on = view.VisitSlice(
+        next_key_, query().range_end, revision(), kKeysPerMeasure, [&](const mvcc::KeyValue& kv) {
+          ++size_.count;
+          if (query().count_only || !mvcc::PassesFilters(query(), kv)) return true;
+          if (size_.keys == limit_) {
+            size_.more = true;
+            return true;
+          }
+          ++size_.keys;
+          size_.elements_bytes += state::RangeElementSize(kv, query().keys_only);
+          return true;
+        });
+    next_key_ = go_on.value_or(std::string(query().key));
+    return !go_on.has_value();
+  }
+
+  StatusOr<std::string> ReadSlice(const mvcc::View& view) override {
+    std::string out;
+    Status status;
+    std::optional<std::string> full_at;
+    const auto go_on = view.VisitSlice(next_key_, query().range_end, revision(), kKeysPerMeasure,
+                                       [&](const mvcc::KeyValue& found) {
+                                         if (!mvcc::PassesFilters(query(), found)) return true;
+                                         if (out.size() >= kPartBytes) {
+                                           full_at = std::string(found.key);
+                                           return false;
+                                         }
+                                         mvcc::KeyValue kv = found;
+                                         if (!query().keys_only) status = view.Fill(kv);
+                                         if (!status.ok()) return false;
+                                         state::AppendRangeElement(kv, query().keys_only, out);
+                                         return ++sent_ < size_.keys;
+                                       });
+    RETURN_IF_ERROR(status);
+    if (full_at) {
+      next_key_ = *std::move(full_at);
+    } else if (go_on) {
+      next_key_ = *go_on;
+    } else if (sent_ != size_.keys) {
+      return absl::InternalError("the range changed under a pinned revision");
+    }
+    return out;
+  }
+
+  const uint64_t limit_;
+  std::string next_key_;
+};
+
 }  // namespace
 
-bool LargeRange::IsStreamable(const mvcc::RangeQuery& query) {
+std::shared_ptr<LargeRange> LargeRange::New(server::Node& node, env::Executor& loop,
+                                            const mvcc::RangeQuery& query) {
   const bool key_order =
       query.target == mvcc::SortTarget::kKey && query.order != mvcc::SortOrder::kDescend;
-  return key_order && !query.count_only && query.min_mod_revision == 0 &&
-         query.max_mod_revision == 0 && query.min_create_revision == 0 &&
-         query.max_create_revision == 0;
+  if (key_order || query.count_only) return std::make_shared<KeyOrderRange>(node, loop, query);
+  return std::make_shared<SortedRange>(node, loop, query);
 }
 
 LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query)
@@ -23,94 +82,59 @@ LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::Rang
       loop_(loop),
       key_(query.key),
       range_end_(query.range_end),
-      keys_only_(query.keys_only),
-      limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
-      revision_(query.revision),
-      next_key_(query.key) {}
+      query_(query),
+      revision_(query.revision) {
+  query_.key = key_;
+  query_.range_end = range_end_;
+}
 
 void LargeRange::Measure(OnSize on_size) {
   node_.storage_loop().Post(
-      [self = shared_from_this(), on_size = std::move(on_size)] { self->MeasureSlice(on_size); });
+      [self = shared_from_this(), on_size = std::move(on_size)] { self->MeasureTurn(on_size); });
 }
 
-void LargeRange::MeasureSlice(OnSize on_size) {
+void LargeRange::MeasureTurn(OnSize on_size) {
   if (cancelled_.load()) return;
-  auto answer = [&](StatusOr<Size> size) {
-    loop_.Post([self = shared_from_this(), on_size, size = std::move(size)] {
-      if (!self->cancelled_.load()) on_size(size);
-    });
-  };
+  const StatusOr<bool> done = MeasureOnce();
+  if (done.ok() && !*done) return Measure(std::move(on_size));
+  loop_.Post([self = shared_from_this(), on_size = std::move(on_size), status = done.status()] {
+    if (self->cancelled_.load()) return;
+    on_size(status.ok() ? StatusOr<Size>(self->size_) : status);
+  });
+}
+
+StatusOr<bool> LargeRange::MeasureOnce() {
   EpochDomain::Guard guard(node_.storage_slot());
   const mvcc::View view = node_.store().Current(btree::OnMiss::kLoad);
   if (size_.store_revision == 0) {  // the first slice pins
-    StatusOr<int64_t> revision = view.ResolveRevision(revision_);
-    if (!revision.ok()) return answer(revision.status());
-    revision_ = *revision;
+    ASSIGN_OR_RETURN(revision_, view.ResolveRevision(revision_));
     size_.store_revision = view.revision();
   }
-  size_t left = kKeysPerMeasure;
-  bool more_keys = false;
-  view.VisitKeys(next_key_, range_end_, revision_, [&](const mvcc::KeyValue& kv) {
-    if (left-- == 0) {
-      next_key_ = std::string(kv.key);
-      more_keys = true;
-      return false;
-    }
-    ++size_.count;
-    if (size_.keys < limit_) {
-      ++size_.keys;
-      size_.elements_bytes += state::RangeElementSize(kv, keys_only_);
-    }
-    return true;
-  });
-  if (Status status = view.StillReadable(revision_); !status.ok()) return answer(status);
-  if (more_keys) {
-    node_.storage_loop().Post(
-        [self = shared_from_this(), on_size] { self->MeasureSlice(on_size); });
-    return;
-  }
-  size_.more = static_cast<uint64_t>(size_.count) > size_.keys;
-  next_key_ = key_;
-  answer(size_);
+  ASSIGN_OR_RETURN(const bool done, MeasureSlice(view));
+  RETURN_IF_ERROR(view.StillReadable(revision_));
+  return done;
 }
 
 void LargeRange::ReadPart(OnPart on_part) {
   node_.storage_loop().Post([self = shared_from_this(), on_part = std::move(on_part)] {
     if (self->cancelled_.load()) return;
-    bool last = false;
-    StatusOr<std::string> part = self->ReadSlice(last);
+    StatusOr<std::string> part = self->ReadOnce();
+    const bool last = self->sent_ == self->size_.keys;
+    // A slice without any key that passes the filters has nothing to send.
+    if (part.ok() && part->empty() && !last) return self->ReadPart(on_part);
     self->loop_.Post([self, on_part, last, part = std::move(part)]() mutable {
       if (!self->cancelled_.load()) on_part(std::move(part), last);
     });
   });
 }
 
-StatusOr<std::string> LargeRange::ReadSlice(bool& last) {
+StatusOr<std::string> LargeRange::ReadOnce() {
+  if (sent_ == size_.keys) return std::string();
   EpochDomain::Guard guard(node_.storage_slot());
   const mvcc::View view = node_.store().Current(btree::OnMiss::kLoad);
   RETURN_IF_ERROR(view.StillReadable(revision_));
-  std::string out;
-  Status status;
-  bool stopped = false;
-  view.VisitKeys(next_key_, range_end_, revision_, [&](const mvcc::KeyValue& found) {
-    if (sent_ == size_.keys) return false;
-    if (out.size() >= kPartBytes) {
-      next_key_ = std::string(found.key);
-      stopped = true;
-      return false;
-    }
-    mvcc::KeyValue kv = found;
-    if (!keys_only_) status = view.Fill(kv);
-    if (!status.ok()) return false;
-    state::AppendRangeElement(kv, keys_only_, out);
-    ++sent_;
-    return true;
-  });
-  RETURN_IF_ERROR(status);
+  ASSIGN_OR_RETURN(std::string out, ReadSlice(view));
   RETURN_IF_ERROR(view.StillReadable(revision_));
-  last = !stopped;
-  if (last && sent_ != size_.keys)
-    return absl::InternalError("the range changed under a pinned revision");
   return out;
 }
 

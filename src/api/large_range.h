@@ -1,9 +1,10 @@
 // LargeRange: an answer too big to hold or too long to look up on an I/O loop, made in slices on
 // the storage loop at one pinned revision and sent at the client's pace.
 //
-// First a pass over the index alone tells how many keys and bytes there are (a unary answer's
-// length stands before its bytes); then records are read slice by slice. No page and no node is
-// held between two slices.
+// First a pass over the index tells how many keys and bytes there are (a unary answer's length
+// stands before its bytes); then records are read slice by slice. No page and no node is held
+// between two slices. In key order nothing is held at all; another order holds what it sorts by
+// (api/sorted_range.h).
 //
 // Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
 #pragma once
@@ -35,32 +36,43 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   // The next elements of RangeResponse.kvs; `last`: there are no more.
   using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
-  // Only for queries whose order is key order and that filter nothing (IsStreamable). Callbacks
-  // stop after Cancel.
-  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query);
-  static bool IsStreamable(const mvcc::RangeQuery& query);
+  // For any query; callbacks stop after Cancel. A query for the count alone has no parts.
+  static std::shared_ptr<LargeRange> New(server::Node& node, env::Executor& loop,
+                                         const mvcc::RangeQuery& query);
+  virtual ~LargeRange() = default;
 
   void Measure(OnSize on_size);
   // One part per call; the next call after the part has come.
   void ReadPart(OnPart on_part);
   void Cancel() { cancelled_.store(true); }
 
+ protected:
+  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query);
+
+  // Storage loop, within a guard; one slice of work each. True: size_ is complete.
+  virtual StatusOr<bool> MeasureSlice(const mvcc::View& view) = 0;
+  // REQUIRES: size_.keys > sent_.
+  virtual StatusOr<std::string> ReadSlice(const mvcc::View& view) = 0;
+
+  const mvcc::RangeQuery& query() const { return query_; }
+  // The pinned one, from the first slice on.
+  int64_t revision() const { return revision_; }
+
+  // Storage loop:
+  Size size_;
+  uint64_t sent_ = 0;  // keys
+
  private:
-  void MeasureSlice(OnSize on_size);
-  StatusOr<std::string> ReadSlice(bool& last);
+  void MeasureTurn(OnSize on_size);
+  StatusOr<bool> MeasureOnce();
+  StatusOr<std::string> ReadOnce();
 
   server::Node& node_;
   env::Executor& loop_;
   const std::string key_, range_end_;
-  const bool keys_only_;
-  const uint64_t limit_;
-  int64_t revision_;  // as asked, then pinned
+  mvcc::RangeQuery query_;  // points to the two above
+  int64_t revision_;        // as asked, then pinned
   std::atomic<bool> cancelled_{false};
-
-  // Storage loop:
-  Size size_;
-  std::string next_key_;
-  uint64_t sent_ = 0;
 };
 
 }  // namespace quoin::api

@@ -15,18 +15,31 @@ namespace {
 constexpr size_t kKeysAtOnce = 1000;
 constexpr size_t kBytesAtOnce = 256 * 1024;
 
+size_t BytesToRead(const mvcc::RangeQuery& query, const mvcc::KeyValue& kv) {
+  const bool from_index = query.keys_only && query.target != mvcc::SortTarget::kValue;
+  return from_index ? kv.key.size() : kv.record_bytes;
+}
+
 // Whether the answer is small, as far as the index tells. Stops looking when it is not.
 bool IsSmall(const mvcc::View& view, const mvcc::RangeQuery& query) {
   if (query.range_end.empty()) return true;
   StatusOr<int64_t> revision = view.ResolveRevision(query.revision);
   if (!revision.ok()) return true;  // an error is small
-  size_t keys = 0, bytes = 0;
-  view.VisitKeys(query.key, query.range_end, *revision, [&](const mvcc::KeyValue& kv) {
-    ++keys;
-    bytes += query.count_only || query.keys_only ? 0 : kv.record_bytes;
-    return keys <= kKeysAtOnce && bytes <= kBytesAtOnce;
-  });
-  return keys <= kKeysAtOnce && bytes <= kBytesAtOnce;
+  size_t bytes = 0;
+  const auto more = view.VisitSlice(query.key, query.range_end, *revision, kKeysAtOnce,
+                                    [&](const mvcc::KeyValue& kv) {
+                                      if (!query.count_only) bytes += BytesToRead(query, kv);
+                                      return bytes <= kBytesAtOnce;
+                                    });
+  return !more && bytes <= kBytesAtOnce;
+}
+
+// `more` and `count` as they stand behind the elements.
+std::string Tail(const LargeRange::Size& size) {
+  std::string tail;
+  wire::PutUintNonZero(tail, 3, size.more ? 1 : 0);
+  wire::PutUintNonZero(tail, 4, static_cast<uint64_t>(size.count));
+  return tail;
 }
 
 // The part of both calls that finds out how to answer. Thread: the call's I/O loop.
@@ -74,9 +87,7 @@ class RangeBase : public UnaryCall {
   void Read(const mvcc::RangeQuery& query) {
     EpochDomain::Guard guard(frontend_.slot());
     const mvcc::View view = frontend_.store().Current(btree::OnMiss::kReport);
-    if (!IsSmall(view, query)) {
-      return LargeRange::IsStreamable(query) ? StartLarge(query) : ReadWholeOnStorage(query);
-    }
+    if (!IsSmall(view, query)) return StartLarge(query);
     StatusOr<mvcc::RangeResult> found = view.Range(query);
     if (absl::IsUnavailable(found.status())) return ReadWholeOnStorage(query);
     if (!found.ok()) return Fail(found.status());
@@ -85,7 +96,7 @@ class RangeBase : public UnaryCall {
     Answer(body, view.revision());
   }
 
-  // Pages are missing, or the order needs everything: on the loop that may wait.
+  // Pages are missing: on the loop that may wait.
   void ReadWholeOnStorage(const mvcc::RangeQuery& query) {
     alive_ = std::make_shared<bool>(true);
     server::Node& node = context_.node();
@@ -109,10 +120,11 @@ class RangeBase : public UnaryCall {
   }
 
   void StartLarge(const mvcc::RangeQuery& query) {
-    large_ = std::make_shared<LargeRange>(context_.node(), frontend_.loop(), query);
-    large_->Measure([this](StatusOr<LargeRange::Size> size) {
+    large_ = LargeRange::New(context_.node(), frontend_.loop(), query);
+    large_->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());
       large_size_ = *size;
+      if (count_only) return Answer(Tail(*size), size->store_revision);
       BeginLarge(*size);
       NextPart();
     });
@@ -134,14 +146,6 @@ class RangeBase : public UnaryCall {
   LargeRange::Size large_size_;
   bool wants_room_ = false;
 };
-
-// `more` and `count` as they stand behind the elements.
-std::string Tail(const LargeRange::Size& size) {
-  std::string tail;
-  wire::PutUintNonZero(tail, 3, size.more ? 1 : 0);
-  wire::PutUintNonZero(tail, 4, static_cast<uint64_t>(size.count));
-  return tail;
-}
 
 class RangeCall final : public RangeBase {
  public:

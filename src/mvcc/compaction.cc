@@ -14,9 +14,10 @@ constexpr size_t kHashesKept = 10;
 
 // The version of a key that a compaction at `revision` keeps: the newest one up to it, tombstones
 // only at it.
-const KeyVersion* KeptAt(const KeyEntry* entry, int64_t revision) {
-  const KeyVersion* version = entry == nullptr ? nullptr : entry->At(revision);
-  if (version == nullptr || (version->is_tombstone() && version->main < revision)) return nullptr;
+std::optional<KeyVersion> KeptAt(const KeyEntry* entry, int64_t revision) {
+  std::optional<KeyVersion> version;
+  if (entry != nullptr) version = entry->At(revision);
+  if (version && version->is_tombstone() && version->main < revision) version.reset();
   return version;
 }
 
@@ -41,7 +42,7 @@ Status Store::ScheduleCompaction(int64_t revision) {
 bool Store::AnyKept(int64_t revision) const {
   bool any = false;
   index_.Visit(std::string_view("\0", 1), std::string_view("\0", 1), [&](const KeyEntry& entry) {
-    any = KeptAt(&entry, revision) != nullptr;
+    any = KeptAt(&entry, revision).has_value();
     return !any;
   });
   return any;
@@ -79,8 +80,8 @@ Status Store::CompactRecord(PendingCompaction& compaction, Revision at, bool tom
                             std::vector<std::string>& doomed) {
   KeyValue kv;
   if (!DecodeRecord(value, kv)) return absl::DataLossError("bucket key: a record is malformed");
-  const KeyVersion* kept = KeptAt(index_.Find(kv.key), compaction.revision);
-  const bool stays = kept != nullptr && kept->main == at.main && kept->sub == at.sub;
+  const std::optional<KeyVersion> kept = KeptAt(index_.Find(kv.key), compaction.revision);
+  const bool stays = kept && kept->main == at.main && kept->sub == at.sub;
   const bool below_previous = at.main <= compaction.previous;
   const bool left_out = (below_previous && compaction.skips_unkept && !stays) ||
                         (tombstone && at.main == compaction.previous);

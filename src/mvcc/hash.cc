@@ -66,16 +66,17 @@ StatusOr<HashResult> Store::HashByRevision(int64_t revision, EpochDomain::Reader
   // that rule when there is no such version at all.
   auto kept_at = [&](std::string_view key, Revision at) {
     const KeyEntry* entry = index_.Find(key);
-    const KeyVersion* version = entry == nullptr ? nullptr : entry->At(upper);
-    return version != nullptr && !version->is_tombstone() && version->main == at.main &&
+    if (entry == nullptr) return false;
+    const std::optional<KeyVersion> version = entry->At(upper);
+    return version && !version->is_tombstone() && version->main == at.main &&
            version->sub == at.sub;
   };
   bool any_kept = false;
   {
     EpochDomain::Guard guard(slot);
     index_.Visit(std::string_view(), std::string_view("\0", 1), [&](const KeyEntry& entry) {
-      const KeyVersion* version = entry.At(upper);
-      any_kept = version != nullptr && !version->is_tombstone();
+      const std::optional<KeyVersion> version = entry.At(upper);
+      any_kept = version && !version->is_tombstone();
       return !any_kept;
     });
   }

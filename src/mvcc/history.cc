@@ -115,8 +115,9 @@ StatusOr<std::string> Store::RecordBefore(std::string_view key, int64_t revision
   const View view = Current(on_miss);
   if (before < compact_revision()) return std::string();
   const KeyEntry* entry = index_.Find(key);
-  const KeyVersion* version = entry == nullptr ? nullptr : entry->At(before);
-  if (version == nullptr || version->is_tombstone()) return std::string();
+  std::optional<KeyVersion> version;
+  if (entry != nullptr) version = entry->At(before);
+  if (!version || version->is_tombstone()) return std::string();
   KeyValue kv;
   kv.at = {version->main, version->sub};
   Status status = view.Fill(kv);

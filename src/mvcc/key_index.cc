@@ -11,7 +11,7 @@ namespace quoin::mvcc {
 namespace {
 
 constexpr std::string_view kFromKey("\0", 1);
-constexpr size_t kRetiredBatch = 256;
+constexpr size_t kRetiredBytesMin = 256 * 1024;  // asking every reader has a price
 
 uint64_t HeadOf(std::string_view key, size_t skip) {
   uint64_t head = 0;
@@ -46,49 +46,70 @@ KeyEntry* KeyEntry::New(std::string_view key) {
 }
 
 void KeyEntry::Delete(KeyEntry* entry) {
-  std::free(entry->versions_.load(std::memory_order_relaxed));
+  if (Versions* versions = entry->versions_.load(std::memory_order_relaxed)) {
+    std::free(versions->tombstones.load(std::memory_order_relaxed));
+    std::free(versions);
+  }
   entry->~KeyEntry();
   std::free(entry);
 }
 
 KeyEntry::Versions* KeyEntry::NewVersions(uint32_t capacity) {
-  void* memory = std::malloc(sizeof(Versions) + capacity * sizeof(KeyVersion));
+  void* memory = std::malloc(sizeof(Versions) + capacity * sizeof(Item));
   CHECK(memory != nullptr) << "out of memory";
-  return new (memory) Versions{capacity, {0}};
+  return new (memory) Versions{capacity, {0}, 0, 0, {nullptr}};
 }
 
-const KeyVersion* KeyEntry::At(int64_t revision) const {
-  Versions* versions = versions_.load(std::memory_order_acquire);
-  if (versions == nullptr) return nullptr;
-  const KeyVersion* items = versions->items();
-  size_t high = versions->count.load(std::memory_order_acquire);
-  if (high > 0 && items[high - 1].main <= revision)
-    return &items[high - 1];  // most reads want the newest
-  size_t low = 0;
-  while (low < high) {
-    const size_t middle = (low + high) / 2;
-    if (items[middle].main <= revision)
-      low = middle + 1;
-    else
-      high = middle;
+KeyEntry::Tombstones* KeyEntry::NewTombstones(uint32_t capacity) {
+  void* memory = std::malloc(sizeof(Tombstones) + capacity * sizeof(uint32_t));
+  CHECK(memory != nullptr) << "out of memory";
+  return new (memory) Tombstones{capacity, {0}};
+}
+
+// Whoever has seen an item's count sees the tombstones in front of it.
+KeyVersion KeyEntry::Versions::Get(uint32_t at) {
+  const Item& item = items()[at];
+  KeyVersion version{item.main, 0, item.sub, item.record_bytes, 0};
+  if (item.is_tombstone) return version;
+  uint32_t first = 0;  // of those since the last tombstone
+  if (Tombstones* dead = tombstones.load(std::memory_order_acquire)) {
+    const uint32_t* begin = dead->places();
+    const uint32_t* end = begin + dead->count.load(std::memory_order_acquire);
+    const uint32_t* after = std::lower_bound(begin, end, at);
+    if (after != begin) first = *(after - 1) + 1;
   }
-  return low == 0 ? nullptr : &items[low - 1];
+  version.create_revision = first == 0 ? first_create : items()[first].main;
+  version.version = first == 0 ? first_version + at : at - first + 1;
+  return version;
+}
+
+uint32_t KeyEntry::CountBelow(Versions& versions, int64_t revision) {
+  const Item* begin = versions.items();
+  const Item* end = begin + versions.count.load(std::memory_order_acquire);
+  if (begin != end && (end - 1)->main < revision)  // most reads want the newest
+    return static_cast<uint32_t>(end - begin);
+  const Item* at = std::lower_bound(
+      begin, end, revision, [](const Item& item, int64_t main) { return item.main < main; });
+  return static_cast<uint32_t>(at - begin);
+}
+
+std::optional<KeyVersion> KeyEntry::At(int64_t revision) const {
+  Versions* versions = versions_.load(std::memory_order_acquire);
+  const uint32_t count = versions == nullptr ? 0 : CountBelow(*versions, revision + 1);
+  return count == 0 ? std::nullopt : std::optional(versions->Get(count - 1));
 }
 
 void KeyEntry::VisitFrom(int64_t from, absl::FunctionRef<bool(const KeyVersion&)> visit) const {
   Versions* versions = versions_.load(std::memory_order_acquire);
   if (versions == nullptr) return;
-  const KeyVersion* at = versions->items();
-  const KeyVersion* const end = at + versions->count.load(std::memory_order_acquire);
-  at = std::lower_bound(at, end, from,
-                        [](const KeyVersion& v, int64_t main) { return v.main < main; });
-  while (at != end && visit(*at)) ++at;
+  const uint32_t count = versions->count.load(std::memory_order_acquire);
+  for (uint32_t at = CountBelow(*versions, from); at < count && visit(versions->Get(at));) ++at;
 }
 
-const KeyVersion* KeyEntry::Newest() const {
+std::optional<KeyVersion> KeyEntry::Newest() const {
   Versions* versions = versions_.load(std::memory_order_acquire);
   const uint32_t count = versions == nullptr ? 0 : versions->count.load(std::memory_order_acquire);
-  return count == 0 ? nullptr : &versions->items()[count - 1];
+  return count == 0 ? std::nullopt : std::optional(versions->Get(count - 1));
 }
 
 // --- nodes ---
@@ -225,23 +246,58 @@ void KeyIndex::Append(std::string_view key, const KeyVersion& version) {
   auto* entry = const_cast<KeyEntry*>(Find(key));
   const bool is_new = entry == nullptr;
   if (is_new) entry = KeyEntry::New(key);
-  KeyEntry::Versions* versions = entry->versions_.load(std::memory_order_relaxed);
-  const uint32_t count = versions == nullptr ? 0 : versions->count.load(std::memory_order_relaxed);
-  if (versions == nullptr || count == versions->capacity) {
-    KeyEntry::Versions* larger = KeyEntry::NewVersions(count == 0 ? 1 : count * 2);
-    if (count > 0)
-      std::memcpy(static_cast<void*>(larger->items()), versions->items(),
-                  count * sizeof(KeyVersion));
-    larger->items()[count] = version;
-    larger->count.store(count + 1, std::memory_order_release);
-    entry->versions_.store(larger, std::memory_order_release);
-    if (versions != nullptr) Retire(versions, std::free);
-  } else {
-    CHECK(count == 0 || versions->items()[count - 1].main <= version.main);
-    versions->items()[count] = version;
-    versions->count.store(count + 1, std::memory_order_release);
+  KeyEntry::Versions* old = entry->versions_.load(std::memory_order_relaxed);
+  const uint32_t count = old == nullptr ? 0 : old->count.load(std::memory_order_relaxed);
+  KeyEntry::Versions* versions = old;
+  if (old == nullptr || count == old->capacity) {
+    versions = KeyEntry::NewVersions(count + count / 4 + 1);
+    if (old == nullptr) {
+      versions->first_create = version.create_revision;
+      versions->first_version = version.version;
+    } else {
+      versions->first_create = old->first_create;
+      versions->first_version = old->first_version;
+      versions->tombstones.store(old->tombstones.load(std::memory_order_relaxed),
+                                 std::memory_order_relaxed);
+      std::memcpy(versions->items(), old->items(), count * sizeof(KeyEntry::Item));
+    }
   }
+  CHECK(count == 0 || versions->items()[count - 1].main <= version.main);
+  CHECK_LT(version.record_bytes, 1u << 31);
+  KeyEntry::Tombstones* replaced = nullptr;
+  if (version.is_tombstone()) replaced = AppendTombstone(*versions, count);
+  versions->items()[count] = {version.main, version.sub, version.is_tombstone(),
+                              version.record_bytes};
+  versions->count.store(count + 1, std::memory_order_release);
+  if (versions != old) {
+    entry->versions_.store(versions, std::memory_order_release);
+    if (old != nullptr) Retire(old, KeyEntry::Bytes(*old), std::free);
+  }
+  if (replaced != nullptr) Retire(replaced, KeyEntry::Bytes(*replaced), std::free);
   if (is_new) InsertEntry(key, entry);
+}
+
+// Returns the list that another one took the place of: to be retired once `versions` is what
+// readers find.
+KeyEntry::Tombstones* KeyIndex::AppendTombstone(KeyEntry::Versions& versions, uint32_t place) {
+  KeyEntry::Tombstones* old = versions.tombstones.load(std::memory_order_relaxed);
+  const uint32_t count = old == nullptr ? 0 : old->count.load(std::memory_order_relaxed);
+  KeyEntry::Tombstones* tombstones = old;
+  if (old == nullptr || count == old->capacity) {
+    tombstones = KeyEntry::NewTombstones(count + count / 4 + 1);
+    if (old != nullptr) std::memcpy(tombstones->places(), old->places(), count * sizeof(uint32_t));
+  }
+  tombstones->places()[count] = place;
+  tombstones->count.store(count + 1, std::memory_order_release);
+  if (tombstones == old) return nullptr;
+  versions.tombstones.store(tombstones, std::memory_order_release);
+  return old;
+}
+
+void KeyIndex::RetireVersions(KeyEntry::Versions* versions) {
+  if (KeyEntry::Tombstones* dead = versions->tombstones.load(std::memory_order_relaxed))
+    Retire(dead, KeyEntry::Bytes(*dead), std::free);
+  Retire(versions, KeyEntry::Bytes(*versions), std::free);
 }
 
 void KeyIndex::InsertEntry(std::string_view key, KeyEntry* entry) {
@@ -265,7 +321,8 @@ void KeyIndex::RemoveEntry(std::string_view key) {
   }
   --size_;
   ReplaceLeaf(place, std::move(entries));
-  Retire(entry, [](void* e) { KeyEntry::Delete(static_cast<KeyEntry*>(e)); });
+  Retire(entry, sizeof(KeyEntry) + key.size(),
+         [](void* e) { KeyEntry::Delete(static_cast<KeyEntry*>(e)); });
 }
 
 // Puts one leaf, two, or none in the place of one.
@@ -294,7 +351,7 @@ void KeyIndex::ReplaceLeaf(const Place& place, std::vector<KeyEntry*> entries) {
     }
     SplitBranch(place, std::move(low), std::move(leaves));
   }
-  Retire(place.leaf, std::free);
+  Retire(place.leaf, sizeof(Leaf), std::free);
 }
 
 // Puts new branches (two when one is full, none when it is empty) in the place of one.
@@ -318,7 +375,7 @@ void KeyIndex::SplitBranch(const Place& place, std::vector<std::string> low,
     place.root->children[place.branch_at].store(branches[0], std::memory_order_release);
   else
     ReplaceInRoot(place.root, place.branch_at, branches, branch_low);
-  Retire(place.branch, [](void* b) { delete static_cast<Branch*>(b); });
+  Retire(place.branch, sizeof(Branch), [](void* b) { delete static_cast<Branch*>(b); });
 }
 
 void KeyIndex::ReplaceInRoot(Root* old, size_t at, const std::vector<Branch*>& with,
@@ -338,7 +395,8 @@ void KeyIndex::ReplaceInRoot(Root* old, size_t at, const std::vector<Branch*>& w
   for (size_t b = 0; b < children.size(); ++b)
     root->children[b].store(children[b], std::memory_order_relaxed);
   root_.store(root, std::memory_order_release);
-  Retire(old, [](void* r) { delete static_cast<Root*>(r); });
+  Retire(old, old->count() * (sizeof(std::string) + sizeof(Branch*)),
+         [](void* r) { delete static_cast<Root*>(r); });
 }
 
 void KeyIndex::Compact(std::string_view key, int64_t revision) {
@@ -346,31 +404,40 @@ void KeyIndex::Compact(std::string_view key, int64_t revision) {
   if (entry == nullptr) return;
   KeyEntry::Versions* versions = entry->versions_.load(std::memory_order_relaxed);
   const uint32_t count = versions->count.load(std::memory_order_relaxed);
-  const KeyVersion* items = versions->items();
-  uint32_t first = 0;  // of those that stay
-  while (first + 1 < count && items[first + 1].main <= revision) ++first;
-  if (items[first].is_tombstone() && items[first].main < revision) ++first;
+  const KeyEntry::Item* items = versions->items();
+  uint32_t first = KeyEntry::CountBelow(*versions, revision + 1);  // of those that stay
+  if (first > 0) --first;
+  if (items[first].is_tombstone && items[first].main < revision) ++first;
   if (first == 0) return;
   if (first == count) return RemoveEntry(key);
   KeyEntry::Versions* kept = KeyEntry::NewVersions(count - first);
-  std::memcpy(static_cast<void*>(kept->items()), items + first,
-              (count - first) * sizeof(KeyVersion));
+  const KeyVersion oldest = versions->Get(first);
+  kept->first_create = oldest.create_revision;
+  kept->first_version = oldest.version;
+  for (uint32_t at = first; at < count; ++at) {
+    if (items[at].is_tombstone) std::free(AppendTombstone(*kept, at - first));
+  }
+  std::memcpy(kept->items(), items + first, (count - first) * sizeof(KeyEntry::Item));
   kept->count.store(count - first, std::memory_order_release);
   entry->versions_.store(kept, std::memory_order_release);
-  Retire(versions, std::free);
+  RetireVersions(versions);
 }
 
-void KeyIndex::Retire(void* memory, void (*free_it)(void*)) {
-  retired_.push_back({epochs_.Advance(), memory, free_it});
-  if (retired_.size() % kRetiredBatch == 0) FreeRetired();
+void KeyIndex::Retire(void* memory, size_t bytes, void (*free_it)(void*)) {
+  retired_.push_back({epochs_.Advance(), memory, bytes, free_it});
+  retired_bytes_ += bytes;
+  if (retired_bytes_ >= retired_check_at_) FreeRetired();
 }
 
 void KeyIndex::FreeRetired() {
   const uint64_t safe = epochs_.SafeEpoch();
   while (!retired_.empty() && retired_.front().stamp < safe) {
+    retired_bytes_ -= retired_.front().bytes;
     retired_.front().free_it(retired_.front().memory);
     retired_.pop_front();
   }
+  // While a reader stays inside, not for every node.
+  retired_check_at_ = retired_bytes_ + kRetiredBytesMin;
 }
 
 }  // namespace quoin::mvcc

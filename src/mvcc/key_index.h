@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,39 +23,64 @@
 
 namespace quoin::mvcc {
 
-// One version of a key, as far as the index knows it. 32 bytes.
+// One version of a key, as far as the index knows it.
 struct KeyVersion {
   int64_t main = 0;
   int64_t create_revision = 0;  // 0: a tombstone
   uint32_t sub = 0;
-  uint32_t record_bytes = 0;  // of the stored record
+  uint32_t record_bytes = 0;  // of the stored record; less than 2^31
   int64_t version = 0;
   bool is_tombstone() const { return create_revision == 0; }
 };
 
 // A key and its versions, oldest first. Versions are appended by the writer; readers see a prefix.
+//
+// A version takes 16 bytes: what follows from its place is not stored. Between two tombstones the
+// first version is the one that creates the key, and each is one more than the one before; only
+// what stands in front of the first tombstone may have lost its beginning to a compaction, so the
+// oldest version's numbers are kept.
 class KeyEntry {
  public:
   static KeyEntry* New(std::string_view key);
   static void Delete(KeyEntry* entry);
   std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_bytes_}; }
 
-  // The newest version with main ≤ `revision`; nullptr when there is none. A tombstone means:
+  // The newest version with main ≤ `revision`; nullopt when there is none. A tombstone means:
   // absent.
-  const KeyVersion* At(int64_t revision) const;
-  const KeyVersion* Newest() const;
+  std::optional<KeyVersion> At(int64_t revision) const;
+  std::optional<KeyVersion> Newest() const;
   // Calls `visit` with each version from main revision `from` on, oldest first, until it returns
   // false.
   void VisitFrom(int64_t from, absl::FunctionRef<bool(const KeyVersion&)> visit) const;
 
  private:
   friend class KeyIndex;
+  struct Item {
+    int64_t main;
+    uint32_t sub;
+    uint32_t is_tombstone : 1;
+    uint32_t record_bytes : 31;
+  };
+  // Where the tombstones stand among the items, ascending.
+  struct Tombstones {
+    uint32_t capacity;
+    std::atomic<uint32_t> count;
+    uint32_t* places() { return reinterpret_cast<uint32_t*>(this + 1); }
+  };
   struct Versions {
     uint32_t capacity;
     std::atomic<uint32_t> count;
-    KeyVersion* items() { return reinterpret_cast<KeyVersion*>(this + 1); }
+    int64_t first_create, first_version;  // of the oldest item, unless it is a tombstone
+    std::atomic<Tombstones*> tombstones;  // null: none
+    Item* items() { return reinterpret_cast<Item*>(this + 1); }
+    KeyVersion Get(uint32_t at);
   };
+  static size_t Bytes(const Versions& v) { return sizeof v + v.capacity * sizeof(Item); }
+  static size_t Bytes(const Tombstones& t) { return sizeof t + t.capacity * sizeof(uint32_t); }
   static Versions* NewVersions(uint32_t capacity);
+  static Tombstones* NewTombstones(uint32_t capacity);
+  // How many items are older than `revision`, or than the one after it.
+  static uint32_t CountBelow(Versions& versions, int64_t revision);
 
   std::atomic<Versions*> versions_{nullptr};
   uint32_t key_bytes_ = 0;
@@ -78,6 +104,8 @@ class KeyIndex {
   void Compact(std::string_view key, int64_t revision);
 
   size_t size() const { return size_; }
+  // Memory that waits for readers to leave.
+  size_t retired_bytes() const { return retired_bytes_; }
 
  private:
   static constexpr size_t kLeafMax = 64;
@@ -131,18 +159,23 @@ class KeyIndex {
   void ReplaceInRoot(Root* root, size_t at, const std::vector<Branch*>& with,
                      const std::vector<std::string>& low);
 
-  void Retire(void* memory, void (*free_it)(void*));
+  static KeyEntry::Tombstones* AppendTombstone(KeyEntry::Versions& versions, uint32_t place);
+  void RetireVersions(KeyEntry::Versions* versions);
+  void Retire(void* memory, size_t bytes, void (*free_it)(void*));
   void FreeRetired();
 
   struct Retired {
     uint64_t stamp;
     void* memory;
+    size_t bytes;
     void (*free_it)(void*);
   };
   EpochDomain& epochs_;
   std::atomic<Root*> root_;
   size_t size_ = 0;
   std::deque<Retired> retired_;
+  size_t retired_bytes_ = 0;
+  size_t retired_check_at_ = 256 * 1024;
 };
 
 }  // namespace quoin::mvcc

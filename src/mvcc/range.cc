@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/errors.h"
+#include "mvcc/keys_taken.h"
 #include "mvcc/store.h"
 
 namespace quoin::mvcc {
@@ -25,13 +26,6 @@ bool HasFilters(const RangeQuery& query) {
          query.min_create_revision != 0 || query.max_create_revision != 0;
 }
 
-// Key order cut at limit+1 is the answer's own order: no need to see the rest.
-bool MayStopEarly(const RangeQuery& query) {
-  if (HasFilters(query)) return false;
-  return query.order == SortOrder::kNone ||
-         (query.order == SortOrder::kAscend && query.target == SortTarget::kKey);
-}
-
 bool Below(const KeyValue& a, const KeyValue& b, SortTarget target) {
   switch (target) {
     case SortTarget::kKey:
@@ -50,6 +44,20 @@ bool Below(const KeyValue& a, const KeyValue& b, SortTarget target) {
 
 }  // namespace
 
+uint64_t KeysTaken(const RangeQuery& query) {
+  const bool key_order = query.order == SortOrder::kAscend && query.target == SortTarget::kKey;
+  const bool first_ones = query.order == SortOrder::kNone || key_order;
+  if (query.limit <= 0 || HasFilters(query) || !first_ones) return UINT64_MAX;
+  return static_cast<uint64_t>(query.limit) + 1;
+}
+
+bool PassesFilters(const RangeQuery& query, const KeyValue& kv) {
+  return (query.max_mod_revision == 0 || kv.mod_revision <= query.max_mod_revision) &&
+         (query.min_mod_revision == 0 || kv.mod_revision >= query.min_mod_revision) &&
+         (query.max_create_revision == 0 || kv.create_revision <= query.max_create_revision) &&
+         (query.min_create_revision == 0 || kv.create_revision >= query.min_create_revision);
+}
+
 StatusOr<int64_t> View::ResolveRevision(int64_t revision) const {
   if (revision <= 0) return revision_;
   if (revision > revision_) return errors::FutureRevision();
@@ -63,11 +71,23 @@ Status View::StillReadable(int64_t revision) const {
 
 void View::VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
                      absl::FunctionRef<bool(const KeyValue&)> visit) const {
+  VisitSlice(key, range_end, at_revision, SIZE_MAX, visit);
+}
+
+std::optional<std::string> View::VisitSlice(std::string_view key, std::string_view range_end,
+                                            int64_t at_revision, size_t keys_max,
+                                            absl::FunctionRef<bool(const KeyValue&)> visit) const {
+  std::optional<std::string> go_on;
   store_->index_.Visit(key, range_end, [&](const KeyEntry& entry) {
-    const KeyVersion* version = entry.At(at_revision);
-    if (version == nullptr || version->is_tombstone() || entry.key().empty()) return true;
+    if (keys_max-- == 0) {
+      go_on = std::string(entry.key());
+      return false;
+    }
+    const std::optional<KeyVersion> version = entry.At(at_revision);
+    if (!version || version->is_tombstone() || entry.key().empty()) return true;
     return visit(FromIndex(entry, *version));
   });
+  return go_on;
 }
 
 Status View::Fill(KeyValue& kv) const {
@@ -94,31 +114,20 @@ Status View::Fill(KeyValue& kv) const {
   return OkStatus();
 }
 
-Status View::Filter(const RangeQuery& query, std::vector<KeyValue>& kvs) const {
-  if (!HasFilters(query)) return OkStatus();
-  std::erase_if(kvs, [&](const KeyValue& kv) {
-    return (query.max_mod_revision != 0 && kv.mod_revision > query.max_mod_revision) ||
-           (query.min_mod_revision != 0 && kv.mod_revision < query.min_mod_revision) ||
-           (query.max_create_revision != 0 && kv.create_revision > query.max_create_revision) ||
-           (query.min_create_revision != 0 && kv.create_revision < query.min_create_revision);
-  });
-  return OkStatus();
-}
-
 StatusOr<RangeResult> View::Range(const RangeQuery& query) const {
   ASSIGN_OR_RETURN(int64_t revision, ResolveRevision(query.revision));
   const size_t limit = query.limit > 0 ? static_cast<size_t>(query.limit) : SIZE_MAX;
-  const size_t wanted = MayStopEarly(query) && limit != SIZE_MAX ? limit + 1 : SIZE_MAX;
+  const uint64_t wanted = KeysTaken(query);
   RangeResult result;
   VisitKeys(query.key, query.range_end, revision, [&](const KeyValue& kv) {
     ++result.count;
-    if (!query.count_only && result.kvs.size() < wanted) result.kvs.push_back(kv);
+    if (!query.count_only && result.kvs.size() < wanted && PassesFilters(query, kv))
+      result.kvs.push_back(kv);
     return query.want_count || result.kvs.size() < wanted;
   });
   RETURN_IF_ERROR(StillReadable(revision));
   if (query.count_only) return result;
 
-  RETURN_IF_ERROR(Filter(query, result.kvs));
   // Values that the order needs are read before sorting, others only for what remains.
   const bool by_value = query.target == SortTarget::kValue;
   if (by_value) {

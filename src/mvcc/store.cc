@@ -118,12 +118,13 @@ StatusOr<Revision> WriteTxn::Put(std::string_view key, std::string_view value, i
   CHECK(!key.empty());
   const Revision at{store_->revision_ + 1, sub_};
   const KeyEntry* entry = store_->index_.Find(key);
-  const KeyVersion* newest = entry == nullptr ? nullptr : entry->Newest();
+  std::optional<KeyVersion> newest;
+  if (entry != nullptr) newest = entry->Newest();
   KeyValue kv;
   kv.key = key;
   kv.value = value;
   kv.mod_revision = at.main;
-  const bool exists = newest != nullptr && !newest->is_tombstone();
+  const bool exists = newest && !newest->is_tombstone();
   kv.create_revision = exists ? newest->create_revision : at.main;
   kv.version = exists ? newest->version + 1 : 1;
   kv.lease = lease;
@@ -170,9 +171,8 @@ Status WriteTxn::Delete(std::string_view key) {
 StatusOr<int64_t> WriteTxn::DeleteRange(std::string_view key, std::string_view range_end) {
   std::vector<std::string> live;
   store_->index_.Visit(key, range_end, [&](const KeyEntry& entry) {
-    const KeyVersion* newest = entry.Newest();
-    if (!entry.key().empty() && newest != nullptr && !newest->is_tombstone())
-      live.emplace_back(entry.key());
+    const std::optional<KeyVersion> newest = entry.Newest();
+    if (!entry.key().empty() && newest && !newest->is_tombstone()) live.emplace_back(entry.key());
     return true;
   });
   for (const std::string& k : live) RETURN_IF_ERROR(Delete(k));

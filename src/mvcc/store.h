@@ -66,6 +66,9 @@ struct RangeQuery {
   int64_t min_create_revision = 0, max_create_revision = 0;
 };
 
+// Whether the query's bounds on revisions admit this key.
+bool PassesFilters(const RangeQuery& query, const KeyValue& kv);
+
 struct RangeResult {
   std::vector<KeyValue> kvs;  // point into pages and index nodes: valid as long as the view
   bool more = false;
@@ -86,6 +89,11 @@ class View {
   // is 0); stops when `visit` returns false.
   void VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
                  absl::FunctionRef<bool(const KeyValue&)> visit) const;
+  // The same, but looks at no more than `keys_max` keys of the index, dead ones included. The key
+  // to go on from; nullopt when there are no more, or `visit` returned false.
+  std::optional<std::string> VisitSlice(std::string_view key, std::string_view range_end,
+                                        int64_t at_revision, size_t keys_max,
+                                        absl::FunctionRef<bool(const KeyValue&)> visit) const;
   // Reads the record that `kv.at` names and fills in value, lease and record.
   Status Fill(KeyValue& kv) const;
   // The revision that a query means, or why it cannot be read.
@@ -103,7 +111,6 @@ class View {
         compact_revision_(compact_revision),
         snapshot_(snapshot),
         on_miss_(on_miss) {}
-  Status Filter(const RangeQuery& query, std::vector<KeyValue>& kvs) const;
 
   const Store* store_;
   int64_t revision_;
