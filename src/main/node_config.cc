@@ -1,5 +1,7 @@
 #include "main/node_config.h"
 
+#include <algorithm>
+
 #include "config/initial_cluster.h"
 
 namespace quoin::main {
@@ -35,6 +37,8 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);
   out.cache_bytes = config.cache_bytes;
+  // Dirty pages are part of the cache: some of it stays for reading.
+  out.checkpoint_dirty_bytes = std::min(out.checkpoint_dirty_bytes, out.cache_bytes / 2);
   out.keep_cluster_version = config.keep_cluster_version;
   out.downgrade_check_interval = config.downgrade_check_time;
   out.initial_corrupt_check = config.feature_gates.initial_corrupt_check;
