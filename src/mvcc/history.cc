@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::string_view kKeyBucket = "key";
 constexpr std::string_view kFromKey("\0", 1);
+// What one slice looks at, whether it is in the range or not: large values of others must not hold
+// the reader's thread.
+constexpr size_t kSeenBytesMax = 16 << 20;
 
 bool InRange(const HistoryQuery& query, std::string_view key) {
   return key >= query.key && (query.range_end == kFromKey || key < query.range_end);
@@ -21,13 +24,16 @@ class SliceBuilder {
   // False: the slice ended before this revision.
   bool Admits(int64_t main) {
     if (main == last_seen_) return true;
-    const bool full = seen_ >= query_.records_max || revisions_ >= query_.revisions_max ||
-                      bytes_ >= query_.bytes_max;
+    const bool full = seen_ >= query_.records_max || seen_bytes_ >= kSeenBytesMax ||
+                      revisions_ >= query_.revisions_max || bytes_ >= query_.bytes_max;
     if (full && last_seen_ != 0) return false;
     last_seen_ = main;
     return true;
   }
-  void Saw() { ++seen_; }
+  void Saw(std::string_view stored) {
+    ++seen_;
+    seen_bytes_ += stored.size();
+  }
   void Add(Revision at, bool tombstone, std::string_view stored) {
     if (at.main != last_added_) ++revisions_;
     last_added_ = at.main;
@@ -54,7 +60,7 @@ class SliceBuilder {
   const HistoryQuery& query_;
   HistorySlice slice_;
   int64_t last_seen_ = 0, last_added_ = 0;
-  size_t seen_ = 0, revisions_ = 0, bytes_ = 0;
+  size_t seen_ = 0, seen_bytes_ = 0, revisions_ = 0, bytes_ = 0;
 };
 
 }  // namespace
@@ -76,13 +82,14 @@ StatusOr<HistorySlice> Store::ReadHistory(const HistoryQuery& query, btree::OnMi
           next = version.main;
           return false;
         }
-        slice.Saw();
         const Revision at{version.main, version.sub};
         auto record = snapshot.Get(kKeyBucket, RevisionKey(at, version.is_tombstone()), on_miss);
         if (record.ok() && !*record) record = errors::Compacted();  // it was there a moment ago
         status = record.status();
-        if (status.ok()) slice.Add(at, version.is_tombstone(), **record);
-        return status.ok();
+        if (!status.ok()) return false;
+        slice.Saw(**record);
+        slice.Add(at, version.is_tombstone(), **record);
+        return true;
       });
     }
   } else {
@@ -99,7 +106,7 @@ StatusOr<HistorySlice> Store::ReadHistory(const HistoryQuery& query, btree::OnMi
         next = parsed->at.main;
         break;
       }
-      slice.Saw();
+      slice.Saw(cursor.value());
       if (InRange(query, kv.key)) slice.Add(parsed->at, parsed->tombstone, cursor.value());
     }
   }
