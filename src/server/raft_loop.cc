@@ -419,6 +419,12 @@ void RaftLoop::PublishInfo() {
   const bool leads = raft_.role() == raft::Role::kLeader;
   const uint64_t leader = raft_.leader().value();
   const uint64_t term = raft_.term().value();
+  // First: who is told below of a new leader looks here, and nobody tells it again.
+  info_.term.store(term, std::memory_order_relaxed);
+  info_.leader.store(leader, std::memory_order_relaxed);
+  info_.commit_index.store(raft_.commit_index().value(), std::memory_order_relaxed);
+  info_.raft_log_bytes.store(raft_.log_bytes(), std::memory_order_relaxed);
+  info_.is_leader.store(leads, std::memory_order_relaxed);
   if (leader != leader_seen_ || (leads && term != term_seen_)) {
     log_.Info(leader == 0 ? "lost leader"
               : leads     ? "became leader"
@@ -429,11 +435,6 @@ void RaftLoop::PublishInfo() {
     term_seen_ = term;
     if (leader != 0) OnNewLeader(leads);
   }
-  info_.term.store(raft_.term().value(), std::memory_order_relaxed);
-  info_.leader.store(leader, std::memory_order_relaxed);
-  info_.commit_index.store(raft_.commit_index().value(), std::memory_order_relaxed);
-  info_.raft_log_bytes.store(raft_.log_bytes(), std::memory_order_relaxed);
-  info_.is_leader.store(leads, std::memory_order_relaxed);
   info_.sole_voter_leads.store(leads && alone_ && !stopping_ && applied_ >= complete_from_,
                                std::memory_order_release);
   const uint64_t led = std::exchange(term_led_, leads ? term : 0);
