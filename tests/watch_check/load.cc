@@ -71,6 +71,11 @@ void Load::SendTxn(size_t writer, const Request& request) {
       put.set_value(ValueOf(request.tag(i)));
     }
   }
+  if (request.from < request.to) {
+    etcdserverpb::DeleteRangeRequest& range = *txn.add_success()->mutable_request_delete_range();
+    range.set_key(KeyName(request.from));
+    range.set_range_end(KeyName(request.to));
+  }
   shared_.oracle->Sent(request);
   ClientOf(writer).Unary(client::kTxn, txn.SerializeAsString(), kTimeout,
                          [this, writer, id = request.id](StatusOr<std::string> answer) {
@@ -80,22 +85,13 @@ void Load::SendTxn(size_t writer, const Request& request) {
                          });
 }
 
+// Without the put nobody could tell which of two deletions of the same keys was lost.
 void Load::DeleteRange() {
   Request request{.id = next_id_++};
   request.from = static_cast<uint32_t>(shared_.random.Below(kKeys - kRangeKeysMax));
   request.to = request.from + 2 + static_cast<uint32_t>(shared_.random.Below(kRangeKeysMax - 2));
-  etcdserverpb::DeleteRangeRequest range;
-  range.set_key(KeyName(request.from));
-  range.set_range_end(KeyName(request.to));
-  shared_.oracle->Sent(request);
-  ClientOf(0).Unary(client::kDeleteRange, range.SerializeAsString(), kTimeout,
-                    [this, id = request.id](StatusOr<std::string> answer) {
-                      etcdserverpb::DeleteRangeResponse response;
-                      if (answer.ok()) response.ParseFromString(*answer);
-                      const int64_t revision =
-                          response.deleted() == 0 ? 0 : response.header().revision();
-                      Ended(0, id, revision, answer.status());
-                    });
+  request.ops.push_back({request.to});
+  SendTxn(0, request);
 }
 
 void Load::Ended(size_t writer, uint64_t id, int64_t revision, const Status& status) {
@@ -107,11 +103,7 @@ void Load::Ended(size_t writer, uint64_t id, int64_t revision, const Status& sta
   }
   ++acknowledged_;
   newest_ = std::max(newest_, revision);
-  if (revision == 0) {
-    shared_.oracle->DoneWithoutEffect(id);
-  } else {
-    shared_.oracle->Done(id, revision);
-  }
+  shared_.oracle->Done(id, revision);
   if (writer != 0) Write(writer);
 }
 

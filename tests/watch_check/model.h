@@ -39,7 +39,8 @@ struct Change {
 };
 std::string Describe(const Change& change);
 
-// A transaction, or a deletion of all keys in [from, to). Value type.
+// A transaction: puts and deletions, and then a deletion of all keys in [from, to), which are other
+// ones. At least one put: its value tells whose revision it is. Value type.
 struct Request {
   static constexpr uint64_t kOpsMax = 8;
   struct Op {
@@ -50,7 +51,6 @@ struct Request {
   std::vector<Op> ops;  // of different keys
   uint32_t from = 0, to = 0;
 
-  bool deletes_a_range() const { return ops.empty(); }
   uint64_t tag(size_t op) const { return id * kOpsMax + op; }
 };
 

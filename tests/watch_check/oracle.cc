@@ -14,14 +14,6 @@ void Oracle::Done(uint64_t id, int64_t revision) {
   Settle(at);
 }
 
-void Oracle::DoneWithoutEffect(uint64_t id) {
-  auto at = entries_.find(id);
-  if (at->second.observed)
-    violation_(fmt::format("request {} says it changed nothing, and is revision {}", id,
-                           *at->second.observed));
-  entries_.erase(at);
-}
-
 void Oracle::Lost(uint64_t id) {
   auto at = entries_.find(id);
   at->second.ended = true;
@@ -37,16 +29,10 @@ void Oracle::Settle(Entries::iterator at) {
   entries_.erase(at);
 }
 
-// By a value, which only one request can have written; without one, by what it would do.
+// By a value, which only one request can have written.
 Oracle::Entries::iterator Oracle::Find(const std::vector<Change>& changes) {
   for (const Change& change : changes) {
     if (!change.deleted) return entries_.find(change.now.tag / Request::kOpsMax);
-  }
-  for (auto at = entries_.begin(); at != entries_.end(); ++at) {
-    const Entry& entry = at->second;
-    if (entry.request.deletes_a_range() && !entry.observed &&
-        model_.Effect(entry.request) == changes)
-      return at;
   }
   return entries_.end();
 }

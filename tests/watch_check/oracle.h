@@ -28,9 +28,8 @@ class Oracle {
   const Model& model() const { return model_; }
 
   void Sent(const Request& request);
-  // The answer: it is revision `revision`; or it changed nothing; or nobody knows.
+  // The answer: it is revision `revision`; or nobody knows.
   void Done(uint64_t id, int64_t revision);
-  void DoneWithoutEffect(uint64_t id);
   void Lost(uint64_t id);
 
   // The watcher of everything has seen a revision. False: it cannot go on.

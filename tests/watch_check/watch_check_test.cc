@@ -17,7 +17,7 @@ Request Puts(uint64_t id, std::vector<uint32_t> keys) {
   return request;
 }
 Request DeletesRange(uint64_t id, uint32_t from, uint32_t to) {
-  return {.id = id, .from = from, .to = to};
+  return {.id = id, .ops = {{to}}, .from = from, .to = to};
 }
 
 TEST(Values, TellWhoWroteThem) {
@@ -203,10 +203,19 @@ TEST_F(StoryTest, AnswersThatDoNotFitAreFound) {
   EXPECT_TRUE(oracle_.Observe(7, oracle_.model().Effect(Puts(6, {1}))));
   oracle_.Done(6, 8);
   EXPECT_EQ(wrong(), 1u);
-  oracle_.Sent(DeletesRange(7, 0, 2));
-  EXPECT_TRUE(oracle_.Observe(8, oracle_.model().Effect(DeletesRange(7, 0, 2))));
-  oracle_.DoneWithoutEffect(7);
-  EXPECT_EQ(wrong(), 2u);
+}
+
+TEST_F(StoryTest, OfTwoEqualDeletionsTheLostOneIsNotTakenForTheOther) {
+  oracle_.Sent(Puts(6, {1}));
+  EXPECT_TRUE(oracle_.Observe(7, oracle_.model().Effect(Puts(6, {1}))));
+  oracle_.Done(6, 7);
+  for (uint64_t id : {uint64_t{7}, uint64_t{8}}) oracle_.Sent(DeletesRange(id, 0, 5));
+  oracle_.Lost(7);
+  oracle_.Done(8, 8);
+  EXPECT_TRUE(oracle_.Observe(8, oracle_.model().Effect(DeletesRange(8, 0, 5))));
+  EXPECT_EQ(oracle_.owed(), 0u);
+  EXPECT_TRUE(oracle_.Observe(9, oracle_.model().Effect(DeletesRange(7, 0, 5))));
+  EXPECT_EQ(wrong(), 0u);
 }
 
 }  // namespace
