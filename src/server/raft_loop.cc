@@ -336,11 +336,15 @@ void RaftLoop::RepeatElection() {
 
 void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
   if (stopping_ || !persister_.AddOwnSnapshot(metadata)) return;
+  const uint64_t index = metadata.index.value();
+  const uint64_t keep = config_.catch_up_entries;
+  // Followers that are further behind get the data file.
+  if (index > keep) raft_.Compact(Index(index - keep), std::move(metadata), SharedBytes());
   ScheduleTurn();
 }
 
 // What is applied is in memory for followers alone; those that are further behind get the data
-// file as it then is, so this need not wait for a checkpoint.
+// file as it then is, so this need not wait for a snapshot.
 void RaftLoop::TrimLog() {
   const bool due = applied_ >= trimmed_at_ + kTrimEveryEntries;
   if (!due && raft_.log_bytes() <= config_.log_tail_bytes) return;
