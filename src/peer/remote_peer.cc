@@ -55,7 +55,11 @@ void RemotePeer::OnStreamMessages(std::vector<raft::Message> messages) {
 
 void RemotePeer::OnStreamUp() { Activate(); }
 
-void RemotePeer::OnStreamDown(const Status& why) { Deactivate("stream", why); }
+void RemotePeer::OnStreamDown(const Status& why) {
+  // Who ended what it says hardly hears what it is told; that the other streams broke shows later.
+  if (active_since_) context_.host.OnUnreachable(id_);
+  Deactivate("stream", why);
+}
 
 void RemotePeer::OnPosted() { Activate(); }
 
