@@ -99,7 +99,9 @@ StepResult Core::OnVoteResponse(const Message& response) {
     case VoteResult::kWon:
       if (pre_vote) {
         RequestVotes(CampaignKind::kElection);
-      } else {
+      } else if (votes_.contains(self())) {
+        // Its own vote comes when it is on the disk. Who led without could forget the term with the
+        // power and lead it again, with other entries of the same term and index.
         // "Once a candidate wins an election, it becomes leader. It then sends heartbeat messages
         // to all of the other servers to establish its authority": §5.2. The blank entry is that
         // message.

@@ -40,6 +40,10 @@ bool Fails(const RunOptions& options) {
   return status != 0;
 }
 
+// The others' votes made a leader whose own was not on its disk yet. Power failed, and it led the
+// same term once more.
+TEST(Run, NobodyLeadsATermTwice) { EXPECT_FALSE(Fails({.seed = 1678})); }
+
 class Mutants : public testing::TestWithParam<Mutant> {};
 
 // From 501 on: with the third mutant, members of seed 6 send entries and refusals to and fro for as
