@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/call_peer.h"
 #include "bench/connection.h"
 #include "bench/histogram.h"
 #include "bench/keepalive_connection.h"
@@ -197,7 +198,9 @@ class LeaseRequests final : public RequestSource {
 class EachOnce final : public Connection::Observer {
  public:
   explicit EachOnce(const Options& options) : options_(options), source_(options) {
-    for (size_t i = 0; i < options.connections; ++i) peers_.Add(std::make_unique<Caller>(*this));
+    for (size_t i = 0; i < options.connections; ++i)
+      peers_.Add(std::make_unique<CallPeer>(options_.host, options_.port, options_.streams, source_,
+                                            static_cast<Connection::Observer&>(*this)));
   }
   void Run(Tally& tally) {
     tally_ = &tally;
@@ -212,21 +215,6 @@ class EachOnce final : public Connection::Observer {
   }
 
  private:
-  class Caller final : public Peer {
-   public:
-    explicit Caller(EachOnce& run)
-        : Peer(Dial(run.options_.host, run.options_.port)),
-          connection_(run.options_.authority(), run.options_.streams, run.source_, run) {}
-    void Receive(std::string_view bytes) override {
-      if (!connection_.Receive(bytes)) Die(connection_.error());
-    }
-    std::string& output() override { return connection_.output(); }
-    void Go() override { connection_.StartCalls(Now()); }
-
-   private:
-    Connection connection_;
-  };
-
   const Options& options_;
   LeaseRequests source_;
   Peers peers_;
@@ -336,7 +324,9 @@ class Storm final : public WatchConnection::Observer, public Connection::Observe
     idle_from_ = first_at_ - static_cast<uint64_t>(options_.duration_s * 1e9);
     if (Now() + kSecond > idle_from_) Die("--ttl is too short for --duration");
     while (Now() + kSecond < idle_from_) peers_.Wait();
-    for (int i = 0; i < 4; ++i) peers_.Add(std::make_unique<Putter>(*this));
+    for (int i = 0; i < 4; ++i)
+      peers_.Add(std::make_unique<CallPeer>(options_.host, options_.port, 1, puts_,
+                                            static_cast<Connection::Observer&>(*this)));
     peers_.TurnAll();
     while (deleted_ < options_.leases) peers_.Wait();
     gone_at_ = peers_.now();
@@ -382,21 +372,6 @@ class Storm final : public WatchConnection::Observer, public Connection::Observe
 
     WatchConnection connection;
   };
-  class Putter final : public Peer {
-   public:
-    explicit Putter(Storm& storm)
-        : Peer(Dial(storm.options_.host, storm.options_.port)),
-          connection_(storm.options_.authority(), 1, storm.puts_, storm) {}
-    void Receive(std::string_view bytes) override {
-      if (!connection_.Receive(bytes)) Die(connection_.error());
-    }
-    std::string& output() override { return connection_.output(); }
-    void Go() override { connection_.StartCalls(Now()); }
-
-   private:
-    Connection connection_;
-  };
-
   static void Describe(const char* name, const Histogram& puts) {
     const auto ms = [](uint64_t ns) { return static_cast<double>(ns) / 1e6; };
     std::printf("\"%s\":{\"count\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}", name,

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/call_peer.h"
 #include "bench/connection.h"
 #include "bench/histogram.h"
 #include "bench/peers.h"
@@ -218,7 +219,9 @@ class Fanout final : public WatchConnection::Observer, public Connection::Observ
   }
 
   void Run() {
-    for (size_t i = 0; i < options_.writers; ++i) peers_.Add(std::make_unique<Writer>(*this));
+    for (size_t i = 0; i < options_.writers; ++i)
+      peers_.Add(std::make_unique<CallPeer>(options_.host, options_.port, options_.calls, source_,
+                                            static_cast<Connection::Observer&>(*this)));
     const uint64_t start = Now();
     count_from_ = start + static_cast<uint64_t>(options_.warmup_s * 1e9);
     const uint64_t until = count_from_ + static_cast<uint64_t>(options_.duration_s * 1e9);
@@ -277,21 +280,6 @@ class Fanout final : public WatchConnection::Observer, public Connection::Observ
   }
 
  private:
-  class Writer final : public Peer {
-   public:
-    explicit Writer(Fanout& fanout)
-        : Peer(Dial(fanout.options_.host, fanout.options_.port)),
-          connection_(fanout.options_.authority(), fanout.options_.calls, fanout.source_, fanout) {}
-    void Receive(std::string_view bytes) override {
-      if (!connection_.Receive(bytes)) Die(connection_.error());
-    }
-    std::string& output() override { return connection_.output(); }
-    void Go() override { connection_.StartCalls(Now()); }
-
-   private:
-    Connection connection_;
-  };
-
   // Puts do not run away from what they set off.
   bool MayPut() const {
     return running_ && source_.made() * options_.watchers < delivered_ + options_.ahead;
