@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/match.h"
 #include "base/shared_bytes.h"
 #include "base/status.h"
 #include "env/executor.h"
@@ -64,6 +65,11 @@ struct ListenOptions {
   bool reuse_port = false;
   bool reuse_address = false;
 };
+
+// What Network::Connect says when the other machine has answered that nobody listens there.
+inline bool IsConnectionRefused(const Status& status) {
+  return absl::EndsWith(status.message(), "connect: connection refused");
+}
 
 class Network {
  public:

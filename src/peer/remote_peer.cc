@@ -59,6 +59,12 @@ void RemotePeer::OnStreamDown(const Status& why) {
   // Who ended what it says hardly hears what it is told; that the other streams broke shows later.
   if (active_since_) context_.host.OnUnreachable(id_);
   Deactivate("stream", why);
+  if (env::IsConnectionRefused(why) && !AnyStream()) context_.host.OnProcessGone(id_);
+}
+
+bool RemotePeer::AnyStream() const {
+  return message_writer_ != nullptr || msgapp_writer_ != nullptr || message_reader_->is_up() ||
+         msgapp_reader_->is_up();
 }
 
 void RemotePeer::OnPosted() { Activate(); }

@@ -50,6 +50,7 @@ class RemotePeer final : private StreamReader::User,
   StreamWriter*& WriterOf(StreamKind kind) {
     return kind == StreamKind::kMsgApp ? msgapp_writer_ : message_writer_;
   }
+  bool AnyStream() const;
   // --- StreamReader::User, StreamWriterOwner, Pipeline::User ---
   void OnStreamMessages(std::vector<raft::Message> messages) override;
   void OnStreamUp() override;

@@ -53,6 +53,9 @@ class Host {
   virtual void OnMessages(std::vector<raft::Message> messages) = 0;
   // A message to `id` was dropped, or its connection broke.
   virtual void OnUnreachable(NodeId id) = 0;
+  // The machine of `id` says that nobody listens at its address any more, and no stream to or from
+  // it is left: its process has ended. Said again with every further try.
+  virtual void OnProcessGone(NodeId id) = 0;
   // Exactly once per SendSnapshot.
   virtual void OnSnapshotSent(NodeId id, bool ok) = 0;
   // A peer told us that this member has been removed from the cluster.

@@ -76,6 +76,28 @@ TEST_F(TransportTest, NobodyListens) {
   world_.RunFor(seconds(1));
   a_.Send(NewMessage(raft::MessageType::kVote, a_.id(), NodeId(9)));
   EXPECT_TRUE(Until([&] { return a_.unreachable > 0; }));
+  EXPECT_TRUE(a_.gone.contains(NodeId(9)));
+}
+
+TEST_F(TransportTest, AProcessThatEndedIsGoneAndOneThatIsCutOffIsNot) {
+  Connect(a_, b_);
+  Connect(a_, c_);
+  network_.Cut(c_.address(), a_.address());
+  network_.Cut(a_.address(), c_.address());
+  b_.End();
+  EXPECT_TRUE(Until([&] { return a_.gone.contains(b_.id()); }));
+  world_.RunFor(seconds(30));
+  EXPECT_FALSE(a_.gone.contains(c_.id()));
+}
+
+// A stream that it keeps open says that it lives, whatever one of its addresses answers.
+TEST_F(TransportTest, AMemberThatIsHeardIsNotGone) {
+  b_.Add(a_);
+  a_.On([this](Transport& t) { t.AddPeer(b_.id(), {"http://10.0.0.9:2380"}); });
+  world_.RunFor(seconds(10));
+  a_.gone.clear();  // what was said before b's streams stood
+  world_.RunFor(seconds(10));
+  EXPECT_TRUE(a_.gone.empty());
 }
 
 TEST_F(TransportTest, TheNextAddressIsTried) {

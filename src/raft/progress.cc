@@ -55,8 +55,10 @@ bool Progress::MaybeUpdate(Index index) {
 }
 
 bool Progress::MaybeDecrease(Index rejected, Index hint) {
+  // An old answer, or that of a member which denies what it has said: asked again at once, it would
+  // deny for ever.
+  if (rejected <= match) return false;
   if (state == State::kReplicate) {
-    if (rejected <= match) return false;  // an old answer: it has agreed to more since
     next = match + 1;
   } else {
     if (next - 1 != rejected) return false;  // not the answer to the last probe

@@ -426,6 +426,22 @@ TEST(PaperTest, Section53_OneProbePerConflictingTermIsEnough) {
   EXPECT_EQ(follower.LogTerms(), leader.LogTerms());
 }
 
+// Matching logs stay so. Who denies what it has acknowledged has lost it or worse: it is asked
+// again with the heartbeats, not as fast as it denies.
+TEST(PaperTest, Section53_AFollowerThatDeniesWhatItAcknowledgedIsNotAskedAgainAtOnce) {
+  Server server(1, 3);
+  Elect(server, 3);
+  server.Take();
+  server->Step(Acknowledge(2, 1, 1));
+  ASSERT_EQ(server.Match(2), Index(1));
+  server->ReportUnreachable(NodeId(2));  // back to probing
+  server.Take();
+  Message denial = Acknowledge(2, 1, 1);
+  denial.reject = true;
+  EXPECT_TRUE(server.Answer(denial).empty());
+  EXPECT_EQ(server.Next(2), Index(2));
+}
+
 TEST(PaperTest, Section53_ALeaderNeverOverwritesItsOwnLog) {
   Server server(1, 3, /*term=*/2, LogOf({1, 2}));
   Elect(server, 3);
@@ -533,6 +549,21 @@ TEST(PaperTest, Figure2_StateIsOnStableStorageBeforeARequestIsAnswered) {
   EXPECT_TRUE(ready.messages.empty());
   ASSERT_EQ(ready.after_persist.size(), 1u);
   EXPECT_EQ(ready.after_persist[0].type, MessageType::kAppResp);
+}
+
+// votedFor is persistent state: a candidate that led before its own vote is stable could forget it
+// with the power, and be elected in the same term again by those who remember theirs.
+TEST(PaperTest, Figure2_ACandidatesOwnVoteIsOnStableStorageBeforeItLeads) {
+  Server server(1, 3);
+  server->Campaign();
+  const Ready ready = server->TakeReady();
+  EXPECT_EQ(ready.hard_state, (HardState{Term(1), NodeId(1), Index(0)}));
+  ASSERT_EQ(ready.messages.size(), 2u);  // others are asked meanwhile
+  server->Step(Vote(2, 1));
+  server->Step(Vote(3, 1));
+  EXPECT_EQ(server->role(), Role::kCandidate);
+  server->Persisted(ready.persist_id);
+  EXPECT_EQ(server->role(), Role::kLeader);
 }
 
 }  // namespace

@@ -128,6 +128,10 @@ void PeerHost::OnUnreachable(NodeId id) {
   loops_.raft.Post([raft = raft_, id] { raft->OnUnreachable(id); });
 }
 
+void PeerHost::OnProcessGone(NodeId id) {
+  loops_.raft.Post([raft = raft_, id] { raft->OnProcessGone(id); });
+}
+
 void PeerHost::OnSnapshotSent(NodeId id, bool ok) {
   log_.Info(ok ? "sent database snapshot" : "failed to send database snapshot",
             {{"remote-peer-id", cluster::HexId(id.value())}});

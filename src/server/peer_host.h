@@ -65,6 +65,7 @@ class PeerHost final : public peer::Host {
   // peer::Host
   void OnMessages(std::vector<raft::Message> messages) override;
   void OnUnreachable(NodeId id) override;
+  void OnProcessGone(NodeId id) override;
   void OnSnapshotSent(NodeId id, bool ok) override;
   void OnRemoved() override;
   StatusOr<std::unique_ptr<peer::SnapshotSink>> ReceiveSnapshot(

@@ -120,7 +120,7 @@ void RaftLoop::OnConfChangeProposal(size_t frontend, raft::ConfChange change) {
 }
 
 bool RaftLoop::MayPropose() const {
-  return raft_.leader().value() != 0 && !leader_lost_ && !handed_over_;
+  return raft_.leader().value() != 0 && !leader_lost_ && !handing_over_;
 }
 
 void RaftLoop::Propose(Held batch) {
@@ -199,7 +199,7 @@ void RaftLoop::OnMessages(std::vector<raft::Message> messages) {
   if (stopping_) return;
   for (raft::Message& message : messages) {
     if (message.from == raft_.leader()) leader_lost_ = false;
-    StepMessage(std::move(message));
+    if (!HoldForSuccessor(message)) StepMessage(std::move(message));
   }
   ScheduleTurn();
 }
@@ -228,6 +228,17 @@ void RaftLoop::OnUnreachable(NodeId id) {
   // then would be lost without a word.
   leader_lost_ |= id == raft_.leader();
   raft_.ReportUnreachable(id);
+  ScheduleTurn();
+}
+
+// Its followers are loyal for an election timeout because it may be alive, and it is not. What they
+// forget at once they need not wait for: who is first asks for votes soon (RepeatElection).
+void RaftLoop::OnProcessGone(NodeId id) {
+  if (stopping_ || id != raft_.leader()) return;
+  raft_.ForgetLeader();
+  if (raft_.leader() == id) return;  // lease reads count on that loyalty
+  log_.Info("the leader's process has ended", {{"leader-id", cluster::HexId(id.value())}});
+  leader_missed_ = true;
   ScheduleTurn();
 }
 
@@ -262,21 +273,44 @@ void RaftLoop::HandOver(env::Task done) {
             {{"local-member-id", cluster::HexId(status.id.value())},
              {"transferee-member-id", cluster::HexId(best->id.value())}});
   handed_over_ = std::move(done);
+  handing_over_ = true;
   hand_over_timer_ = loops_.raft.RunAfter(config_.election_timeout, [this] {
     log_.Warn("leadership transfer failed", {{"reason", "no other leader appeared in time"}});
-    std::exchange(handed_over_, nullptr)();
-    ScheduleTurn();
+    EndHandOver(env::Duration(0));
   });
   raft_.TransferLeadership(best->id);
   ScheduleTurn();
 }
 
+// A leader that hands over takes no proposals; it would drop those of other members, and who made
+// them would hear of it when their time is up.
+bool RaftLoop::HoldForSuccessor(raft::Message& message) {
+  if (!handing_over_ || message.type != raft::MessageType::kProp) return false;
+  for (const raft::Entry& entry : message.entries) for_successor_bytes_ += entry.data.size();
+  if (for_successor_bytes_ > limits::kHeldProposalBytesMax ||
+      for_successor_.size() >= limits::kHeldProposalBatchesMax) {
+    return false;
+  }
+  for_successor_.push_back(std::move(message));
+  return true;
+}
+
 void RaftLoop::CheckHandOver() {
-  if (!handed_over_ || raft_.role() == raft::Role::kLeader || raft_.leader().value() == 0) return;
-  loops_.raft.Cancel(hand_over_timer_);
+  if (!handing_over_ || raft_.role() == raft::Role::kLeader || raft_.leader().value() == 0) return;
   log_.Info("leadership transfer finished",
             {{"leader-id", cluster::HexId(raft_.leader().value())}});
-  std::exchange(handed_over_, nullptr)();
+  // Until the others have heard of their new leader they pass proposals on to this member.
+  EndHandOver(config_.heartbeat_interval);
+}
+
+void RaftLoop::EndHandOver(env::Duration grace) {
+  handing_over_ = false;
+  for_successor_bytes_ = 0;
+  for (raft::Message& message : std::exchange(for_successor_, {})) StepMessage(std::move(message));
+  loops_.raft.Cancel(hand_over_timer_);
+  hand_over_timer_ =
+      loops_.raft.RunAfter(grace, [this] { std::exchange(handed_over_, nullptr)(); });
+  ScheduleTurn();
 }
 
 // --- what the apply loop says ---
@@ -308,26 +342,27 @@ void RaftLoop::CampaignIfAlone() {
 }
 
 // "Each candidate restarts its randomized election timeout at the start of an election": §3.4. That
-// timeout is as long as it is because the leader may be alive. Once it has run out, an election
-// that nobody won (votes split, or some had heard the leader a moment later than this member) need
-// not wait as long again: it is repeated after a short while, drawn so that rivals part, and
-// doubled for slow disks and networks. Only with pre-votes, which disturb nobody.
+// timeout is as long as it is because the leader may be alive. Once it has run out, or the leader
+// is known to be gone, an election that nobody won (votes split, or some had heard the leader a
+// moment later than this member) need not wait as long again: it is held after a short while, drawn
+// so that rivals part, and doubled for slow disks and networks. Only with pre-votes, which disturb
+// nobody.
 void RaftLoop::RepeatElection() {
   if (raft_.leader().value() != 0) {
-    asked_for_votes_ = false;
+    leader_missed_ = false;
     elections_repeated_ = 0;
     return;
   }
-  asked_for_votes_ |=
+  leader_missed_ |=
       raft_.role() == raft::Role::kPreCandidate || raft_.role() == raft::Role::kCandidate;
   const env::Duration least = config_.heartbeat_interval * (1 << elections_repeated_);
-  if (!asked_for_votes_ || repeat_waits_ || stopping_ || !config_.pre_vote) return;
+  if (!leader_missed_ || repeat_waits_ || stopping_ || !config_.pre_vote) return;
   if (2 * least > config_.election_timeout) return;
   repeat_waits_ = true;
   const env::Duration delay = least + env::Duration(random_.Below(least.count()));
   repeat_timer_ = loops_.raft.RunAfter(delay, [this] {
     repeat_waits_ = false;
-    if (!asked_for_votes_) return;
+    if (!leader_missed_) return;
     ++elections_repeated_;
     raft_.Campaign();
     ScheduleTurn();

@@ -48,8 +48,9 @@ class RaftLoop {
   void Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
                const RequestIds& ids);
   void Start();
-  // A leader with other voters passes the lead to the one with the longest log; `done` runs when
-  // there is another leader, or after an election timeout. Proposals wait meanwhile.
+  // A leader with other voters passes the lead to the one with the longest log; `done` runs a
+  // heartbeat after there is another leader, or after an election timeout. Proposals wait for the
+  // other leader, those of other members too.
   void HandOver(env::Task done);
   // No further ticks, proposals refused; `stopped` runs when nothing of it is under way any more.
   void Stop(env::Task stopped);
@@ -68,6 +69,8 @@ class RaftLoop {
   // Peers'.
   void OnMessages(std::vector<raft::Message> messages);
   void OnUnreachable(NodeId id);
+  // The process of `id` has ended.
+  void OnProcessGone(NodeId id);
   void OnSnapshotSent(NodeId id, bool ok);
 
   void TransferLeadership(NodeId to);
@@ -102,7 +105,9 @@ class RaftLoop {
   void CampaignIfAlone();
   void RepeatElection();
   void NoteConfiguration(const raft::ConfState& state);
+  bool HoldForSuccessor(raft::Message& message);
   void CheckHandOver();
+  void EndHandOver(env::Duration grace);
   void TrimLog();
 
   const NodeConfig& config_;
@@ -121,11 +126,16 @@ class RaftLoop {
   bool turn_scheduled_ = false;
   bool stopping_ = false;
   env::Task stopped_;
+  bool handing_over_ = false;  // and no other leader is known yet
   env::Task handed_over_;
   env::TimerId hand_over_timer_;
+  // What other members have passed on meanwhile.
+  std::vector<raft::Message> for_successor_;
+  size_t for_successor_bytes_ = 0;
   env::TimerId tick_timer_;
-  bool asked_for_votes_ = false;  // since there was a leader
-  int elections_repeated_ = 0;    // since then
+  // Since there was a leader: an election timeout has run out, or its process has ended.
+  bool leader_missed_ = false;
+  int elections_repeated_ = 0;  // since then
   bool repeat_waits_ = false;
   env::TimerId repeat_timer_;
   bool alone_ = false;        // this member is the only voter

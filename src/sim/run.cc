@@ -23,7 +23,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr size_t kStepsMax = 400'000;  // events that anything may take
+constexpr size_t kStepsMax = 4'000'000;  // events that anything may take
 constexpr size_t kCallsMax = 40;         // of one member without an answer
 
 Content Copy(const mvcc::RangeResult& range) {

@@ -46,10 +46,8 @@ TEST(Run, NobodyLeadsATermTwice) { EXPECT_FALSE(Fails({.seed = 1678})); }
 
 class Mutants : public testing::TestWithParam<Mutant> {};
 
-// From 501 on: with the third mutant, members of seed 6 send entries and refusals to and fro for as
-// long as they live, which shows nothing and takes minutes.
 TEST_P(Mutants, IsFoundWithin500Seeds) {
-  for (uint64_t seed = 501; seed <= 1000; ++seed) {
+  for (uint64_t seed = 1; seed <= 500; ++seed) {
     if (!Fails({.seed = seed, .mutant = GetParam(), .restless = true})) continue;
     ASSERT_FALSE(Fails({.seed = seed, .restless = true}))
         << "seed " << seed << " fails without the mutant, too";

@@ -232,7 +232,7 @@ void SimNetwork::CrashHost(const std::string& host) {
   const auto streams = streams_;
   for (const auto& [id, stream] : streams) {
     for (int side = 0; side < 2; ++side) {
-      if (stream->host(side) == host) stream->CrashSide(side);
+      if (stream->host(side) == host) stream->CrashSide(side, silence_);
     }
   }
 }

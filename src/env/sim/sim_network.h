@@ -56,8 +56,9 @@ class SimNetwork final : public Network {
   // Ends all connections between two hosts at once, at both ends, with what they carried.
   void Reset(const std::string& one, const std::string& other);
   // Listeners and connections of this host are gone without callbacks. The other ends see a reset
-  // within a second (or once the link heals).
+  // after a silence of up to a second, or as was set (or once the link heals).
   void CrashHost(const std::string& host);
+  void set_silence_after_crash(Duration most) { silence_ = most; }
 
  private:
   friend class SimListener;
@@ -86,6 +87,7 @@ class SimNetwork final : public Network {
   std::pair<Duration, Duration> delay_{std::chrono::microseconds(20),
                                        std::chrono::microseconds(400)};
   std::map<Link, std::pair<Duration, Duration>> delays_;
+  Duration silence_ = std::chrono::seconds(1);
   std::map<Link, std::vector<Task>> cuts_;                       // with what waits for them to heal
   std::map<std::string, std::shared_ptr<Accepting>> listeners_;  // by key
   std::map<uint64_t, std::shared_ptr<SimStream>> streams_;       // in the order of their making

@@ -231,7 +231,7 @@ void SimStream::Reset() {
   ForgetWhenDone();
 }
 
-void SimStream::CrashSide(int side) {
+void SimStream::CrashSide(int side, Duration silence) {
   End& end = ends_[side];
   if (end.gone) return;
   end.gone = true;
@@ -240,8 +240,7 @@ void SimStream::CrashSide(int side) {
   end.arrived.clear();
   // What left the machine still arrives; then comes the silence, until something finds out.
   end.last_at =
-      std::max(end.last_at, world_.Now() + Duration(world_.random().Between(
-                                               0, Duration(std::chrono::seconds(1)).count())));
+      std::max(end.last_at, world_.Now() + Duration(world_.random().Between(0, silence.count())));
   Send(side, {.resets = true});
 }
 

@@ -41,7 +41,7 @@ class SimStream final : public std::enable_shared_from_this<SimStream> {
   // Hands over what has arrived by now, unless the link is cut.
   void Transmit(int from);
   void Reset();
-  void CrashSide(int side);
+  void CrashSide(int side, Duration silence);
   void Detach() { network_ = nullptr; }
 
  private:

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -163,6 +164,7 @@ class Machine final : public Host {
     for (raft::Message& message : messages) heard.push_back(std::move(message));
   }
   void OnUnreachable(NodeId) override { ++unreachable; }
+  void OnProcessGone(NodeId id) override { gone.insert(id); }
   void OnSnapshotSent(NodeId, bool ok) override { snapshots_sent.push_back(ok); }
   void OnRemoved() override { removed = true; }
   StatusOr<std::unique_ptr<SnapshotSink>> ReceiveSnapshot(const raft::Message& message) override {
@@ -177,6 +179,7 @@ class Machine final : public Host {
 
   std::vector<raft::Message> heard;
   int unreachable = 0;
+  std::set<NodeId> gone;
   std::vector<bool> snapshots_sent;
   bool removed = false;
   Store store;
