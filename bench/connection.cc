@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bench/wire.h"
+
 namespace quoin::bench {
 namespace {
 
@@ -36,16 +38,6 @@ constexpr char kMethodPost = static_cast<char>(0x80 | 3);
 constexpr char kSchemeHttp = static_cast<char>(0x80 | 6);
 constexpr uint8_t kStaticContentType = 31;
 constexpr size_t kStaticEntries = 61;
-
-uint32_t Read32(std::string_view bytes) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
-void Append32(std::string& out, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift);
-}
 
 // A string without Huffman coding. Ours are shorter than 127 bytes.
 void AppendText(std::string& block, std::string_view text) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "bench/system.h"
+#include "bench/wire.h"
 
 namespace quoin::bench {
 namespace {
@@ -17,23 +18,6 @@ nghttp2_nv Header(std::string_view name, std::string_view value) {
     return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
   };
   return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE};
-}
-
-void AppendVarint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
-
-// False: no varint.
-bool TakeVarint(std::string_view& bytes, uint64_t& value) {
-  value = 0;
-  for (int shift = 0; !bytes.empty() && shift < 64; shift += 7) {
-    const auto byte = static_cast<unsigned char>(bytes.front());
-    bytes.remove_prefix(1);
-    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return true;
-  }
-  return false;
 }
 
 }  // namespace

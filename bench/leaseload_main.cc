@@ -22,6 +22,7 @@
 #include "bench/requests.h"
 #include "bench/system.h"
 #include "bench/watch_connection.h"
+#include "bench/wire.h"
 
 namespace quoin::bench {
 namespace {
@@ -177,10 +178,6 @@ class LeaseRequests final : public RequestSource {
   }
 
  private:
-  static void AppendVarint(std::string& out, uint64_t value) {
-    for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-    out += static_cast<char>(value);
-  }
   static void AppendNumber(std::string& out, uint32_t field, uint64_t value) {
     AppendVarint(out, field << 3);
     AppendVarint(out, value);

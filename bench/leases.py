@@ -149,12 +149,7 @@ def main():
     options.leases, options.rounds = options.leases or leases, options.rounds or rounds
     options.folder = os.path.join(options.output, "data")
     os.makedirs(options.folder, exist_ok=True)
-    servers = {"quoin": options.quoin}
-    etcd = run.find_etcd(options.etcd)
-    if etcd:
-        servers["etcd"] = etcd
-    else:
-        print("SKIPPED: etcd, there is none to compare with")
+    servers = run.servers_in_turns(options)
     if options.part == "storm":
         results = storm(options.server, servers[options.server], options)
     else:

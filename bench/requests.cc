@@ -1,19 +1,13 @@
 #include "bench/requests.h"
 
+#include "bench/wire.h"
+
 namespace quoin::bench {
 namespace {
 
 constexpr size_t kNoiseBytes = 1 << 16;
 constexpr std::string_view kKeyStart = "bench/";
 constexpr size_t kKeyDigits = 12;
-
-void AppendVarint(std::string& out, uint64_t value) {
-  while (value >= 0x80) {
-    out += static_cast<char>(value | 0x80);
-    value >>= 7;
-  }
-  out += static_cast<char>(value);
-}
 
 void AppendKey(std::string& out, uint64_t number) {
   out += static_cast<char>(1 << 3 | 2);  // field 1, bytes, in both requests

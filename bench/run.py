@@ -261,6 +261,17 @@ def find_etcd(path):
     return lines[0] if tool.returncode == 0 and lines else None
 
 
+def servers_in_turns(options):
+    """Name and binary of what is compared."""
+    servers = {"quoin": options.quoin}
+    etcd = find_etcd(options.etcd)
+    if etcd:
+        servers["etcd"] = etcd
+    else:
+        print("SKIPPED: etcd, there is none to compare with")
+    return servers
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quoin", default=os.path.join(BUILD, "bin", "quoin"))
@@ -293,12 +304,7 @@ def parse_options():
 
 def main():
     options = parse_options()
-    servers = {"quoin": options.quoin}
-    etcd = find_etcd(options.etcd)
-    if etcd:
-        servers["etcd"] = etcd
-    else:
-        print("SKIPPED: etcd, there is none to compare with")
+    servers = servers_in_turns(options)
     legs = []
     for number in range(options.rounds):
         print("round %d of %d" % (number + 1, options.rounds), flush=True)

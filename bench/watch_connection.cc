@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "bench/wire.h"
+
 namespace quoin::bench {
 namespace {
 
@@ -17,21 +19,6 @@ constexpr std::string_view kPath = "/etcdserverpb.Watch/Watch";
 constexpr uint8_t kAck = 0x1;
 constexpr uint8_t kEndHeaders = 0x4;
 constexpr uint8_t kEndStream = 0x1;
-
-uint32_t Read32(std::string_view bytes) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(bytes[i]);
-  return value;
-}
-
-void Append32(std::string& out, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift);
-}
-
-void AppendVarint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out += static_cast<char>(value | 0x80);
-  out += static_cast<char>(value);
-}
 
 void AppendNumber(std::string& out, uint32_t field, int64_t value) {
   if (value == 0) return;
@@ -60,21 +47,20 @@ std::string Framed(uint32_t field, std::string_view inner) {
 // The fields of a message, one after another.
 class Fields {
  public:
-  explicit Fields(std::string_view bytes) : at_(bytes.data()), end_(at_ + bytes.size()) {}
+  explicit Fields(std::string_view message) : rest_(message) {}
 
   // False at the end, or when the bytes are no message: see ok().
   bool Next() {
-    if (at_ == end_) return false;
-    const std::optional<uint64_t> tag = Varint();
-    std::optional<uint64_t> number = tag ? Varint() : std::nullopt;
-    if (!number || ((*tag & 7) != 0 && (*tag & 7) != 2)) return ok_ = false;
-    field = static_cast<uint32_t>(*tag >> 3);
-    value = *number;
+    if (rest_.empty()) return false;
+    uint64_t tag;
+    ok_ = TakeVarint(rest_, tag) && TakeVarint(rest_, value) && ((tag & 7) == 0 || (tag & 7) == 2);
+    if (!ok_) return false;
+    field = static_cast<uint32_t>(tag >> 3);
     bytes = {};
-    if ((*tag & 7) == 0) return true;
-    if (value > static_cast<uint64_t>(end_ - at_)) return ok_ = false;
-    bytes = {at_, value};
-    at_ += value;
+    if ((tag & 7) == 0) return true;
+    if (value > rest_.size()) return ok_ = false;
+    bytes = rest_.substr(0, value);
+    rest_.remove_prefix(value);
     return true;
   }
   bool ok() const { return ok_; }
@@ -84,18 +70,7 @@ class Fields {
   std::string_view bytes;  // of everything else
 
  private:
-  std::optional<uint64_t> Varint() {
-    uint64_t value = 0;
-    for (int shift = 0; at_ != end_ && shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(*at_++);
-      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-
-  const char* at_;
-  const char* end_;
+  std::string_view rest_;
   bool ok_ = true;
 };
 

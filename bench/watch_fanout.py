@@ -60,12 +60,7 @@ def main():
     options = parser.parse_args()
     options.folder = os.path.join(options.output, "data")
     os.makedirs(options.folder, exist_ok=True)
-    servers = {"quoin": options.quoin}
-    etcd = run.find_etcd(options.etcd)
-    if etcd:
-        servers["etcd"] = etcd
-    else:
-        print("SKIPPED: etcd, there is none to compare with")
+    servers = run.servers_in_turns(options)
     results = []
     for number in range(options.rounds):
         print("round %d of %d" % (number + 1, options.rounds), flush=True)

@@ -1,7 +1,6 @@
 #include "btree/page_cache.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/check.h"
 
@@ -13,15 +12,14 @@ constexpr uint64_t kRetiredBytesMin = 256 * 1024;
 
 }  // namespace
 
-Frame::Frame(PageId page, size_t size)
-    : id(page),
+Frame::Frame(PageMemory& from, PageId page, size_t size)
+    : memory(from),
+      id(page),
       bytes(size),
-      data(static_cast<char*>(std::malloc(size))),
-      free_upper(static_cast<uint32_t>(size)) {
-  CHECK(data != nullptr) << "out of memory";
-}
+      data(memory.Take(size)),
+      free_upper(static_cast<uint32_t>(size)) {}
 
-Frame::~Frame() { std::free(data); }
+Frame::~Frame() { memory.Give(data, bytes); }
 
 PageCache::PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* file,
                      uint32_t page_size, uint64_t bytes_max)
@@ -30,6 +28,7 @@ PageCache::PageCache(EpochDomain& epochs, std::string path, env::BlockingFile* f
       file_(file),
       page_size_(page_size),
       bytes_max_(bytes_max),
+      memory_(page_size),
       chunks_(new std::atomic<Chunk*>[kChunksMax]()) {}
 
 PageCache::~PageCache() {
@@ -45,6 +44,10 @@ PageCache::~PageCache() {
 Status PageCache::Corrupt(PageId id, const std::string& what) const {
   return absl::DataLossError(path_ + ": page " + std::to_string(id) + " (file offset " +
                              std::to_string(id * page_size_) + ") " + what);
+}
+
+std::unique_ptr<Frame> PageCache::NewFrame(PageId id, size_t bytes) const {
+  return std::make_unique<Frame>(memory_, id, bytes);
 }
 
 Frame* PageCache::Find(PageId id) const {
@@ -85,7 +88,7 @@ StatusOr<std::unique_ptr<Frame>> PageCache::ReadFrame(PageId id, PageId high_wat
     const std::span<char> into(frame.data, frame.bytes);
     return wait == Wait::kNever ? file_->ReadNow(offset, into) : file_->Read(offset, into);
   };
-  auto frame = std::make_unique<Frame>(id, page_size_);
+  std::unique_ptr<Frame> frame = NewFrame(id, page_size_);
   ASSIGN_OR_RETURN(size_t got, read(*frame));
   if (got < kPageHeaderBytes) return Corrupt(id, "lies beyond the end of the file");
   const uint64_t pages = uint64_t{frame->view().overflow()} + 1;
@@ -96,7 +99,7 @@ StatusOr<std::unique_ptr<Frame>> PageCache::ReadFrame(PageId id, PageId high_wat
     ASSIGN_OR_RETURN(uint64_t file_bytes, file_->Size());
     if (offset + pages * page_size_ > file_bytes)
       return Corrupt(id, "reaches beyond the end of the file");
-    frame = std::make_unique<Frame>(id, pages * page_size_);
+    frame = NewFrame(id, pages * page_size_);
     ASSIGN_OR_RETURN(got, read(*frame));
   }
   if (got < pages * page_size_) return Corrupt(id, "reaches beyond the end of the file");

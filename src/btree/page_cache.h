@@ -19,19 +19,21 @@
 #include "base/epoch.h"
 #include "base/status.h"
 #include "btree/page.h"
+#include "btree/page_memory.h"
 #include "env/blocking.h"
 
 namespace quoin::btree {
 
 // One page image in memory, overflow pages included. Immutable once a published root reaches it.
 struct Frame {
-  Frame(PageId id, size_t bytes);
+  Frame(PageMemory& memory, PageId id, size_t bytes);
   ~Frame();
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
   PageView view() const { return PageView(data); }
   PageEditor editor() { return PageEditor(data, bytes, free_upper, garbage); }
 
+  PageMemory& memory;
   const PageId id;
   const size_t bytes;
   char* const data;
@@ -54,6 +56,8 @@ class PageCache {
             uint64_t bytes_max);
   ~PageCache();
 
+  // Of whole pages; their bytes are to be filled in. Does not outlive the cache. Thread: any.
+  std::unique_ptr<Frame> NewFrame(PageId id, size_t bytes) const;
   // nullptr when the page is not in memory.
   Frame* Find(PageId id) const;
   // Finds it or reads and validates it. DataLoss with file and offset when it cannot be what it
@@ -102,6 +106,7 @@ class PageCache {
   env::BlockingFile* const file_;  // null: nothing is on disk
   const uint32_t page_size_;
   const uint64_t bytes_max_;
+  mutable PageMemory memory_;
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
   std::atomic<uint64_t> bytes_{0};
 

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
 
 #include "base/epoch.h"
 
@@ -42,20 +46,19 @@ class MemoryFile final : public env::BlockingFile {
   bool in_memory = false;
 };
 
-std::unique_ptr<Frame> LeafFrame(PageId id, uint32_t pages) {
-  auto frame = std::make_unique<Frame>(id, size_t{pages} * kPage);
-  std::memset(frame->data, 0, frame->bytes);
-  frame->editor().Format(id, kLeafFlag, pages - 1);
-  const std::string key = "page " + std::to_string(id), value(frame->bytes / 2, 'x');
-  Element element;
-  element.key = key;
-  element.value = value;
-  frame->editor().Insert(0, element);
-  return frame;
-}
-
 class PageCacheTest : public testing::Test {
  protected:
+  std::unique_ptr<Frame> LeafFrame(PageId id, uint32_t pages) {
+    std::unique_ptr<Frame> frame = cache_.NewFrame(id, size_t{pages} * kPage);
+    std::memset(frame->data, 0, frame->bytes);
+    frame->editor().Format(id, kLeafFlag, pages - 1);
+    const std::string key = "page " + std::to_string(id), value(frame->bytes / 2, 'x');
+    Element element;
+    element.key = key;
+    element.value = value;
+    frame->editor().Insert(0, element);
+    return frame;
+  }
   void WriteLeaf(PageId id, uint32_t pages) {
     const std::unique_ptr<Frame> frame = LeafFrame(id, pages);
     ASSERT_TRUE(file_.Write(id * kPage, {frame->data, frame->bytes}).ok());
@@ -120,6 +123,23 @@ TEST_F(PageCacheTest, LoadsWithoutWaitingOnlyWhatTheKernelHas) {
   // What only a waiting read may judge.
   EXPECT_TRUE(absl::IsUnavailable(cache_.LoadNow(50, kHighWater).status()));
   EXPECT_TRUE(absl::IsDataLoss(cache_.Load(50, kHighWater).status()));
+}
+
+// A range over everything evicts what the writer has made: its memory must not stay with the
+// writer's thread while the reader takes new.
+TEST(PageMemory, WhatOneThreadGivesBackAnotherTakes) {
+  PageMemory memory(kPage);
+  std::set<char*> made;
+  for (int i = 0; i < 10; ++i) made.insert(memory.Take(kPage));
+  char* several = memory.Take(3 * kPage);
+  std::thread([&] {
+    for (char* page : made) memory.Give(page, kPage);
+    std::set<char*> again;
+    for (int i = 0; i < 10; ++i) again.insert(memory.Take(kPage));
+    EXPECT_EQ(again, made);
+    for (char* page : again) memory.Give(page, kPage);
+  }).join();
+  memory.Give(several, 3 * kPage);
 }
 
 }  // namespace

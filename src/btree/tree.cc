@@ -130,7 +130,7 @@ Status Tree::WalkAndCollectFree() {
     EpochDomain::Guard guard(slot);
     const uint64_t file_pages = file_ == nullptr ? 4 : file_bytes_ / page_size_;
     if (file_ == nullptr) {  // read-only and absent: the empty root leaf exists in memory only
-      auto root = std::make_unique<Frame>(3, page_size_);
+      std::unique_ptr<Frame> root = cache_->NewFrame(3, page_size_);
       std::memset(root->data, 0, root->bytes);
       root->editor().Format(3, kLeafFlag, 0);
       cache_->Add(std::move(root));

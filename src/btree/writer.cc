@@ -80,7 +80,7 @@ StatusOr<Frame*> Writer::Fetch(PageId id) {
 
 Frame* Writer::NewFrame(uint16_t flags, size_t bytes) {
   const uint64_t pages = bytes / tree_.page_size_;
-  auto frame = std::make_unique<Frame>(tree_.Allocate(pages), bytes);
+  std::unique_ptr<Frame> frame = tree_.cache_->NewFrame(tree_.Allocate(pages), bytes);
   std::memset(frame->data, 0, bytes);  // what lies between elements and data reaches the disk
   frame->batch = batch_;
   frame->generation = tree_.generation_;
@@ -92,7 +92,7 @@ Frame* Writer::NewFrame(uint16_t flags, size_t bytes) {
 
 Frame* Writer::CopyOf(const Frame& source) {
   auto frame =
-      std::make_unique<Frame>(tree_.Allocate(source.bytes / tree_.page_size_), source.bytes);
+      tree_.cache_->NewFrame(tree_.Allocate(source.bytes / tree_.page_size_), source.bytes);
   std::memcpy(frame->data, source.data, source.bytes);
   frame->batch = batch_;
   frame->generation = tree_.generation_;

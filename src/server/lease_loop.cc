@@ -17,7 +17,7 @@ Status Malformed() { return absl::UnknownError("malformed answer of the leader")
 
 }  // namespace
 
-const size_t LeaseLoop::kEndsAtOnce = 128;
+const size_t LeaseLoop::kEndsAtOnce = 64;
 
 LeaseLoop::LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Executor& loop, LeaseHost& host,
                      Logger& log)

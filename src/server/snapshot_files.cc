@@ -10,6 +10,7 @@ namespace quoin::server {
 namespace {
 
 constexpr size_t kReadBytes = 1 << 20;  // one trip to storage; a multiple of every page size
+constexpr uint64_t kSyncEveryBytes = 8 << 20;
 constexpr uint64_t kCheckCacheBytes = 16 << 20;
 
 class ImageSource final : public peer::SnapshotSource {
@@ -89,7 +90,10 @@ class Arriving {
     }
     RETURN_IF_ERROR(file_->blocking().Write(size_, bytes));
     size_ += bytes.size();
-    return OkStatus();
+    // All at once at the end would hold up the disk for everybody who syncs meanwhile.
+    if (size_ - synced_ < kSyncEveryBytes) return OkStatus();
+    synced_ = size_;
+    return file_->blocking().Sync();
   }
 
   Status Finish(Index index, const Paths& paths) {
@@ -114,6 +118,7 @@ class Arriving {
   Logger& log_;
   std::unique_ptr<env::File> file_;
   uint64_t size_ = 0;
+  uint64_t synced_ = 0;
   bool named_ = false;
 };
 
