@@ -279,8 +279,9 @@ TEST_F(LeaseLoopTest, ThousandsThatEndTogetherAreNotAllOnTheirWay) {
   int64_t ended = 0;
   while (!host_.proposals.empty()) {
     EXPECT_LE(host_.proposals.size(), LeaseLoop::kEndsAtOnce);
-    if (ended + static_cast<int64_t>(LeaseLoop::kEndsAtOnce) < kLeases)
+    if (ended + static_cast<int64_t>(LeaseLoop::kEndsAtOnce) < kLeases) {
       EXPECT_EQ(host_.proposals.size(), LeaseLoop::kEndsAtOnce);
+    }
     ++ended;
     Carry({{Kind::kRevoked, std::stol(host_.proposals.front().what.substr(7)), 0, 0}});
   }

@@ -318,7 +318,8 @@ void RaftLoop::EndHandOver(env::Duration grace) {
 void RaftLoop::OnApplied(Index index) {
   applied_ = index;
   raft_.Applied(index);
-  TrimLog();
+  if (applied_ >= trimmed_at_ + kTrimEveryEntries || raft_.log_bytes() > config_.log_tail_bytes)
+    TrimLog();
   CampaignIfAlone();
   ScheduleTurn();
 }
@@ -371,18 +372,14 @@ void RaftLoop::RepeatElection() {
 
 void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
   if (stopping_ || !persister_.AddOwnSnapshot(metadata)) return;
-  const uint64_t index = metadata.index.value();
-  const uint64_t keep = config_.catch_up_entries;
-  // Followers that are further behind get the data file.
-  if (index > keep) raft_.Compact(Index(index - keep), std::move(metadata), SharedBytes());
+  TrimLog();
   ScheduleTurn();
 }
 
 // What is applied is in memory for followers alone; those that are further behind get the data
-// file as it then is, so this need not wait for a snapshot.
+// file as it then is, so this need not wait for a snapshot, nor does a snapshot let go of what a
+// follower who answers still lacks: who takes the data file under load would need another one.
 void RaftLoop::TrimLog() {
-  const bool due = applied_ >= trimmed_at_ + kTrimEveryEntries;
-  if (!due && raft_.log_bytes() <= config_.log_tail_bytes) return;
   trimmed_at_ = applied_;
   raft_.TrimLog(config_.catch_up_entries, config_.log_tail_bytes);
 }

@@ -149,6 +149,9 @@ TEST(SimulatedCluster, AMinorityAnswersNothing) {
   EXPECT_TRUE(content.contains("kept") && content.contains("waited"));
 }
 
+// The leader keeps its log for a follower that has answered within the last election timeout.
+constexpr env::Duration kForgotten = std::chrono::milliseconds(2500);
+
 TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
   Cluster cluster(4, 3);
   cluster.StartAll();
@@ -156,6 +159,7 @@ TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
   cluster.PutMany(*follower, 20, "early");
   follower->Crash();
   Machine* leader = cluster.Leader();
+  cluster.world().RunFor(kForgotten);
   cluster.PutMany(*leader, 400, "late");
   ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
   cluster.PutMany(*leader, 100, "last");
@@ -169,6 +173,29 @@ TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
   EXPECT_EQ(cluster.Converge().size(), 520);
 }
 
+// While the data file is under way the leader goes on, over more entries than it keeps for
+// followers that are gone: it must not let go of those that follow the file, or another one is
+// needed, and so on for as long as the writes last.
+TEST(SimulatedCluster, AFollowerThatTakesTheDataFileUnderLoadTakesItOnce) {
+  Cluster cluster(4, 3);
+  cluster.StartAll();
+  Machine* follower = cluster.Follower();
+  follower->Crash();
+  Machine* leader = cluster.Leader();
+  cluster.world().RunFor(kForgotten);
+  cluster.PutMany(*leader, 400, "late");
+  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
+  cluster.PutMany(*leader, 100, "last");
+  ASSERT_EQ(follower->Start(), OkStatus());
+  ASSERT_TRUE(
+      cluster.Until([&] { return follower->log().count("installing snapshot from leader") > 0; }));
+  follower->disk().set_sync_time(std::chrono::milliseconds(100), std::chrono::milliseconds(200));
+  for (int i = 0; i < 10; ++i) cluster.PutMany(*leader, 100, std::to_string(i) + "-");
+  EXPECT_TRUE(cluster.Until([&] { return follower->ready(); }));
+  EXPECT_EQ(cluster.Converge().size(), 1500);
+  EXPECT_EQ(follower->log().count("installed snapshot from leader"), 1);
+}
+
 // Power fails while a follower takes a snapshot, after every so many events of it.
 class SnapshotCrash : public ::testing::TestWithParam<int> {};
 
@@ -179,6 +206,7 @@ TEST_P(SnapshotCrash, LeavesAStateThatGoesOn) {
   cluster.PutMany(*follower, 20, "early");
   follower->Crash();
   Machine* leader = cluster.Leader();
+  cluster.world().RunFor(kForgotten);
   cluster.PutMany(*leader, 300, "late");
   ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
   int crashes = 0;
@@ -194,6 +222,7 @@ TEST_P(SnapshotCrash, LeavesAStateThatGoesOn) {
     while (cluster.world().events() < end) cluster.world().Step();
     follower->Crash();
     ++crashes;
+    cluster.world().RunFor(kForgotten);
     cluster.PutMany(*leader, 120, "round" + std::to_string(round));
   }
   EXPECT_GT(crashes, 0);
