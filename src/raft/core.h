@@ -46,7 +46,7 @@ class Core {
   void Persisted(PersistId id);
   void Applied(Index index);
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
-  void TrimLog(size_t entries_kept, size_t bytes_max);
+  void TrimLog(const LogBounds& bounds);
   size_t log_bytes() const { return log_.bytes(); }
   bool HasReady() const;
   Ready TakeReady();
@@ -153,6 +153,7 @@ class Core {
   void RouteAfterPersist(Ready& ready);
   void ForgetDurabilityFrom(Index index);
   Index NotWaitedFor() const;
+  Index EndOfExcess(size_t bytes_max, Index limit) const;
 
   const Config config_;
 

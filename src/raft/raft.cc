@@ -44,9 +44,7 @@ void Raft::Applied(Index index) { core_->Applied(index); }
 void Raft::Compact(Index index, SnapshotMetadata snapshot, SharedBytes data) {
   core_->Compact(index, std::move(snapshot), std::move(data));
 }
-void Raft::TrimLog(size_t entries_kept, size_t bytes_max) {
-  core_->TrimLog(entries_kept, bytes_max);
-}
+void Raft::TrimLog(const LogBounds& bounds) { core_->TrimLog(bounds); }
 size_t Raft::log_bytes() const { return core_->log_bytes(); }
 bool Raft::HasReady() const { return core_->HasReady(); }
 Ready Raft::TakeReady() { return core_->TakeReady(); }

@@ -113,6 +113,13 @@ struct ProgressStatus {
   bool recently_active = false;
 };
 
+// What of the log may stay in memory once it is applied and durable.
+struct LogBounds {
+  size_t entries_kept = 0;                 // though nobody waits for them
+  size_t bytes_max = SIZE_MAX;             // of all the log, where nobody waits for it
+  size_t bytes_waited_for_max = SIZE_MAX;  // where a follower who answers lacks it
+};
+
 struct RaftStatus {
   NodeId id;
   Term term;
@@ -162,11 +169,10 @@ class Raft {
   // restart {applied, its term, conf_state} without data is on offer. Whoever sends a MsgSnap may
   // replace its snapshot by a newer one. REQUIRES: index ≤ snapshot.index ≤ applied.
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
-  // Drops what nobody will ask for: applied and durable entries, but for the last `entries_kept` of
-  // them and those that a follower who answers still lacks. While the whole log is larger than
-  // `bytes_max` these go too, as far as they are applied and durable. Whoever needs them gets the
-  // state as applied, as after a restart.
-  void TrimLog(size_t entries_kept, size_t bytes_max);
+  // Drops what nobody will ask for: applied and durable entries, but for the last of them and those
+  // that a follower who answers still lacks, or will lack when it has the snapshot that is on its
+  // way. Whoever needs what is dropped gets the state as applied, as after a restart.
+  void TrimLog(const LogBounds& bounds);
   // Of the entries in memory; what bytes_max is held against.
   size_t log_bytes() const;
 

@@ -199,13 +199,13 @@ TEST(SingleVoterTest, TheLogInMemoryIsBoundedByEntriesAndByBytes) {
   for (int i = 0; i < 100; ++i) {
     ASSERT_EQ(host.raft().Propose({SharedBytes(value)}), ProposeResult::kAccepted);
     host.Settle();
-    host.raft().TrimLog(/*entries_kept=*/20, /*bytes_max=*/SIZE_MAX);
+    host.raft().TrimLog({.entries_kept = 20});
     EXPECT_LE(host.raft().log_bytes(), 20 * 1024u);
   }
   for (int i = 0; i < 100; ++i) {
     ASSERT_EQ(host.raft().Propose({SharedBytes(value)}), ProposeResult::kAccepted);
     host.Settle();
-    host.raft().TrimLog(/*entries_kept=*/20, /*bytes_max=*/8000);
+    host.raft().TrimLog({.entries_kept = 20, .bytes_max = 8000});
     EXPECT_LE(host.raft().log_bytes(), 8000u);
   }
   EXPECT_GT(host.raft().log_bytes(), 5000u);
@@ -219,13 +219,13 @@ TEST(SingleVoterTest, WhatIsNotDurableOrNotAppliedStaysInTheLog) {
   host.Settle();
   ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
   const Ready ready = host.Turn();
-  host.raft().TrimLog(0, 0);
+  host.raft().TrimLog({.bytes_max = 0});
   EXPECT_EQ(host.raft().log_bytes(), 1024u);
   host.raft().Persisted(ready.persist_id);
-  host.raft().TrimLog(0, 0);
+  host.raft().TrimLog({.bytes_max = 0});
   EXPECT_EQ(host.raft().log_bytes(), 1024u);
   host.Settle();
-  host.raft().TrimLog(0, 0);
+  host.raft().TrimLog({.bytes_max = 0});
   EXPECT_EQ(host.raft().log_bytes(), 0u);
 }
 
@@ -247,9 +247,9 @@ TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
     ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
   }
   host.Settle();
-  host.raft().TrimLog(0, SIZE_MAX);
+  host.raft().TrimLog({.bytes_max = 0});
   EXPECT_EQ(host.raft().log_bytes(), 10 * 1024u);
-  host.raft().TrimLog(0, 5000);
+  host.raft().TrimLog({.bytes_max = 0, .bytes_waited_for_max = 5000});
   EXPECT_LE(host.raft().log_bytes(), 5000u);
   // What was sent is lost, and its next entry gone: it is offered the state.
   host.raft().ReportUnreachable(NodeId(2));
@@ -264,6 +264,13 @@ TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
     }
   }
   EXPECT_TRUE(offered);
+  // Meanwhile what follows that state is kept for it.
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
+  }
+  host.Settle();
+  host.raft().TrimLog({.bytes_max = 0});
+  EXPECT_EQ(host.raft().log_bytes(), 10 * 1024u);
 }
 
 TEST(SingleVoterTest, AcceptsAConfigurationChangeAndAsksTheNewcomer) {

@@ -122,27 +122,37 @@ Index Core::NotWaitedFor() const {
   Index end = std::min(log_.applied(), log_.stable());
   if (!IsLeader()) return end;
   for (const auto& [id, progress] : members_.progress) {
-    if (id != self() && progress.recently_active) end = std::min(end, progress.match);
+    if (id == self() || !progress.recently_active) continue;
+    const bool snapshot_on_its_way = progress.state == Progress::State::kSnapshot;
+    end = std::min(end, snapshot_on_its_way ? progress.pending_snapshot : progress.match);
   }
   return end;
 }
 
-void Core::TrimLog(size_t entries_kept, size_t bytes_max) {
+// Where the log has to begin to be no larger than `bytes_max`, at most `limit`.
+Index Core::EndOfExcess(size_t bytes_max, Index limit) const {
+  Index end = log_.start().index;
+  if (log_.bytes() <= bytes_max) return end;
+  // Some room at once, so that this is not done for every entry.
+  size_t excess = log_.bytes() - bytes_max + bytes_max / 8;
+  while (end < limit && excess > 0) {
+    ++end;
+    excess -= std::min(excess, EntryBytes(log_.At(end)));
+  }
+  return end;
+}
+
+void Core::TrimLog(const LogBounds& bounds) {
   // Between a snapshot and its installation the configuration is not that of what is applied.
   if (log_.HasPendingSnapshot() || members_until_installed_.has_value()) return;
   const Index start = log_.start().index;
   const Index droppable = std::min(log_.applied(), log_.stable());
+  const Index not_waited_for = NotWaitedFor();
   Index end = start;
-  if (droppable - start > entries_kept)
-    end = std::max(start, std::min(droppable - entries_kept, NotWaitedFor()));
-  if (log_.bytes() > bytes_max) {
-    // Some room at once, so that this is not done for every entry.
-    size_t excess = log_.bytes() - bytes_max + bytes_max / 8;
-    for (Index i = start + 1; i <= droppable && excess > 0; ++i) {
-      excess -= std::min(excess, EntryBytes(log_.At(i)));
-      end = std::max(end, i);
-    }
-  }
+  if (droppable - start > bounds.entries_kept)
+    end = std::max(end, std::min(droppable - bounds.entries_kept, not_waited_for));
+  end = std::max(end, EndOfExcess(bounds.bytes_max, not_waited_for));
+  end = std::max(end, EndOfExcess(bounds.bytes_waited_for_max, droppable));
   if (end == start) return;
   const Index applied = log_.applied();
   Compact(end, {ToConfState(members_.configuration), applied, *log_.TermAt(applied)},

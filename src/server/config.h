@@ -48,6 +48,8 @@ struct NodeConfig {
   uint64_t snapshot_count = limits::kSnapshotCount;
   uint64_t catch_up_entries = limits::kCatchUpEntries;
   size_t log_tail_bytes = limits::kLogTailBytesMax;
+  // … that a follower lacks who answers: what comes while it takes the data file.
+  size_t log_waited_for_bytes = 8 * limits::kLogTailBytesMax;
   size_t wals_max = 5;
   size_t snapshots_max = 5;
   bool fsync = true;

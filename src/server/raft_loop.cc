@@ -381,7 +381,7 @@ void RaftLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
 // follower who answers still lacks: who takes the data file under load would need another one.
 void RaftLoop::TrimLog() {
   trimmed_at_ = applied_;
-  raft_.TrimLog(config_.catch_up_entries, config_.log_tail_bytes);
+  raft_.TrimLog({config_.catch_up_entries, config_.log_tail_bytes, config_.log_waited_for_bytes});
 }
 
 // --- Ready ---

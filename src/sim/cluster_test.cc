@@ -189,8 +189,14 @@ TEST(SimulatedCluster, AFollowerThatTakesTheDataFileUnderLoadTakesItOnce) {
   ASSERT_EQ(follower->Start(), OkStatus());
   ASSERT_TRUE(
       cluster.Until([&] { return follower->log().count("installing snapshot from leader") > 0; }));
-  follower->disk().set_sync_time(std::chrono::milliseconds(100), std::chrono::milliseconds(200));
-  for (int i = 0; i < 10; ++i) cluster.PutMany(*leader, 100, std::to_string(i) + "-");
+  follower->disk().set_sync_time(std::chrono::seconds(1), std::chrono::seconds(1));
+  const int saved = leader->log().count("saved snapshot");
+  for (int i = 0; i < 10; ++i) {
+    cluster.PutMany(*leader, 100, std::to_string(i) + "-");
+    cluster.world().RunFor(std::chrono::milliseconds(50));
+  }
+  ASSERT_EQ(follower->log().count("installed snapshot from leader"), 0);
+  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > saved; }));
   EXPECT_TRUE(cluster.Until([&] { return follower->ready(); }));
   EXPECT_EQ(cluster.Converge().size(), 1500);
   EXPECT_EQ(follower->log().count("installed snapshot from leader"), 1);

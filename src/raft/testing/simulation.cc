@@ -418,8 +418,10 @@ void Simulation::CompactOne() {
 void Simulation::TrimOne() {
   SimMember* member = AnyRunning();
   if (member == nullptr) return;
-  const size_t entries_kept = prng_.Below(8);
-  member->raft().TrimLog(entries_kept, prng_.Chance(0.5) ? SIZE_MAX : prng_.Below(400));
+  const size_t kept = prng_.Below(8);
+  const size_t bytes = prng_.Chance(0.5) ? SIZE_MAX : prng_.Below(400);
+  const size_t more = prng_.Chance(0.5) ? 0 : prng_.Below(400);
+  member->raft().TrimLog({kept, bytes, bytes == SIZE_MAX ? bytes : bytes + more});
   Touch(*member);
 }
 
