@@ -387,7 +387,7 @@ RaftStatus Core::Status() const {
   if (!IsLeader()) return status;
   for (const auto& [id, progress] : members_.progress) {
     status.progress.push_back(
-        {id, progress.match, progress.next, progress.learner, progress.recently_active});
+        {id, progress.match, progress.next, progress.learner, progress.Answers()});
   }
   return status;
 }

@@ -1,4 +1,6 @@
 // Leader election: §3.4, §5.2; pre-vote §9.6; check-quorum §6.2; restrictions §5.4.1 and §4.2.3.
+#include <utility>
+
 #include "base/check.h"
 #include "raft/core.h"
 
@@ -131,7 +133,7 @@ void Core::CheckQuorum() {
     return;
   }
   for (auto& [id, progress] : members_.progress) {
-    if (id != self()) progress.recently_active = false;
+    if (id != self()) progress.active_before = std::exchange(progress.recently_active, false);
   }
 }
 

@@ -25,6 +25,7 @@ struct Progress {
   State state = State::kProbe;
   Index pending_snapshot;        // kSnapshot: the one on its way
   bool recently_active = false;  // heard from since the last quorum check
+  bool active_before = false;    // … between that one and the one before
   bool paused = false;           // kProbe: waits for an answer; kReplicate: the window is full
   bool learner = false;
   Inflights inflights;
@@ -33,6 +34,8 @@ struct Progress {
   void BecomeReplicate();
   void BecomeSnapshot(Index snapshot_index);
 
+  // Right after a quorum check nobody has been heard from yet.
+  bool Answers() const { return recently_active || active_before; }
   // Nothing with entries may be sent now.
   bool Paused() const { return state == State::kSnapshot || paused; }
   // An append of `count` entries from `next` leaves.

@@ -110,7 +110,7 @@ struct ProgressStatus {
   Index match;
   Index next;
   bool learner = false;
-  bool recently_active = false;
+  bool answers = false;  // in this or the last election timeout
 };
 
 // What of the log may stay in memory once it is applied and durable.

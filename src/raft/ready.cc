@@ -122,7 +122,7 @@ Index Core::NotWaitedFor() const {
   Index end = std::min(log_.applied(), log_.stable());
   if (!IsLeader()) return end;
   for (const auto& [id, progress] : members_.progress) {
-    if (id == self() || !progress.recently_active) continue;
+    if (id == self() || !progress.Answers()) continue;
     const bool snapshot_on_its_way = progress.state == Progress::State::kSnapshot;
     end = std::min(end, snapshot_on_its_way ? progress.pending_snapshot : progress.match);
   }

@@ -265,7 +265,7 @@ void RaftLoop::HandOver(env::Task done) {
   const raft::RaftStatus status = raft_.Status();
   const raft::ProgressStatus* best = nullptr;
   for (const raft::ProgressStatus& progress : status.progress) {
-    if (progress.id == status.id || progress.learner || !progress.recently_active) continue;
+    if (progress.id == status.id || progress.learner || !progress.answers) continue;
     if (best == nullptr || progress.match > best->match) best = &progress;
   }
   if (status.role != raft::Role::kLeader || best == nullptr) return done();

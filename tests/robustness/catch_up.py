@@ -102,7 +102,7 @@ def catch_up(cluster, leader, member):
         status = member.client().status()
         return status.raftAppliedIndex and status.raftAppliedIndex + BEHIND_MAX > leader.client().status().raftAppliedIndex
 
-    until(there, 300)
+    until(there, 120)
     return started, time.monotonic()
 
 
