@@ -1,11 +1,16 @@
 #include "api/watch_hub.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 
 namespace quoin::api {
 namespace {
+
+// For how many times as long as the last slice took nobody reads the past.
+constexpr int kRests = 3;
+constexpr env::Duration kRestMax = std::chrono::milliseconds(10);
 
 watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& request) {
   watch::HistoryAnswer answer;
@@ -69,13 +74,29 @@ void WatchHub::Remove(watch::Watcher& watcher) {
 
 void WatchHub::NoteGone() { node_.info().watchers.fetch_sub(1, std::memory_order_release); }
 
+// Who is far behind could be told a million events a second, and would leave little of the machine
+// to everybody else.
 void WatchHub::Read(watch::HistoryRequest request, Done done) {
-  node_.storage_loop().Post([&node = node_, &loop = frontend_.loop(), request = std::move(request),
-                             done = std::move(done)]() mutable {
-    loop.Post([answer = ReadSlice(node, request), done = std::move(done)]() mutable {
-      done(std::move(answer));
-    });
-  });
+  const env::Duration wait = rests_until_ - frontend_.loop().clock().Now();
+  if (wait <= env::Duration(0)) return ReadNow(std::move(request), std::move(done));
+  frontend_.loop().RunAfter(wait,
+                            [this, request = std::move(request), done = std::move(done)]() mutable {
+                              ReadNow(std::move(request), std::move(done));
+                            });
+}
+
+void WatchHub::ReadNow(watch::HistoryRequest request, Done done) {
+  const env::Duration started = frontend_.loop().clock().Now();
+  node_.storage_loop().Post(
+      [this, started, request = std::move(request), done = std::move(done)]() mutable {
+        frontend_.loop().Post([this, started, answer = ReadSlice(node_, request),
+                               done = std::move(done)]() mutable {
+          const env::Duration now = frontend_.loop().clock().Now();
+          if (answer.next <= answer.revision)  // there is more, and it is longer on a busy machine
+            rests_until_ = now + std::min(kRests * (now - started), kRestMax);
+          done(std::move(answer));
+        });
+      });
 }
 
 std::optional<std::string> WatchHub::PreviousNow(std::string_view key, int64_t revision) {
