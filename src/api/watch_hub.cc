@@ -8,7 +8,7 @@
 namespace quoin::api {
 namespace {
 
-// For how many times as long as the last slice took nobody reads the past.
+// How many times as long as a slice took to read its stream waits for it.
 constexpr int kRests = 3;
 constexpr env::Duration kRestMax = std::chrono::milliseconds(10);
 
@@ -74,29 +74,26 @@ void WatchHub::Remove(watch::Watcher& watcher) {
 
 void WatchHub::NoteGone() { node_.info().watchers.fetch_sub(1, std::memory_order_release); }
 
-// Who is far behind could be told a million events a second, and would leave little of the machine
-// to everybody else.
 void WatchHub::Read(watch::HistoryRequest request, Done done) {
-  const env::Duration wait = rests_until_ - frontend_.loop().clock().Now();
-  if (wait <= env::Duration(0)) return ReadNow(std::move(request), std::move(done));
-  frontend_.loop().RunAfter(wait,
-                            [this, request = std::move(request), done = std::move(done)]() mutable {
-                              ReadNow(std::move(request), std::move(done));
-                            });
-}
-
-void WatchHub::ReadNow(watch::HistoryRequest request, Done done) {
   const env::Duration started = frontend_.loop().clock().Now();
   node_.storage_loop().Post(
       [this, started, request = std::move(request), done = std::move(done)]() mutable {
-        frontend_.loop().Post([this, started, answer = ReadSlice(node_, request),
-                               done = std::move(done)]() mutable {
-          const env::Duration now = frontend_.loop().clock().Now();
-          if (answer.next <= answer.revision)  // there is more, and it is longer on a busy machine
-            rests_until_ = now + std::min(kRests * (now - started), kRestMax);
-          done(std::move(answer));
-        });
+        frontend_.loop().Post(
+            [this, started, answer = ReadSlice(node_, request), done = std::move(done)]() mutable {
+              Answer(started, std::move(answer), std::move(done));
+            });
       });
+}
+
+// A stream that is far behind could be told a million events a second, and would leave little of
+// the machine to others: it waits for a slice that is not the last one, and so for the next, longer
+// on a busy machine.
+void WatchHub::Answer(env::Duration started, watch::HistoryAnswer answer, Done done) {
+  if (answer.next > answer.revision) return done(std::move(answer));
+  const env::Duration took = frontend_.loop().clock().Now() - started;
+  frontend_.loop().RunAfter(
+      std::min(kRests * took, kRestMax),
+      [answer = std::move(answer), done = std::move(done)]() mutable { done(std::move(answer)); });
 }
 
 std::optional<std::string> WatchHub::PreviousNow(std::string_view key, int64_t revision) {

@@ -27,7 +27,7 @@ class WatchHub final : private watch::History {
 
  private:
   void Read(watch::HistoryRequest request, Done done) override;
-  void ReadNow(watch::HistoryRequest request, Done done);
+  void Answer(env::Duration started, watch::HistoryAnswer answer, Done done);
   std::optional<std::string> PreviousNow(std::string_view key, int64_t revision) override;
 
   server::Node& node_;
@@ -35,7 +35,6 @@ class WatchHub final : private watch::History {
   watch::WatcherSet set_;
   Prng random_;  // spreads the ticks of progress over time
   bool listening_ = false;
-  env::Duration rests_until_{0};
 };
 
 }  // namespace quoin::api
