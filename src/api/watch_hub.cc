@@ -9,7 +9,7 @@ namespace quoin::api {
 namespace {
 
 // How many times as long as a slice took to read its stream waits for it.
-constexpr int kRests = 3;
+constexpr int kRests = 7;
 constexpr env::Duration kRestMax = std::chrono::milliseconds(10);
 
 watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& request) {
