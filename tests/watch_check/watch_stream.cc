@@ -241,6 +241,16 @@ bool WatchStream::Reached(int64_t revision) const {
   });
 }
 
+std::string WatchStream::Describe() const {
+  std::string text = fmt::format("{} (opened {} times", options_.name, openings_);
+  for (const Watch& watch : watches_) {
+    text += fmt::format(", watch {} {}created was told up to {}, compared up to {}", watch.id,
+                        watch.created ? "" : "not ", watch.checker->next() - 1,
+                        watch.checker->checked());
+  }
+  return text + ")";
+}
+
 uint64_t WatchStream::events() const {
   uint64_t total = ended_events_;
   for (const Watch& watch : watches_) total += watch.checker->events();

@@ -40,7 +40,8 @@ class WatchStream final : private client::LastingStream::User {
   int64_t needed() const;
   // Everything up to there has been told and compared.
   bool Reached(int64_t revision) const;
-  const std::string& name() const { return options_.name; }
+  // For people: which of its watchers has come how far.
+  std::string Describe() const;
   uint64_t events() const;
   uint64_t openings() const { return openings_; }
   uint64_t fragments() const { return fragments_; }
