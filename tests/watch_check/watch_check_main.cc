@@ -193,8 +193,10 @@ class Run {
     if (!finishing_ || load_->running() > 0) return;
     if (!std::exchange(shared_.finishing, true))
       give_up_at_ = shared_.loop.clock().Now() + kPatience;
-    if (shared_.loop.clock().Now() > give_up_at_) Fail(fmt::format("VIOLATION: not all up to {} was told: {}",
-                       shared_.oracle->model().next_revision() - 1, Missing()));
+    if (shared_.loop.clock().Now() > give_up_at_) {
+      const int64_t last = shared_.oracle->model().next_revision() - 1;
+      Fail(fmt::format("VIOLATION: not all up to {} was told: {}", last, Missing()));
+    }
     for (auto& stream : streams_) stream->AskForProgress();
     if (!Missing().empty() || compared_) return;
     compared_ = true;
