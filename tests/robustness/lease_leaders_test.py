@@ -82,6 +82,7 @@ def paused_leader(cluster):
     for_kept, for_lost = KeepAlive(old_client), KeepAlive(old_client)
     equal((for_kept.renew(kept), for_lost.renew(lost)), (TTL, TTL))
     old.process.send_signal(signal.SIGSTOP)
+    os.waitpid(old.process.pid, os.WUNTRACED)  # its threads run on until one of them has taken the signal
     try:
         for_lost.ask(lost)  # waits in the socket of a process that believes to lead
         cluster.leader(among=others)
