@@ -20,8 +20,9 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
   query.key = request.key;
   query.range_end = request.range_end;
   query.from = request.from;
-  StatusOr<mvcc::HistorySlice> slice = store.ReadHistory(query, btree::OnMiss::kLoad);
+  // Before the slice is read: one that was not cut short then ends behind it.
   answer.revision = store.current_revision();
+  StatusOr<mvcc::HistorySlice> slice = store.ReadHistory(query, btree::OnMiss::kLoad);
   if (absl::IsOutOfRange(slice.status())) {
     answer.compact_revision = store.compact_revision();
     return answer;
@@ -89,7 +90,7 @@ void WatchHub::Read(watch::HistoryRequest request, Done done) {
 // the machine to others: it waits for a slice that is not the last one, and so for the next, longer
 // on a busy machine.
 void WatchHub::Answer(env::Duration started, watch::HistoryAnswer answer, Done done) {
-  if (answer.next > answer.revision) return done(std::move(answer));
+  if (answer.compact_revision || answer.next > answer.revision) return done(std::move(answer));
   const env::Duration took = frontend_.loop().clock().Now() - started;
   frontend_.loop().RunAfter(
       std::min(kRests * took, kRestMax),
