@@ -286,11 +286,13 @@ void RaftLoop::HandOver(env::Task done) {
 // them would hear of it when their time is up.
 bool RaftLoop::HoldForSuccessor(raft::Message& message) {
   if (!handing_over_ || message.type != raft::MessageType::kProp) return false;
-  for (const raft::Entry& entry : message.entries) for_successor_bytes_ += entry.data.size();
-  if (for_successor_bytes_ > limits::kHeldProposalBytesMax ||
+  size_t bytes = 0;
+  for (const raft::Entry& entry : message.entries) bytes += entry.data.size();
+  if (for_successor_bytes_ + bytes > limits::kHeldProposalBytesMax ||
       for_successor_.size() >= limits::kHeldProposalBatchesMax) {
     return false;
   }
+  for_successor_bytes_ += bytes;
   for_successor_.push_back(std::move(message));
   return true;
 }
