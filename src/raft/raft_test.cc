@@ -229,24 +229,33 @@ TEST(SingleVoterTest, WhatIsNotDurableOrNotAppliedStaysInTheLog) {
   EXPECT_EQ(host.raft().log_bytes(), 0u);
 }
 
-TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
-  Host host(FreshCluster());
+// Member 1 leads, and member 2 is a learner.
+void LeadWithLearner(Host& host) {
   host.Settle();
   host.raft().Campaign();
   host.Settle();
-  ASSERT_EQ(host.raft().ProposeConfChange(
+  EXPECT_EQ(host.raft().ProposeConfChange(
                 {.type = ConfChangeType::kAddLearnerNode, .node_id = NodeId(2)}),
             ProposeResult::kAccepted);
   host.Settle();
+}
+
+void ProposeTenOf1000Bytes(Host& host) {
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
+  }
+  host.Settle();
+}
+
+TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
+  Host host(FreshCluster());
+  LeadWithLearner(host);
   const Index match = host.raft().Status().last_index;
   host.raft().Step({.type = MessageType::kAppResp,
                     .from = NodeId(2),
                     .term = host.raft().term(),
                     .index = match});
-  for (int i = 0; i < 10; ++i) {
-    ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
-  }
-  host.Settle();
+  ProposeTenOf1000Bytes(host);
   host.raft().TrimLog({.bytes_max = 0});
   EXPECT_EQ(host.raft().log_bytes(), 10 * 1024u);
   host.raft().TrimLog({.bytes_max = 0, .bytes_waited_for_max = 5000});
@@ -265,10 +274,7 @@ TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
   }
   EXPECT_TRUE(offered);
   // Meanwhile what follows that state is kept for it.
-  for (int i = 0; i < 10; ++i) {
-    ASSERT_EQ(host.raft().Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
-  }
-  host.Settle();
+  ProposeTenOf1000Bytes(host);
   // Also right after a check that a quorum answers, when nobody has answered the next one yet.
   const int timeout = Config().election_ticks;
   for (int tick = 0; tick < 2 * timeout; ++tick) {
@@ -285,13 +291,7 @@ TEST(LeaderTest, KeepsWhatAFollowerThatAnswersLacksUpToTheBoundInBytes) {
 
 TEST(SingleVoterTest, AcceptsAConfigurationChangeAndAsksTheNewcomer) {
   Host host(FreshCluster());
-  host.Settle();
-  host.raft().Campaign();
-  host.Settle();
-  ASSERT_EQ(host.raft().ProposeConfChange(
-                {.type = ConfChangeType::kAddLearnerNode, .node_id = NodeId(2)}),
-            ProposeResult::kAccepted);
-  host.Settle();
+  LeadWithLearner(host);
   EXPECT_EQ(host.raft().Status().conf_state.learners, std::vector<NodeId>{NodeId(2)});
   ASSERT_EQ(host.raft().Propose({SharedBytes("a")}), ProposeResult::kAccepted);
   host.Settle();

@@ -152,16 +152,22 @@ TEST(SimulatedCluster, AMinorityAnswersNothing) {
 // The leader keeps its log for a follower that has answered within the last election timeout.
 constexpr env::Duration kForgotten = std::chrono::milliseconds(2500);
 
+// The follower is down, and what was put meanwhile is in no log that it could get.
+void LeaveFarBehind(Cluster& cluster, Machine& follower, int puts) {
+  follower.Crash();
+  Machine* leader = cluster.Leader();
+  cluster.world().RunFor(kForgotten);
+  cluster.PutMany(*leader, puts, "late");
+  EXPECT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
+}
+
 TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
   Cluster cluster(4, 3);
   cluster.StartAll();
   Machine* follower = cluster.Follower();
   cluster.PutMany(*follower, 20, "early");
-  follower->Crash();
+  LeaveFarBehind(cluster, *follower, 400);
   Machine* leader = cluster.Leader();
-  cluster.world().RunFor(kForgotten);
-  cluster.PutMany(*leader, 400, "late");
-  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
   cluster.PutMany(*leader, 100, "last");
   ASSERT_EQ(follower->Start(), OkStatus());
   EXPECT_TRUE(cluster.Until([&] { return follower->ready(); }));
@@ -180,11 +186,8 @@ TEST(SimulatedCluster, AFollowerThatTakesTheDataFileUnderLoadTakesItOnce) {
   Cluster cluster(4, 3);
   cluster.StartAll();
   Machine* follower = cluster.Follower();
-  follower->Crash();
+  LeaveFarBehind(cluster, *follower, 400);
   Machine* leader = cluster.Leader();
-  cluster.world().RunFor(kForgotten);
-  cluster.PutMany(*leader, 400, "late");
-  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
   cluster.PutMany(*leader, 100, "last");
   ASSERT_EQ(follower->Start(), OkStatus());
   ASSERT_TRUE(
@@ -210,11 +213,8 @@ TEST_P(SnapshotCrash, LeavesAStateThatGoesOn) {
   cluster.StartAll();
   Machine* follower = cluster.Follower();
   cluster.PutMany(*follower, 20, "early");
-  follower->Crash();
+  LeaveFarBehind(cluster, *follower, 300);
   Machine* leader = cluster.Leader();
-  cluster.world().RunFor(kForgotten);
-  cluster.PutMany(*leader, 300, "late");
-  ASSERT_TRUE(cluster.Until([&] { return leader->log().count("saved snapshot") > 0; }));
   int crashes = 0;
   for (int round = 0; round < 12; ++round) {
     const int before = follower->log().count("installing snapshot from leader");
