@@ -49,6 +49,32 @@ TEST(Wire, RefusesMalformedInput) {
   }
 }
 
+TEST(Wire, TellsGroupsAsOneField) {
+  // Field 5: a group of a varint, bytes, and a group of a fixed one; then field 1.
+  const std::string_view message("\x2b\x08\x01\x12\x01x\x33\x0d____\x34\x2c\x08\x07", 16);
+  wire::Reader reader(message);
+  wire::Field f;
+  ASSERT_TRUE(reader.Next(f));
+  EXPECT_EQ(f.number, 5u);
+  EXPECT_EQ(f.type, wire::Type::kGroup);
+  EXPECT_EQ(f.bytes.size(), 13u);
+  ASSERT_TRUE(reader.Next(f));
+  EXPECT_EQ(f.varint, 7u);
+  EXPECT_FALSE(reader.Next(f));
+  EXPECT_TRUE(reader.ok());
+}
+
+TEST(Wire, RefusesGroupsThatDoNotEndOrAreTooDeep) {
+  for (const std::string& bad :
+       {std::string("\x2b"), std::string("\x2b\x34"), std::string("\x2c"), std::string("\x2b\x08"),
+        std::string("\x2b\x0f\x2c"), std::string(10'001, '\x2b') + std::string(10'001, '\x2c')}) {
+    wire::Reader reader(bad);
+    for (wire::Field f; reader.Next(f);) {
+    }
+    EXPECT_FALSE(reader.ok()) << bad.size();
+  }
+}
+
 TEST(Wire, VarintSizes) {
   for (uint64_t v : {0ull, 1ull, 127ull, 128ull, 16383ull, 16384ull, 1ull << 63, ~0ull}) {
     std::string s;

@@ -2,7 +2,8 @@
 // classes.
 //
 // Grammar:  message := field*     field := tag value     tag := varint (number << 3 | type)
-//           type 0: varint        type 1: 8 bytes        type 2: varint length, bytes     type 5: 4
+//           type 0: varint        type 1: 8 bytes        type 2: varint length, bytes
+//           type 3: field*, then a tag of the same number and type 4                      type 5: 4
 //           bytes
 //
 // Thread: value types.
@@ -15,7 +16,7 @@
 
 namespace quoin::wire {
 
-enum class Type : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+enum class Type : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroup = 3, kFixed32 = 5 };
 
 // ---- writing: appends to a string ----
 
@@ -68,12 +69,17 @@ struct Field {
   uint32_t number = 0;
   Type type = Type::kVarint;
   uint64_t varint = 0;     // kVarint, kFixed64, kFixed32
-  std::string_view bytes;  // kBytes; points into the input
+  std::string_view bytes;  // kBytes and kGroup (with its end tag); points into the input
   int64_t int64() const { return static_cast<int64_t>(varint); }
 };
 
 // Walks the fields of one message. `for (Field f; r.Next(f);)`, then `ok()` tells a clean end from
-// a malformed input. Groups, field number 0, truncated or over-long varints are malformed.
+// a malformed input. Field number 0, truncated or over-long varints, and groups that do not end
+// where they should are malformed.
+//
+// Of a message that another program wrote, a field counts only with the type that its number is
+// declared with. With any other type it is an unknown field: protobuf skips it, and so must the
+// caller. Groups are of no declared field; they are told to callers that keep unknown bytes.
 class Reader {
  public:
   explicit Reader(std::string_view data) : p_(data.data()), end_(data.data() + data.size()) {}
@@ -84,6 +90,8 @@ class Reader {
 
  private:
   bool ReadVarint(uint64_t& value);
+  bool ReadFixed(uint64_t& value, size_t bytes);
+  bool SkipGroup(uint32_t number);
   bool Fail() {
     ok_ = false;
     return false;

@@ -137,7 +137,6 @@ std::optional<PutCommand> ParsePut(std::string_view payload) {
     if (field.number == 4 && varint) put.prev_kv = field.varint != 0;
     if (field.number == 5 && varint) put.ignore_value = field.varint != 0;
     if (field.number == 6 && varint) put.ignore_lease = field.varint != 0;
-    if (field.number >= 1 && field.number <= 6 && bytes != (field.number <= 2)) return std::nullopt;
   }
   if (!reader.ok()) return std::nullopt;
   return put;

@@ -4,6 +4,7 @@
 
 #include "base/wire.h"
 #include "proto/raft_internal.pb.h"
+#include "state/range_response.h"
 #include "state/v2_request.h"
 
 namespace quoin::state {
@@ -90,11 +91,48 @@ TEST(ParsePut, ReadsEveryField) {
   EXPECT_TRUE(parsed->prev_kv && parsed->ignore_value && parsed->ignore_lease);
 }
 
-TEST(ParsePut, RefusesWrongWireTypes) {
-  std::string bad;
-  wire::PutUint(bad, 1, 3);  // the key as a number
-  EXPECT_FALSE(ParsePut(bad));
+// Vectors made with protobuf's own class: a known number with another type is an unknown field.
+TEST(ParsePut, AKnownNumberWithAnotherTypeIsUnknown) {
+  for (uint32_t number = 1; number <= 6; ++number) {
+    std::string odd;
+    wire::PutBytes(odd, 1, "key");
+    if (number <= 2)
+      wire::PutUint(odd, number, 7);
+    else
+      wire::PutBytes(odd, number, "\x07");
+    wire::PutBytes(odd, 2, "value");
+    etcdserverpb::PutRequest expected;
+    ASSERT_TRUE(expected.ParseFromString(odd)) << number;
+    std::optional<PutCommand> parsed = ParsePut(odd);
+    ASSERT_TRUE(parsed) << number;
+    EXPECT_EQ(parsed->key, expected.key());
+    EXPECT_EQ(parsed->value, expected.value());
+    EXPECT_EQ(parsed->lease, 0);
+    EXPECT_FALSE(parsed->prev_kv || parsed->ignore_value || parsed->ignore_lease);
+  }
   EXPECT_FALSE(ParsePut("\x0a\x05k"));
+}
+
+TEST(ParseRange, AKnownNumberWithAnotherTypeIsUnknown) {
+  for (uint32_t number = 1; number <= 13; ++number) {
+    std::string odd;
+    wire::PutBytes(odd, 1, "key");
+    if (number <= 2)
+      wire::PutUint(odd, number, 7);
+    else
+      wire::PutBytes(odd, number, "\x07");
+    wire::PutUint(odd, 3, 4);
+    etcdserverpb::RangeRequest expected;
+    ASSERT_TRUE(expected.ParseFromString(odd)) << number;
+    std::optional<RangeCommand> parsed = ParseRange(odd);
+    ASSERT_TRUE(parsed) << number;
+    const mvcc::RangeQuery query = ToQuery(expected);
+    EXPECT_EQ(parsed->query.key, query.key);
+    EXPECT_EQ(parsed->query.range_end, query.range_end);
+    EXPECT_EQ(parsed->query.limit, 4);
+    EXPECT_EQ(parsed->query.revision, 0);
+    EXPECT_FALSE(parsed->serializable || parsed->query.keys_only || parsed->query.count_only);
+  }
 }
 
 TEST(ParseDeep, TakesEveryLegalDepthOfTransactions) {

@@ -31,7 +31,7 @@ std::optional<RangeCommand> ParseRange(std::string_view payload) {
   for (wire::Field field; reader.Next(field);) {
     if (field.number >= 1 && field.number <= 13) {
       const wire::Type wanted = field.number <= 2 ? wire::Type::kBytes : wire::Type::kVarint;
-      if (field.type != wanted) return std::nullopt;
+      if (field.type != wanted) continue;  // an unknown field
     }
     switch (field.number) {
       case 1:
