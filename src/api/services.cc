@@ -82,6 +82,10 @@ class Dispatcher final : public rpc::GrpcDispatcher {
     return method == methods_.end() ? nullptr : &method->second;
   }
   bool HasService(std::string_view service) const override { return services_.contains(service); }
+  // What AdmitCall and LeaderWatch ask for.
+  bool ReadsMetadata(std::string_view name) const override {
+    return name == "hasleader" || name == "client-api-version";
+  }
 
  private:
   absl::flat_hash_map<std::string, rpc::Method, StringHash, StringEqual>

@@ -35,12 +35,19 @@ class MessageReader {
   // `encoding`: grpc-encoding of the stream; "" and "identity" mean none.
   MessageReader(size_t bytes_max, std::string encoding)
       : bytes_max_(bytes_max), encoding_(std::move(encoding)) {}
-  void Append(std::string_view data) { buffer_.append(data); }
+  void Append(std::string_view data) {
+    // What has been taken goes before it is the greater part: a stream need not end with a message.
+    if (at_ > buffer_.size() / 2) {
+      buffer_.erase(0, at_);
+      at_ = 0;
+    }
+    buffer_.append(data);
+  }
   // The next whole message, decompressed; nullopt when more bytes are needed. Errors are grpc-go's.
   StatusOr<std::optional<std::string>> Next();
   // Bytes of an unfinished message are left.
   bool HasPartial() const { return at_ < buffer_.size(); }
-  size_t buffered_bytes() const { return buffer_.size() - at_; }
+  size_t buffered_bytes() const { return buffer_.size(); }
 
  private:
   const size_t bytes_max_;

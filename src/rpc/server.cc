@@ -38,7 +38,7 @@ class Host final : public env::Connection::Handler, public SessionOwner {
   }
 
   void OnData(std::string_view data) override {
-    if (ending_) return;
+    if (ending_ || closing_) return;
     if (session_ == nullptr) {
       first_.append(data);
       const size_t n = std::min(first_.size(), kHttp2Preface.size());

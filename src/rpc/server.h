@@ -40,7 +40,8 @@ class ServerCall {
  public:
   virtual ~ServerCall() = default;
   virtual std::string_view method() const = 0;  // "/etcdserverpb.KV/Put"
-  // First value of a request header; nullopt when absent. Names in lower case.
+  // First value of a request header that the dispatcher reads (ReadsMetadata); nullopt when absent.
+  // Names in lower case.
   virtual std::optional<std::string_view> metadata(std::string_view name) const = 0;
   virtual std::optional<env::Duration> deadline()
       const = 0;  // on the executor's clock, from grpc-timeout
@@ -94,6 +95,8 @@ class GrpcDispatcher {
   virtual ~GrpcDispatcher() = default;
   virtual Method* Find(std::string_view path) = 0;  // nullptr = unknown method
   virtual bool HasService(std::string_view service) const = 0;
+  // Whether some service asks for the request header `name` (in lower case). Others are not kept.
+  virtual bool ReadsMetadata([[maybe_unused]] std::string_view name) const { return false; }
 };
 
 struct HttpRequest {

@@ -1,0 +1,214 @@
+#include "rpc/http2_call.h"
+
+#include <algorithm>
+
+#include "rpc/http2_callbacks.h"
+#include "rpc/http2_session.h"
+
+namespace quoin::rpc {
+namespace {
+
+constexpr size_t kSharedChunkBytes = 4096;
+
+Status MalformedMethodName(std::string_view path) {
+  return absl::UnimplementedError("malformed method name: \"" + std::string(path) + "\"");
+}
+
+}  // namespace
+
+Http2Call::~Http2Call() {
+  if (deadline_timer_.value != 0) session_.loop_.Cancel(deadline_timer_);
+}
+
+std::string Http2Call::remote_address() const { return session_.connection_.remote_address(); }
+env::Executor& Http2Call::executor() { return session_.loop_; }
+
+void Http2Call::Begin() {
+  if (headers_.http_method() != "POST") {
+    return Respond(405, absl::InternalError("http2Server.operateHeaders parsed a :method field: " +
+                                            headers_.http_method() + " which should be POST"));
+  }
+  if (!IsGrpcContentType(headers_.content_type())) {
+    return Respond(415, absl::InvalidArgumentError("invalid gRPC request content-type \"" +
+                                                   headers_.content_type() + "\""));
+  }
+  if (headers_.timeout()) {
+    StatusOr<env::Duration> timeout = ParseTimeout(*headers_.timeout());
+    if (!timeout.ok()) return Respond(400, timeout.status());
+    deadline_ = session_.loop_.clock().Now() + *timeout;
+  }
+  target_ = session_.context_.dispatcher == nullptr
+                ? nullptr
+                : session_.context_.dispatcher->Find(headers_.path());
+  if (target_ == nullptr) {
+    const std::string& path = headers_.path();
+    const size_t slash = path.rfind('/');
+    if (path.empty() || path[0] != '/' || slash == 0 || slash == std::string::npos) {
+      return Finish(MalformedMethodName(path));
+    }
+    const std::string service = path.substr(1, slash - 1), method = path.substr(slash + 1);
+    if (session_.context_.dispatcher != nullptr &&
+        session_.context_.dispatcher->HasService(service)) {
+      return Finish(
+          absl::UnimplementedError("unknown method " + method + " for service " + service));
+    }
+    return Finish(absl::UnimplementedError("unknown service " + service));
+  }
+  reader_.emplace(session_.context_.options.receive_message_bytes_max, headers_.encoding());
+  handler_ = target_->start(*this);
+  if (deadline_) ArmDeadline();
+}
+
+void Http2Call::ArmDeadline() {
+  const env::Duration left = std::max(env::Duration(0), *deadline_ - session_.loop_.clock().Now());
+  deadline_timer_ = session_.loop_.RunAfter(left, [this] {
+    deadline_timer_ = {};
+    if (finished_) return;
+    const Status late = absl::DeadlineExceededError("context deadline exceeded");
+    if (handler_ != nullptr) handler_->OnCancel(late);
+    Finish(late);
+  });
+}
+
+// Requests that are held back hold the stream's window too: the client can send no more than that.
+void Http2Call::OnData(std::string_view data) {
+  window_held_ += data.size();
+  silent_sweeps_ = 0;
+  if (!finished_ && reader_) reader_->Append(data);
+  GoOn();
+}
+
+void Http2Call::ResumeRequests() {
+  if (!requests_paused_) return;
+  requests_paused_ = false;
+  GoOn();
+}
+
+// Takes the requests that have come, as far as the handler and the answers not yet read allow.
+void Http2Call::GoOn() {
+  if (!finished_ && reader_) DeliverMessages();
+  if (window_held_ == 0 || (!finished_ && Holds())) return;
+  nghttp2_session_consume_stream(session_.h2_, id_, std::exchange(window_held_, 0));
+  session_.ScheduleFlush();
+}
+
+void Http2Call::DeliverMessages() {
+  while (!finished_ && !Holds()) {
+    StatusOr<std::optional<std::string>> message = reader_->Next();
+    if (!message.ok()) {
+      handler_->OnCancel(message.status());
+      return Finish(message.status());
+    }
+    if (!*message) break;
+    const bool one_only =
+        target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
+    if (++messages_ > 1 && one_only) {
+      const Status status = absl::InternalError(
+          "cardinality violation: received more than one message for a call that takes one");
+      handler_->OnCancel(status);
+      return Finish(status);
+    }
+    handler_->OnMessage(**message);
+  }
+  if (ended_by_client_) OnEnd();
+}
+
+bool Http2Call::AwaitsRequest() const {
+  if (finished_ || ended_by_client_ || Holds()) return false;
+  return target_ == nullptr || target_->kind == CallKind::kUnary ||
+         target_->kind == CallKind::kServerStream;
+}
+
+void Http2Call::OnEnd() {
+  ended_by_client_ = true;
+  if (finished_ || handler_ == nullptr || Holds() || half_close_told_) return;
+  const bool one_only =
+      target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
+  if (reader_->HasPartial() || (one_only && messages_ == 0)) {
+    const Status status = absl::InternalError(reader_->HasPartial() ? "unexpected EOF" : "EOF");
+    handler_->OnCancel(status);
+    return Finish(status);
+  }
+  half_close_told_ = true;
+  handler_->OnHalfClose();
+}
+
+void Http2Call::Cancel(const Status& why) {
+  if (finished_) return;
+  finished_ = true;
+  if (handler_ == nullptr) return;
+  handler_->OnCancel(why);
+  session_.Retire(std::move(handler_));
+}
+
+void Http2Call::Send(std::string message) {
+  message.insert(0, MessagePrefix(message.size()));
+  QueueBytes(std::move(message));
+}
+
+void Http2Call::StartMessage(uint64_t total_bytes) { QueueBytes(MessagePrefix(total_bytes)); }
+void Http2Call::AppendMessage(std::string part) { QueueBytes(std::move(part)); }
+void Http2Call::AppendMessage(SharedBytes part) { QueueBytes(std::string(part.view())); }
+
+void Http2Call::QueueBytes(std::string bytes) {
+  if (finished_ || bytes.empty()) return;
+  session_.guard_.NoteAnswer();
+  out_bytes_ += bytes.size();
+  if (out_bytes_ > session_.context_.options.call_unsent_bytes_max) was_full_ = true;
+  // Small messages share a chunk.
+  if (!out_.empty() && out_.back().size() + bytes.size() <= kSharedChunkBytes)
+    out_.back() += bytes;
+  else
+    out_.push_back(std::move(bytes));
+  if (!headers_sent_) Respond(200, OkStatus());
+  if (deferred_) {
+    deferred_ = false;
+    nghttp2_session_resume_data(session_.h2_, id_);
+  }
+  session_.ScheduleFlush();
+}
+
+// Response headers; with an error and nothing sent before, they are all there is.
+void Http2Call::Respond(int http_status, const Status& status) {
+  const std::string code = std::to_string(http_status);
+  const std::string& type = http_status == 200 && IsGrpcContentType(headers_.content_type())
+                                ? headers_.content_type()
+                                : "application/grpc";
+  headers_sent_ = true;
+  session_.guard_.NoteAnswer();
+  if (http_status == 200 && status.ok()) {
+    const nghttp2_nv headers[] = {HeaderField(":status", code), HeaderField("content-type", type)};
+    nghttp2_data_provider provider{};
+    provider.read_callback = Http2Callbacks::Read;
+    nghttp2_submit_response(session_.h2_, id_, headers, 2, &provider);
+  } else {
+    finished_ = true;
+    const std::string number = std::to_string(static_cast<int>(status.code()));
+    const std::string text = EncodeStatusMessage(std::string(status.message()));
+    const nghttp2_nv headers[] = {HeaderField(":status", code), HeaderField("content-type", type),
+                                  HeaderField("grpc-status", number),
+                                  HeaderField("grpc-message", text)};
+    nghttp2_submit_response(session_.h2_, id_, headers, 4, nullptr);
+  }
+  session_.ScheduleFlush();
+}
+
+void Http2Call::Finish(const Status& status) {
+  if (finished_) return;
+  if (handler_ != nullptr) session_.Retire(std::move(handler_));
+  if (!headers_sent_ && !status.ok()) {
+    Respond(200, status);
+  } else {
+    if (!headers_sent_) Respond(200, OkStatus());
+    finished_ = true;
+    trailer_status_ = std::to_string(static_cast<int>(status.code()));
+    trailer_message_ = EncodeStatusMessage(std::string(status.message()));
+    if (deferred_) {
+      deferred_ = false;
+      nghttp2_session_resume_data(session_.h2_, id_);
+    }
+  }
+  session_.ScheduleFlush();
+}
+
+}  // namespace quoin::rpc
