@@ -54,9 +54,11 @@ bool Mark::IsWhole(std::string_view segment) const {
   return Crc32c(0, segment.substr(records_at, end - records_at)) == whole;
 }
 
-bool Mark::MissesSector(std::string_view segment) const {
+bool Mark::MissesSector(std::string_view segment, uint64_t from) const {
+  CHECK_GE(from, records_at);
+  CHECK_LE(end, segment.size());
   const uint64_t first = offset / kSectorBytes;
-  return AnySector(segment, records_at, end, [&](uint64_t sector, std::string_view part) {
+  return AnySector(segment, from, end, [&](uint64_t sector, std::string_view part) {
     return IsFilled(filled, sector - first) && AllZero(part);
   });
 }

@@ -33,9 +33,9 @@ struct Mark {
 
   // Whether all of the write is in `segment` as it was written.
   bool IsWhole(std::string_view segment) const;
-  // Whether a sector that the write has filled is empty: it has not got there. REQUIRES: the
-  // segment does not end within the write.
-  bool MissesSector(std::string_view segment) const;
+  // Whether a sector that the write has filled is empty from `from` on: it has not got there.
+  // REQUIRES: `from` is within the write, and the segment does not end there.
+  bool MissesSector(std::string_view segment, uint64_t from) const;
 };
 
 // Appends the mark of a write of `records` whose frame stands at `offset` of segment `sequence`.

@@ -3,17 +3,26 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-#include "base/crc32c.h"
-#include "raft_types/codec.h"
 #include "wal/mark.h"
 #include "wal/record.h"
+#include "wal/replay.h"
 #include "wal/segment.h"
 #include "wal/tail.h"
 #include "wal/wal.h"
 
 namespace quoin::wal {
 namespace {
+
+// A mark whose write is not what the mark says, or a mark that is damaged itself: the write was
+// torn, or rotted, or another program cut it and went on within it. Value type.
+struct OpenMark {
+  uint64_t offset = 0;
+  uint64_t records_at = 0;
+  uint32_t crc = 0;          // the chain's value there
+  std::optional<Mark> mark;  // absent: damaged
+  // A write of ours has one state record, its last: one before the write's end is not ours.
+  bool foreign = false;
+};
 
 class LogReader {
  public:
@@ -30,289 +39,197 @@ class LogReader {
       }
       RETURN_IF_ERROR(ReadSegment(segments[i], i + 1 == segments.size()));
     }
-    RETURN_IF_ERROR(Conclude(applied_floor));
-    if (mode_ == ReadMode::kRepair)
-      RETURN_IF_ERROR(Settle(files_, {dir_, path_, segment_, proven_, end_, torn_}, log_));
-    return std::move(out_);
+    if (const std::optional<size_t> at = replay_.ForgetUncounted(loose_)) {
+      end_ = *at;
+      torn_ = true;
+    }
+    StatusOr<Recovered> out = replay_.Finish(applied_floor);
+    if (!out.ok()) {
+      return absl::DataLossError(path_ + " at offset " + std::to_string(end_) + ": " +
+                                 std::string(out.status().message()));
+    }
+    out->repaired = torn_;
+    out->end = {path_, end_, replay_.crc()};
+    if (mode_ == ReadMode::kRepair) {
+      ASSIGN_OR_RETURN(out->end.offset, Settle(files_, TheTail(), log_));
+    }
+    return out;
   }
 
  private:
   Status Damage(size_t offset, const std::string& what) const {
     return absl::DataLossError(path_ + " at offset " + std::to_string(offset) + ": " + what +
                                ". The record before is entry " +
-                               std::to_string(last_index_.value()));
+                               std::to_string(replay_.last_index().value()));
+  }
+
+  // An error of Replay as damage at its place.
+  Status At(size_t offset, const Status& status) const {
+    return status.ok() ? status : Damage(offset, std::string(status.message()));
+  }
+
+  Tail TheTail() const {
+    Tail tail{dir_, path_, sequence_, segment_, proven_, end_, replay_.crc(), torn_, std::nullopt};
+    if (open_ && open_->records_at <= end_)
+      tail.open = Tail::Open{open_->offset, open_->records_at, open_->crc};
+    return tail;
   }
 
   Status ReadSegment(const SegmentName& name, bool last) {
     path_ = dir_ + "/" + name.text();
+    sequence_ = name.sequence;
     ASSIGN_OR_RETURN(segment_, ReadWhole(files_, path_));
-    const std::string_view segment = segment_;
-    filled_ = segment.find_last_not_of('\0') + 1;  // npos + 1 = 0
-    proven_ = 0;
-    bool behind_mark = false;
+    replay_.BeginSegment();
+    filled_ = segment_.find_last_not_of('\0') + 1;  // npos + 1 = 0
+    proven_ = loose_ = 0;
+    open_.reset();
+    behind_mark_ = false;
     size_t at = 0;
     while (at < filled_) {
-      const Frame frame = ParseFrame(segment.substr(at));
-      if (const std::optional<Mark> mark = ReadMark(frame, name.sequence, at)) {
-        ASSIGN_OR_RETURN(const bool whole, TakeWrite(frame.record, *mark, last));
-        if (!whole) {
-          torn_ = true;
-          break;
-        }
-        at = mark->end;
-        behind_mark = true;
+      const Frame frame = ParseFrame(std::string_view(segment_).substr(at));
+      if (const std::optional<Mark> mark = ReadMark(frame, sequence_, at)) {
+        ASSIGN_OR_RETURN(at, TakeMark(frame, *mark));
         continue;
       }
-      const Status status = TakeUnmarked(frame);
+      const Status status = TakeFrame(frame, at);
       if (!status.ok()) {
         if (absl::IsFailedPrecondition(status) || !last)
           return Damage(at, std::string(status.message()));
-        RETURN_IF_ERROR(
-            Judge(frame, name.sequence, at, behind_mark, std::string(status.message())));
+        RETURN_IF_ERROR(Judge(frame, at, std::string(status.message())));
         torn_ = true;
         break;
       }
       at += frame.bytes;
-      behind_mark = false;
+      behind_mark_ = false;
     }
     end_ = at;
+    if (last && !torn_) return JudgeEnd();
     return OkStatus();
   }
 
-  // A write with a mark is there as a whole, or (false) torn, or damaged.
-  StatusOr<bool> TakeWrite(const Record& record, const Mark& mark, bool last) {
-    RETURN_IF_ERROR(At(mark.offset, Take(record)));
+  // Takes a mark and, when its write is whole, the write. Returns where to read on. The frames of
+  // a write that is not whole are read one by one: what the chain holds may be another program's.
+  StatusOr<size_t> TakeMark(const Frame& frame, const Mark& mark) {
+    if (open_ && open_->mark) {
+      return Damage(open_->offset,
+                    "a write is not what its mark says, and another write follows: this one was "
+                    "durable");
+    }
+    open_.reset();
+    RETURN_IF_ERROR(At(mark.offset, replay_.Take(frame.record, mark.offset)));
     proven_ = mark.offset;
-    const std::string_view segment = segment_;
-    if (!mark.IsWhole(segment)) {
-      const size_t bad = FirstBadFrame(mark);
-      if (!last || filled_ > mark.end)
-        return Damage(bad, "a bad record, and another write follows: this one was durable");
-      if (mark.end > segment.size()) return Damage(bad, "the file ends within a write");
-      if (!mark.MissesSector(segment))
-        return Damage(bad, "a bad record, but no sector of this write is missing");
-      return false;
+    loose_ = mark.records_at;
+    if (!mark.IsWhole(segment_)) {
+      open_ = OpenMark{mark.offset, mark.records_at, frame.record.crc, mark};
+      behind_mark_ = false;
+      return mark.records_at;
     }
     size_t at = mark.records_at;
     while (at < mark.end) {
-      const Frame frame = ParseFrame(segment.substr(at, mark.end - at));
-      RETURN_IF_ERROR(At(at, TakeUnmarked(frame)));
-      at += frame.bytes;
+      const Frame inner = ParseFrame(std::string_view(segment_).substr(at, mark.end - at));
+      RETURN_IF_ERROR(At(at, TakeRecord(inner, at)));
+      at += inner.bytes;
     }
-    return true;
+    behind_mark_ = true;
+    loose_ = mark.end;
+    return mark.end;
   }
 
-  // Where a write that is not whole breaks, as far as its records tell.
-  size_t FirstBadFrame(const Mark& mark) const {
-    uint32_t crc = crc_;
-    for (size_t at = mark.records_at; at < std::min<size_t>(mark.end, segment_.size());) {
-      const Frame frame = ParseFrame(std::string_view(segment_).substr(at));
-      if (frame.kind != Frame::Kind::kRecord) return at;
-      crc = Crc32c(crc, frame.record.data);
-      if (crc != frame.record.crc) return at;
-      at += frame.bytes;
-    }
-    return mark.records_at;
-  }
-
-  // Another program's records, a segment's head, or what should be a mark and is none.
-  Status TakeUnmarked(const Frame& frame) {
+  Status TakeRecord(const Frame& frame, size_t at) {
     if (frame.kind == Frame::Kind::kEnd)
       return absl::DataLossError("the length field is zero, but something follows it");
     if (frame.kind != Frame::Kind::kRecord) return absl::DataLossError("not a record");
-    if (frame.record.type == RecordType::kCrc && !frame.record.data.empty())
-      return absl::DataLossError("the mark of a write is damaged");
-    return Take(frame.record);
+    return replay_.Take(frame.record, at);
   }
 
-  // A bad record outside of a marked write, in the last segment: OK when it may be cut off, an
-  // error when it must not.
-  Status Judge(const Frame& frame, uint64_t sequence, size_t at, bool behind_mark,
-               const std::string& reason) const {
-    if (LaterMarkExists(segment_, sequence, at + 8))
+  // A frame outside of a whole write: another program's, a segment's first, a damaged mark, or what
+  // is left of a write.
+  Status TakeFrame(const Frame& frame, size_t at) {
+    RETURN_IF_ERROR(TakeRecord(frame, at));
+    const size_t end = at + frame.bytes;
+    if (frame.record.type == RecordType::kCrc && !frame.record.data.empty()) {
+      if (open_ && open_->mark)
+        return absl::FailedPreconditionError("the mark of a write is damaged");
+      if (!open_) open_ = OpenMark{at, end, frame.record.crc, std::nullopt};
+    } else if (open_ && frame.record.type == RecordType::kState) {
+      open_->foreign |= !open_->mark || end < open_->mark->end;
+    }
+    return OkStatus();
+  }
+
+  // A bad record in the last segment that is in no whole write: OK when it may be cut off, an error
+  // when it must not.
+  Status Judge(const Frame& frame, size_t at, const std::string& reason) const {
+    if (LaterMarkExists(segment_, sequence_, at + 8))
       return Damage(at, reason + ", and a later write follows it: synced records would be lost");
-    // Directly behind a marked write stands the next mark, unless another program went on there.
+    if (IsInOwnWrite(at)) return JudgeOwnWrite(at, reason);
+    // Directly behind a mark or a marked write stands what is ours, unless another program went on
+    // there.
+    const bool ours = behind_mark_ || (open_ && !open_->mark && !open_->foreign);
     const bool follows =
-        behind_mark ? RecordsRunToTheEnd(segment_, at + 8) : LaterWriteExists(segment_, at + 8);
+        ours ? RecordsRunToTheEnd(segment_, at + 8) : LaterWriteExists(segment_, at + 8);
     if (follows) {
       return Damage(at, reason +
                             ", and good records follow it: this is no torn write, synced records "
                             "would be lost");
     }
-    if (behind_mark && frame.kind == Frame::Kind::kEnd) {
+    if (ours && frame.kind == Frame::Kind::kEnd) {
       if (HasEmptySector(segment_, at, kSectorBytes - at % kSectorBytes)) return OkStatus();
     } else if (frame.kind == Frame::Kind::kEnd || HasEmptySector(segment_, at, frame.bytes) ||
-               (frame.kind == Frame::Kind::kOverrun && !behind_mark)) {
+               (frame.kind == Frame::Kind::kOverrun && !ours)) {
       return OkStatus();
     }
     return Damage(at, reason + "; nothing says that this is a torn write");
   }
 
-  // An error of Take as damage at its place.
-  Status At(size_t offset, const Status& status) const {
-    return status.ok() ? status : Damage(offset, std::string(status.message()));
+  // Whether the bad record at `at` is what a mark was made for, as far as anybody can tell.
+  bool IsInOwnWrite(size_t at) const {
+    return open_ && open_->mark && at < open_->mark->end && !open_->foreign && !WasCutByOthers();
   }
 
-  Status Take(const Record& record) {
-    if (record.type == RecordType::kCrc) {
-      if (crc_ != 0 && record.crc != crc_) {
-        return absl::FailedPreconditionError(
-            "the segment does not continue the one before it (crc mismatch)");
-      }
-      crc_ = record.crc;
-      return OkStatus();
-    }
-    const uint32_t crc = Crc32c(crc_, record.data);
-    if (crc != record.crc) {
-      return absl::DataLossError("crc mismatch: expected " + std::to_string(record.crc) +
-                                 ", computed " + std::to_string(crc));
-    }
-    crc_ = crc;
-    switch (record.type) {
-      case RecordType::kMetadata:
-        return TakeMetadata(record.data);
-      case RecordType::kEntry:
-        return TakeEntry(record.data);
-      case RecordType::kState:
-        return TakeState(record.data);
-      case RecordType::kSnapshot:
-        return TakeSnapshot(record.data);
-      case RecordType::kCrc:
-        break;
-    }
+  // etcd's repair keeps a copy and shortens the file, which then ends with its records. Ours leaves
+  // a longer one.
+  bool WasCutByOthers() const {
+    return segment_.size() < std::max<size_t>(open_->mark->end, filled_ + kSectorBytes) &&
+           files_.Exists(path_ + ".broken");
+  }
+
+  Status JudgeOwnWrite(size_t at, const std::string& reason) const {
+    const Mark& mark = *open_->mark;
+    if (filled_ > mark.end)
+      return Damage(at, reason + ", and another write follows: this one was durable");
+    if (RecordsRunToTheEnd(segment_, at + 8))
+      return Damage(at, reason + ", and good records of another program follow it");
+    if (mark.end > segment_.size()) return Damage(at, "the file ends within a write");
+    if (!mark.MissesSector(segment_, at))
+      return Damage(at, reason + ", but no sector of this write is missing");
     return OkStatus();
   }
 
-  Status TakeMetadata(std::string_view data) {
-    std::optional<Metadata> metadata = DecodeMetadata(data);
-    if (!metadata) return absl::FailedPreconditionError("malformed metadata");
-    if (has_metadata_ && *metadata != out_.metadata) {
-      return absl::FailedPreconditionError(
-          "the metadata says another member or cluster than the segments before");
-    }
-    out_.metadata = *metadata;
-    has_metadata_ = true;
+  // Good records run to the end of all that is in the last segment. What a mark promises beyond is
+  // empty: torn off, or cut off by another program.
+  Status JudgeEnd() {
+    if (!open_ || !open_->mark || !IsInOwnWrite(end_)) return OkStatus();
+    if (open_->mark->end > segment_.size()) return Damage(end_, "the file ends within a write");
+    torn_ = true;
     return OkStatus();
   }
-
-  Status TakeState(std::string_view data) {
-    StatusOr<raft::HardState> state = raft::DecodeHardState(data);
-    if (!state.ok()) return absl::FailedPreconditionError(state.status().message());
-    if (state->term < out_.hard_state.term || state->commit < out_.hard_state.commit) {
-      return absl::FailedPreconditionError(
-          "the state goes back from term " + std::to_string(out_.hard_state.term.value()) +
-          ", commit " + std::to_string(out_.hard_state.commit.value()) + " to term " +
-          std::to_string(state->term.value()) + ", commit " +
-          std::to_string(state->commit.value()));
-    }
-    out_.hard_state = *state;
-    if (conflict_ && conflict_->snapshot <= state->commit) {
-      // "Discard the entire log": figure 13. What was read behind the record stays.
-      std::erase_if(out_.entries,
-                    [&](const raft::Entry& entry) { return entry.index < conflict_->kept_from; });
-      conflict_.reset();
-    }
-    return OkStatus();
-  }
-
-  // A snapshot whose last entry the log holds with another term replaces the log, once it counts.
-  Status TakeSnapshot(std::string_view data) {
-    std::optional<SnapshotRecord> snapshot = DecodeSnapshotRecord(data);
-    if (!snapshot) return absl::FailedPreconditionError("malformed snapshot record");
-    const std::vector<raft::Entry>& entries = out_.entries;
-    if (!entries.empty() && snapshot->index >= entries.front().index &&
-        snapshot->index <= entries.back().index) {
-      const raft::Entry& held = entries[snapshot->index - entries.front().index];
-      if (held.term != snapshot->term) conflict_ = Conflict{snapshot->index, Index(UINT64_MAX)};
-    }
-    out_.snapshots.push_back(*std::move(snapshot));
-    return OkStatus();
-  }
-
-  // An entry at an index that is there already replaces it and all after it: an overwritten,
-  // uncommitted tail.
-  Status TakeEntry(std::string_view data) {
-    StatusOr<raft::Entry> entry = raft::DecodeEntry(data);
-    if (!entry.ok()) return absl::FailedPreconditionError(entry.status().message());
-    std::vector<raft::Entry>& entries = out_.entries;
-    const bool after_snapshot =
-        !out_.snapshots.empty() && entry->index == out_.snapshots.back().index + 1;
-    if (!entries.empty()) {
-      const Index first = entries.front().index, next = entries.back().index + 1;
-      if (entry->index > next) {
-        if (!after_snapshot) {
-          return absl::FailedPreconditionError(
-              "entry " + std::to_string(entry->index.value()) + " follows entry " +
-              std::to_string(next.value() - 1) + ": entries are missing");
-        }
-        entries.clear();
-      } else if (entry->index < first) {
-        entries.clear();
-      } else {
-        entries.resize(entry->index - first);
-      }
-    }
-    last_index_ = entry->index;
-    if (conflict_) conflict_->kept_from = std::min(conflict_->kept_from, entry->index);
-    entries.push_back(*std::move(entry));
-    return OkStatus();
-  }
-
-  Status Conclude(Index applied_floor) {
-    if (!has_metadata_)
-      return absl::DataLossError(path_ + ": the log says nowhere whose it is (no metadata record)");
-    for (const SnapshotRecord& snapshot : out_.snapshots) {
-      if (snapshot.index <= out_.hard_state.commit && snapshot.index >= out_.start.index)
-        out_.start = snapshot;
-    }
-    std::vector<raft::Entry>& entries = out_.entries;
-    if (!entries.empty() && entries.front().index > out_.start.index + 1) {
-      return absl::DataLossError(
-          dir_ + ": the log begins with entry " + std::to_string(entries.front().index.value()) +
-          ", but the newest snapshot ends at " + std::to_string(out_.start.index.value()) +
-          ": entries between are missing");
-    }
-    std::erase_if(entries,
-                  [&](const raft::Entry& entry) { return entry.index <= out_.start.index; });
-    const Index last = entries.empty() ? out_.start.index : entries.back().index;
-    if (out_.hard_state.commit > last) {
-      return absl::DataLossError(path_ + " at offset " + std::to_string(end_) +
-                                 ": the log ends with entry " + std::to_string(last.value()) +
-                                 ", but entry " + std::to_string(out_.hard_state.commit.value()) +
-                                 " was committed");
-    }
-    if (applied_floor > last) {
-      return absl::DataLossError(
-          path_ + " at offset " + std::to_string(end_) + ": the log ends with entry " +
-          std::to_string(last.value()) + ", but the data file holds what came up to entry " +
-          std::to_string(applied_floor.value()) + ": a part of the log is gone");
-    }
-    out_.repaired = torn_;
-    out_.end = {path_, end_, crc_};
-    return OkStatus();
-  }
-
-  // A snapshot record that contradicts the entries read before it, until the commit index says
-  // whether the snapshot counts.
-  struct Conflict {
-    Index snapshot;
-    Index kept_from;  // the least index read behind the record
-  };
 
   env::BlockingFileSystem& files_;
   const std::string dir_;
   const ReadMode mode_;
   Logger& log_;
-  Recovered out_;
-  std::string path_;     // of the segment being read, afterwards the last one
+  Replay replay_;
+  // Of the segment being read, afterwards of the last one.
+  std::string path_;
+  uint64_t sequence_ = 0;
   std::string segment_;  // its bytes
   size_t filled_ = 0;    // from here on there are only zeros
   size_t proven_ = 0;    // what stands before was durable when what stands here was written
+  size_t loose_ = 0;     // what stands from here on is in no whole write
   size_t end_ = 0;       // where its good records end
-  uint32_t crc_ = 0;
-  Index last_index_;
-  std::optional<Conflict> conflict_;
-  bool has_metadata_ = false;
+  std::optional<OpenMark> open_;
+  bool behind_mark_ = false;  // the frame before was the last one of a whole write
   bool torn_ = false;
 };
 

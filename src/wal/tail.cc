@@ -81,6 +81,55 @@ Status KeepCopy(env::BlockingFileSystem& files, const Tail& tail, const std::str
   return files.Rename(building, path);
 }
 
+Status KeepBroken(env::BlockingFileSystem& files, const Tail& tail, Logger& log) {
+  ASSIGN_OR_RETURN(const CopyName copy, FindCopyName(files, tail));
+  log.Warn("repairing the log: a torn write at its end is cut off; a copy is kept",
+           {{"path", tail.path}, {"offset", static_cast<uint64_t>(tail.end)}, {"copy", copy.path}});
+  if (!copy.there) RETURN_IF_ERROR(KeepCopy(files, tail, copy.path));
+  return files.SyncDirectory(tail.dir);
+}
+
+// What is valid, under a mark that fits, and the mark of an empty write, which says that all of it
+// was durable before the file got its name.
+std::string ValidEnd(const Tail& tail, size_t from) {
+  std::string out;
+  if (tail.open && tail.open->records_at < tail.end) {
+    const std::string_view kept =
+        tail.content.substr(tail.open->records_at, tail.end - tail.open->records_at);
+    AppendMark(FrameWriter(tail.open->crc), tail.sequence, from, kept, out);
+    out.append(kept);
+  }
+  AppendMark(FrameWriter(tail.crc), tail.sequence, from + out.size(), "", out);
+  return out;
+}
+
+// Builds the segment anew. Returns where its records end.
+StatusOr<size_t> Rebuild(env::BlockingFileSystem& files, const Tail& tail) {
+  const std::string building = tail.dir + "/repair.tmp";
+  const size_t from = tail.open ? tail.open->offset : tail.end;
+  const std::string valid = ValidEnd(tail, from);
+  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
+                   files.Open(building, env::OpenMode::kCreateTrunc));
+  env::BlockingFile& out = file->blocking();
+  RETURN_IF_ERROR(out.Allocate(std::max(tail.content.size(), from + valid.size())));
+  RETURN_IF_ERROR(out.Write(0, tail.content.substr(0, from)));
+  RETURN_IF_ERROR(out.Write(from, valid));
+  RETURN_IF_ERROR(out.Sync());
+  RETURN_IF_ERROR(files.Rename(building, tail.path));
+  return from + valid.size();
+}
+
+// After a sync that failed the kernel takes its pages for clean: written again they are not.
+Status WriteAgain(env::BlockingFileSystem& files, const Tail& tail) {
+  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
+                   files.Open(tail.path, env::OpenMode::kReadWrite));
+  if (tail.proven < tail.end) {
+    RETURN_IF_ERROR(file->blocking().Write(
+        tail.proven, tail.content.substr(tail.proven, tail.end - tail.proven)));
+  }
+  return file->blocking().Sync();
+}
+
 }  // namespace
 
 bool LaterWriteExists(std::string_view segment, size_t from) {
@@ -120,29 +169,17 @@ bool HasEmptySector(std::string_view segment, size_t at, size_t bytes) {
   return false;
 }
 
-Status Settle(env::BlockingFileSystem& files, const Tail& tail, Logger& log) {
-  if (tail.torn) {
-    ASSIGN_OR_RETURN(const CopyName copy, FindCopyName(files, tail));
-    log.Warn(
-        "repairing the log: a torn write at its end is cut off; a copy is kept",
-        {{"path", tail.path}, {"offset", static_cast<uint64_t>(tail.end)}, {"copy", copy.path}});
-    if (!copy.there) RETURN_IF_ERROR(KeepCopy(files, tail, copy.path));
-    RETURN_IF_ERROR(files.SyncDirectory(tail.dir));
+StatusOr<size_t> Settle(env::BlockingFileSystem& files, const Tail& tail, Logger& log) {
+  if (tail.torn) RETURN_IF_ERROR(KeepBroken(files, tail, log));
+  size_t end = tail.end;
+  if (tail.torn || tail.open) {
+    ASSIGN_OR_RETURN(end, Rebuild(files, tail));
+  } else {
+    RETURN_IF_ERROR(WriteAgain(files, tail));
   }
-  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
-                   files.Open(tail.path, env::OpenMode::kReadWrite));
-  if (tail.torn) {
-    RETURN_IF_ERROR(file->blocking().Resize(tail.end));
-    RETURN_IF_ERROR(file->blocking().Allocate(std::max(tail.content.size(), tail.end)));
-  }
-  // After a sync that failed the kernel takes its pages for clean: written again they are not.
-  if (tail.proven < tail.end) {
-    RETURN_IF_ERROR(file->blocking().Write(
-        tail.proven, tail.content.substr(tail.proven, tail.end - tail.proven)));
-  }
-  RETURN_IF_ERROR(file->blocking().Sync());
   RETURN_IF_ERROR(files.SyncDirectory(tail.dir));
-  return files.SyncDirectory(ParentOf(tail.dir));
+  RETURN_IF_ERROR(files.SyncDirectory(ParentOf(tail.dir)));
+  return end;
 }
 
 }  // namespace quoin::wal

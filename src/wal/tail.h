@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,14 +30,25 @@ bool HasEmptySector(std::string_view segment, size_t at, size_t bytes);
 // The last segment as it was read. Value type.
 struct Tail {
   std::string dir, path;
+  uint64_t sequence = 0;
   std::string_view content;
   size_t proven = 0;  // what stands before is durable
   size_t end = 0;     // what stands from here on is to be cut off, if `torn`
+  uint32_t crc = 0;   // the chain's value at `end`
   bool torn = false;
+  // A mark that is not the mark of what stands behind it.
+  struct Open {
+    size_t offset = 0;
+    size_t records_at = 0;  // ≤ end
+    uint32_t crc = 0;       // the chain's value there
+  };
+  std::optional<Open> open;
 };
 
 // Makes durable what was read: nobody knows whether what stands behind `proven` was ever synced.
-// Cuts off a torn end, once a copy of the file is durable under a name of its own.
-Status Settle(env::BlockingFileSystem& files, const Tail& tail, Logger& log);
+// Where something is to be cut off, or a mark does not fit, a new file takes the segment's name in
+// one step: what is valid, under a mark that fits. Nothing valid is ever written over. What is cut
+// off is kept: a copy of the old file is durable before. Returns where the next record goes.
+StatusOr<size_t> Settle(env::BlockingFileSystem& files, const Tail& tail, Logger& log);
 
 }  // namespace quoin::wal

@@ -23,11 +23,8 @@ Told LiveUntilPowerFails(Machine& machine, Life& life, Told told, int batches) {
     const Writer::Batch batch = life.Next();
     Model after = told.acknowledged;
     told.possible.clear();
-    for (size_t n = 1; n <= batch.entries.size(); ++n) {
-      Model part = told.acknowledged;
-      part.Take({{batch.entries.begin(), batch.entries.begin() + n}, std::nullopt, {}, true});
-      told.possible.push_back(part);
-    }
+    for (size_t n = 1; n <= batch.entries.size(); ++n)
+      told.possible.push_back(told.acknowledged.WithFrontOf(batch, n));
     after.Take(batch);
     told.possible.push_back(after);
     if (!machine.AppendAndWait(batch).ok()) return told;

@@ -124,10 +124,12 @@ class WalVectors : public testing::Test {
     Vector vector(name);
     const std::string segment = SegmentName{0, Index(0)}.text();
     const std::string before = ReadFile(vector.wal() + "/" + segment);
+    StatusOr<Recovered> read = Read(vector, ReadMode::kReadOnly);
+    ASSERT_TRUE(read.ok()) << name << ": " << read.status();
+    EXPECT_EQ(read->end.offset, at) << name;
     StatusOr<Recovered> recovered = Read(vector, ReadMode::kRepair);
     ASSERT_TRUE(recovered.ok()) << name << ": " << recovered.status();
     EXPECT_TRUE(recovered->repaired);
-    EXPECT_EQ(recovered->end.offset, at) << name;
     EXPECT_EQ(recovered->entries.back().index, Index(103)) << name;
     EXPECT_TRUE(ReadFile(vector.wal() + "/" + segment + ".broken") == before) << name;
     StatusOr<Recovered> again = Read(vector, ReadMode::kReadOnly);

@@ -122,6 +122,11 @@ class SegmentWriter final : public Writer {
     RETURN_IF_ERROR(RemoveUnfinished(files));
     ASSIGN_OR_RETURN(file_, files.Open(recovered.end.path, env::OpenMode::kReadWrite));
     ASSIGN_OR_RETURN(allocated_, file_->blocking().Size());
+    if (allocated_ < options_.segment_bytes) {  // etcd's repair leaves a short file
+      RETURN_IF_ERROR(file_->blocking().Allocate(options_.segment_bytes));
+      if (options_.fsync) RETURN_IF_ERROR(file_->blocking().Sync());
+      allocated_ = options_.segment_bytes;
+    }
     offset_ = recovered.end.offset;
     encoder_.Reset(recovered.end.crc, recovered.metadata, recovered.hard_state);
     last_index_ =

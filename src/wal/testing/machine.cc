@@ -13,6 +13,16 @@ void Model::Take(const Writer::Batch& batch) {
   if (batch.hard_state) hard_state = *batch.hard_state;
 }
 
+Model Model::WithFrontOf(const Writer::Batch& batch, size_t n) const {
+  Model out = *this;
+  const auto begin = batch.entries.begin();
+  out.Take({{begin, begin + static_cast<ptrdiff_t>(n)}, std::nullopt, std::nullopt, true});
+  if (n == 0) return out;
+  const Term term = batch.entries[n - 1].term;
+  if (term > out.hard_state.term) out.hard_state = {term, NodeId(), out.hard_state.commit};
+  return out;
+}
+
 Model ModelOf(const Recovered& recovered) {
   Model out;
   out.Take({recovered.entries, recovered.hard_state, std::nullopt, true});

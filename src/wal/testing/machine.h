@@ -40,6 +40,8 @@ struct Model {
   raft::HardState hard_state;
 
   void Take(const Writer::Batch& batch);
+  // After the first `entries` of a write whose rest did not get there, its state included.
+  Model WithFrontOf(const Writer::Batch& batch, size_t entries) const;
   friend bool operator==(const Model&, const Model&) = default;
   friend void PrintTo(const Model& model, std::ostream* out) {
     *out << model.entries.size() << " entries, term " << model.hard_state.term << ", commit "
