@@ -77,14 +77,14 @@ class Network {
   using OnAccept = absl::AnyInvocable<void(std::unique_ptr<Connection>, Executor&)>;
 
   virtual ~Network() = default;
-  // Accepts on `loops` in turn. `address` is "host:port" (IPv4, [IPv6], localhost) or "unix:path".
-  // Bound when it returns; errors read as etcd's: `listen tcp 127.0.0.1:2379: bind: address already
-  // in use`. Thread: any.
+  // Accepts on `loops` in turn at "host:port" (wildcards and names: on all their addresses) or
+  // "unix:path". Bound when it returns, which may take as long as a name's look-up; errors read as
+  // etcd's: `listen tcp 127.0.0.1:2379: bind: address already in use`. Thread: any.
   virtual StatusOr<std::unique_ptr<Listener>> Listen(const std::string& address,
                                                      std::vector<Executor*> loops,
                                                      const ListenOptions& options,
                                                      OnAccept on_accept) = 0;
-  // Thread: `on`, where the result is delivered too.
+  // Never waits, for a name neither (env/dialer.h). `done` runs later. Thread: `on`, of `done` too.
   virtual void Connect(const std::string& address, Duration timeout, Executor& on,
                        absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) = 0;
 };

@@ -10,7 +10,25 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr size_t kHeaderBytesMax = 64 * 1024;
-constexpr std::string_view kScheme = "http://";
+
+// Where a URL leads: what env::Network connects to, and what the Host header says. Value type.
+struct Target {
+  std::string address;
+  std::string host;
+};
+
+// "http://host:port", "unix://host:port" (a socket of that name in the working directory, as etcd
+// has it) or "unix:///path". What follows the authority of an http URL is passed over.
+StatusOr<Target> TargetOf(std::string_view url) {
+  for (const std::string_view scheme : {"http://", "unix://"}) {
+    if (!url.starts_with(scheme)) continue;
+    const std::string rest(url.substr(scheme.size()));
+    const std::string authority = rest.substr(0, rest.find('/'));
+    if (scheme == "http://") return Target{authority, authority};
+    return Target{"unix:" + rest, authority.empty() ? "localhost" : authority};
+  }
+  return absl::InvalidArgumentError("unsupported scheme in URL " + std::string(url));
+}
 
 std::string RequestBytes(const HttpRequestHead& head, std::string_view authority) {
   std::string out = head.method + " " + head.target + " HTTP/1.1\r\nHost: ";
@@ -52,14 +70,11 @@ class HttpStreamImpl final : public HttpStream {
   }
 
   void Start(env::Env& env, HttpRequestHead head) {
-    if (!head.url.starts_with(kScheme)) {
-      return EndLater(absl::InvalidArgumentError("unsupported scheme in URL " + head.url));
-    }
-    std::string authority = head.url.substr(kScheme.size());
-    authority.resize(std::min(authority.size(), authority.find('/')));
-    waiting_ = RequestBytes(head, authority);
+    const StatusOr<Target> target = TargetOf(head.url);
+    if (!target.ok()) return EndLater(target.status());
+    waiting_ = RequestBytes(head, target->host);
     env.network().Connect(
-        authority, head.dial_timeout, loop_,
+        target->address, head.dial_timeout, loop_,
         [this, alive = alive_](StatusOr<std::unique_ptr<env::Connection>> connection) {
           if (!*alive) return;
           if (!connection.ok())

@@ -22,7 +22,7 @@
 namespace quoin::rpc {
 
 struct HttpRequestHead {
-  std::string url;  // scheme and authority, as in --initial-cluster
+  std::string url;  // as in --initial-cluster: http://host:port, unix://host:port, unix:///path
   std::string method = "GET";
   std::string target = "/";
   std::vector<std::pair<std::string, std::string>> headers;
@@ -42,7 +42,7 @@ class HttpStream {
     // unsent_bytes() fell to zero.
     virtual void OnDrained() {}
     // Last callback. OK: the answer has come to its end. Unavailable: no connection, or it broke;
-    // InvalidArgument: what came is no HTTP; the URL's scheme is not http.
+    // InvalidArgument: what came is no HTTP; the URL's scheme is another one.
     virtual void OnEnd(const Status& status) = 0;
   };
 

@@ -494,5 +494,47 @@ TEST(SimulatedCluster, AChangeOfMembersIsAnsweredWhenTheNextOneIsPossible) {
   }
 }
 
+// Members that are known by names. The name of a member that is gone is slow, then unknown, then
+// wrong: the others keep their leader and go on writing.
+TEST(SimulatedCluster, NamesThatAreSlowStopNoHeartbeat) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(seed, 3);
+    auto name = [](int i) { return "m" + std::to_string(i) + ".test"; };
+    std::map<std::string, std::vector<std::string>> initial;
+    for (int i = 0; i < 3; ++i) {
+      const std::string url = "http://" + name(i) + ":2380";
+      initial["m" + std::to_string(i)] = {url};
+      cluster[i].config().advertise_peer_urls = {url};
+      cluster.network().SetName(name(i), std::vector{cluster[i].host()}, std::chrono::seconds(1));
+    }
+    for (int i = 0; i < 3; ++i) cluster[i].config().initial_cluster = initial;
+    cluster.StartAll();
+    Machine* leader = cluster.Leader();
+    Machine* gone = cluster.Follower();
+    ASSERT_TRUE(leader != nullptr && gone != nullptr);
+    const std::string lost = name(static_cast<int>(gone->id() == cluster[0].id()   ? 0
+                                                   : gone->id() == cluster[1].id() ? 1
+                                                                                   : 2));
+    gone->Crash();
+    const int elections = leader->log().count("became leader");
+    const StatusOr<std::vector<std::string>> answers[] = {
+        std::vector{gone->host()}, absl::UnavailableError("lookup: server misbehaving"),
+        std::vector<std::string>{"10.0.0.99"}};
+    for (const auto& answer : answers) {
+      cluster.network().SetName(lost, answer, std::chrono::seconds(5));
+      for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(cluster.Put(*leader, "k", std::to_string(i)).status.ok());
+        cluster.world().RunFor(std::chrono::milliseconds(500));
+      }
+    }
+    EXPECT_TRUE(leader->leads());
+    EXPECT_EQ(leader->log().count("became leader"), elections);
+    cluster.network().SetName(lost, std::vector{gone->host()}, std::chrono::milliseconds(1));
+    ASSERT_TRUE(gone->Start().ok());
+    EXPECT_EQ(cluster.Converge().at("k"), "19");
+  }
+}
+
 }  // namespace
 }  // namespace quoin::sim

@@ -28,6 +28,16 @@ Duration Read(clockid_t id) {
 Duration PosixClock::Now() const { return Read(CLOCK_MONOTONIC); }
 Duration PosixClock::WallNow() const { return Read(CLOCK_REALTIME); }
 
+void PosixMailbox::Post(Task task) {
+  std::lock_guard lock(mutex_);
+  if (executor_ != nullptr) executor_->Post(std::move(task));
+}
+
+void PosixMailbox::Close() {
+  std::lock_guard lock(mutex_);
+  executor_ = nullptr;
+}
+
 PosixExecutor::PosixExecutor(std::string_view name)
     : epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
@@ -50,6 +60,8 @@ PosixExecutor::~PosixExecutor() {
   }
   Wake();
   thread_.join();
+  mailbox_->Close();
+  dialer_.reset();
   // What tasks own may still want this executor: they go while it stands.
   posted_.clear();
   running_.clear();

@@ -8,12 +8,14 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "env/dialer.h"
 #include "env/executor.h"
 #include "env/posix/posix_clock.h"
 
@@ -31,6 +33,22 @@ class Flushable {
  public:
   virtual ~Flushable() = default;
   virtual void Flush() = 0;
+};
+
+class PosixExecutor;
+
+// Posts to an executor that may have ended. Thread: any.
+class PosixMailbox {
+ public:
+  explicit PosixMailbox(PosixExecutor& executor) : executor_(&executor) {}
+  // The task is destroyed unrun, here, when the executor has ended.
+  void Post(Task task);
+  // The executor ends.
+  void Close();
+
+ private:
+  std::mutex mutex_;
+  PosixExecutor* executor_;  // guarded by mutex_; null: ended
 };
 
 class PosixExecutor final : public Executor {
@@ -51,6 +69,9 @@ class PosixExecutor final : public Executor {
   void Unwatch(int fd, Pollable* pollable);
   void ScheduleFlush(Flushable* flushable);
   void CancelFlush(Flushable* flushable);
+  const std::shared_ptr<PosixMailbox>& mailbox() const { return mailbox_; }
+  // Of the network that this executor dials by; null before its first connection.
+  std::unique_ptr<Dialer>& dialer() { return dialer_; }
   // Shared by all connections of this loop; holds one read at a time.
   std::vector<char>& read_buffer() { return read_buffer_; }
 
@@ -83,6 +104,8 @@ class PosixExecutor final : public Executor {
   int event_count_ = 0;
   int event_at_ = 0;
   std::vector<char> read_buffer_;
+  const std::shared_ptr<PosixMailbox> mailbox_ = std::make_shared<PosixMailbox>(*this);
+  std::unique_ptr<Dialer> dialer_;
 
   std::thread thread_;  // last: starts when everything stands
 };

@@ -1,202 +1,76 @@
 #include "env/posix/posix_network.h"
 
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+#include <utility>
 
 #include "base/check.h"
+#include "env/posix/posix_address.h"
 #include "env/posix/posix_connection.h"
 #include "env/posix/posix_executor.h"
+#include "env/posix/posix_listener.h"
 
 namespace quoin::env {
 namespace {
 
-constexpr int kBacklog = 4096;
-constexpr int kAcceptsPerEvent = 64;
-constexpr Duration kAcceptPause = std::chrono::milliseconds(100);  // when descriptors have run out
-constexpr std::string_view kUnix = "unix:";
-
-// A socket address, resolved. Value type.
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t length = 0;
-  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
-  int family() const { return storage.ss_family; }
-};
-
-StatusOr<Address> UnixAddress(std::string_view path) {
-  Address out;
-  auto& address = reinterpret_cast<sockaddr_un&>(out.storage);
-  if (path.size() >= sizeof address.sun_path)
-    return absl::InvalidArgumentError("socket path too long");
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, path.size());
-  out.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
-  return out;
-}
-
-StatusOr<Address> Resolve(const std::string& text, bool passive) {
-  if (text.starts_with(kUnix)) return UnixAddress(std::string_view(text).substr(kUnix.size()));
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos)
-    return absl::InvalidArgumentError("address " + text + ": missing port in address");
-  std::string host = text.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
-    host = host.substr(1, host.size() - 2);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
-  if (host == "localhost") hints.ai_family = AF_INET;
-  addrinfo* found = nullptr;
-  const int error =
-      getaddrinfo(host.empty() ? nullptr : host.c_str(), text.c_str() + colon + 1, &hints, &found);
-  if (error != 0) return absl::UnavailableError("lookup " + host + ": " + gai_strerror(error));
-  Address out;
-  std::memcpy(&out.storage, found->ai_addr, found->ai_addrlen);
-  out.length = found->ai_addrlen;
-  freeaddrinfo(found);
-  return out;
-}
-
-void SetStreamOptions(int fd, int family) {
-  if (family == AF_UNIX) return;
-  const int on = 1;
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
-std::string ErrnoText(int error) {
-  std::string text = std::strerror(error);
-  if (!text.empty()) text[0] = static_cast<char>(std::tolower(text[0]));  // as Go writes them
-  return text;
-}
-
-class PosixListener final : public Listener {
+// One address being connected to. Thread: its loop.
+class Connector final : public Dialer::Attempt, private Pollable {
  public:
-  // The part that lives on the accepting loop. Closed there, after the last event.
-  class Acceptor final : public Pollable {
-   public:
-    Acceptor(int fd, std::vector<PosixExecutor*> loops, Network::OnAccept on_accept)
-        : fd_(fd),
-          loops_(std::move(loops)),
-          on_accept_(std::make_shared<Network::OnAccept>(std::move(on_accept))) {}
-    ~Acceptor() override { close(fd_); }
-    void Start() { loops_[0]->Watch(fd_, EPOLLIN, this); }
-    void Stop() {
-      stopped_ = true;
-      if (pause_timer_.value != 0)
-        loops_[0]->Cancel(pause_timer_);
-      else
-        loops_[0]->Unwatch(fd_, this);
-    }
-    void OnEvents(uint32_t) override {
-      for (int i = 0; i < kAcceptsPerEvent && !stopped_; ++i) {
-        const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-          Assign(fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-          return Pause();
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-          return;
-        }
-      }
-    }
-    PosixExecutor& loop() { return *loops_[0]; }
-
-   private:
-    void Assign(int fd) {
-      SetStreamOptions(fd, AF_INET);
-      PosixExecutor& loop = *loops_[next_++ % loops_.size()];
-      if (&loop == loops_[0]) return Accept(loop, fd, *on_accept_);
-      auto connection = std::make_unique<PosixConnection>(loop, fd);
-      loop.Post([&loop, connection = std::move(connection), on_accept = on_accept_]() mutable {
-        (*on_accept)(std::move(connection), loop);
+  Connector(PosixExecutor& loop, const std::string& address, Dialer::Done done)
+      : loop_(loop), what_("dial " + NetworkAndAddress(address)), done_(std::move(done)) {
+    if (Status status = Begin(address); !status.ok()) {
+      loop_.Post([this, alive = alive_, status = std::move(status)] {
+        if (*alive) Answer(status);
       });
-    }
-    static void Accept(PosixExecutor& loop, int fd, Network::OnAccept& on_accept) {
-      on_accept(std::make_unique<PosixConnection>(loop, fd), loop);
-    }
-    // Without descriptors, a ready listener would only spin.
-    void Pause() {
-      loops_[0]->Unwatch(fd_, this);
-      pause_timer_ = loops_[0]->RunAfter(kAcceptPause, [this] {
-        pause_timer_ = {};
-        Start();
-      });
-    }
-
-    const int fd_;
-    const std::vector<PosixExecutor*> loops_;
-    std::shared_ptr<Network::OnAccept> on_accept_;
-    size_t next_ = 0;
-    TimerId pause_timer_;
-    bool stopped_ = false;
-  };
-
-  PosixListener(std::shared_ptr<Acceptor> acceptor, std::string address)
-      : acceptor_(std::move(acceptor)), address_(std::move(address)) {}
-  ~PosixListener() override {
-    PosixExecutor& loop = acceptor_->loop();
-    if (loop.IsCurrent()) {
-      acceptor_->Stop();
-    } else {
-      loop.Post([acceptor = std::move(acceptor_)] { acceptor->Stop(); });
     }
   }
-  std::string address() const override { return address_; }
+  ~Connector() override {
+    *alive_ = false;
+    Close();
+  }
 
  private:
-  std::shared_ptr<Acceptor> acceptor_;
-  const std::string address_;
-};
-
-// One attempt to connect; owns itself until it has answered.
-class Connector final : public Pollable {
- public:
-  using Done = absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)>;
-  Connector(PosixExecutor& loop, int fd, std::string what, Duration timeout, Done done)
-      : loop_(loop), fd_(fd), what_(std::move(what)), done_(std::move(done)) {
+  Status Failed(const std::string& why) const { return absl::UnavailableError(what_ + ": " + why); }
+  Status Begin(const std::string& address) {
+    StatusOr<Address> parsed = ParseAddress(address);
+    if (!parsed.ok()) return Failed(std::string(parsed.status().message()));
+    fd_ = socket(parsed->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) return Failed("socket: " + ErrnoText(errno));
+    SetStreamOptions(fd_, parsed->family());
+    if (connect(fd_, parsed->get(), parsed->length) != 0 && errno != EINPROGRESS)
+      return Failed("connect: " + ErrnoText(errno));
     loop_.Watch(fd_, EPOLLOUT, this);
-    timer_ = loop_.RunAfter(timeout, [this] {
-      timer_ = {};
-      Finish(absl::UnavailableError(what_ + ": i/o timeout"));
-    });
+    watched_ = true;
+    return OkStatus();
   }
   void OnEvents(uint32_t) override {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
-    Finish(error == 0 ? OkStatus()
-                      : absl::UnavailableError(what_ + ": connect: " + ErrnoText(error)));
+    if (error != 0) return Answer(Failed("connect: " + ErrnoText(error)));
+    if (std::exchange(watched_, false)) loop_.Unwatch(fd_, this);
+    Answer(std::unique_ptr<Connection>(
+        std::make_unique<PosixConnection>(loop_, std::exchange(fd_, -1))));
   }
-
- private:
-  void Finish(const Status& status) {
-    loop_.Unwatch(fd_, this);
-    if (timer_.value != 0) loop_.Cancel(timer_);
-    Done done = std::move(done_);
-    if (status.ok()) {
-      auto connection = std::make_unique<PosixConnection>(loop_, fd_);
-      delete this;
-      return done(std::unique_ptr<Connection>(std::move(connection)));
-    }
-    close(fd_);
-    delete this;
-    done(status);
+  // The last thing that happens here: `done` destroys this object.
+  void Answer(StatusOr<std::unique_ptr<Connection>> result) {
+    Close();
+    Dialer::Done done = std::move(done_);
+    done(std::move(result));
+  }
+  void Close() {
+    if (std::exchange(watched_, false)) loop_.Unwatch(fd_, this);
+    if (fd_ >= 0) close(std::exchange(fd_, -1));
   }
 
   PosixExecutor& loop_;
-  const int fd_;
   const std::string what_;
-  Done done_;
-  TimerId timer_;
+  Dialer::Done done_;
+  int fd_ = -1;
+  bool watched_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 PosixExecutor& AsPosix(Executor& executor) {
@@ -212,55 +86,38 @@ StatusOr<std::unique_ptr<Listener>> PosixNetwork::Listen(const std::string& addr
                                                          const ListenOptions& options,
                                                          OnAccept on_accept) {
   CHECK(!loops.empty());
-  const bool is_unix = address.starts_with(kUnix);
-  const std::string what = std::string("listen ") +
-                           (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
-  StatusOr<Address> resolved = Resolve(address, /*passive=*/true);
-  if (!resolved.ok())
-    return absl::InvalidArgumentError(what + ": " + std::string(resolved.status().message()));
-  const int fd = socket(resolved->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return absl::UnavailableError(what + ": socket: " + ErrnoText(errno));
-  const int on = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on,
-             sizeof on);  // a restart must not wait for old connections
-  if (options.reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-  if (is_unix) unlink(address.c_str() + kUnix.size());
-  if (bind(fd, resolved->get(), resolved->length) != 0 || listen(fd, kBacklog) != 0) {
-    const int error = errno;
-    close(fd);
-    return absl::UnavailableError(what + ": bind: " + ErrnoText(error));
+  std::vector<std::string> hosts;
+  const auto [host, port] = SplitHostPort(address);
+  const bool is_name = !address.starts_with(kUnix) && !host.empty() && !IsIpAddress(host);
+  const std::string what = "listen " + NetworkAndAddress(address) + ": ";
+  if (!address.starts_with(kUnix) && port.empty())
+    return absl::InvalidArgumentError(what + "address " + address + ": missing port in address");
+  if (is_name) {
+    StatusOr<std::vector<std::string>> found = system_(host);
+    if (!found.ok())
+      return absl::InvalidArgumentError(what + std::string(found.status().message()));
+    hosts = *std::move(found);
   }
   std::vector<PosixExecutor*> posix_loops;
   for (Executor* loop : loops) posix_loops.push_back(&AsPosix(*loop));
-  const std::string bound = is_unix ? address : AddressText(fd, /*remote=*/false);
-  auto acceptor = std::make_shared<PosixListener::Acceptor>(fd, posix_loops, std::move(on_accept));
-  posix_loops[0]->Post([acceptor] { acceptor->Start(); });
-  return std::unique_ptr<Listener>(new PosixListener(std::move(acceptor), bound));
+  return PosixListener::New(address, hosts, std::move(posix_loops), options, std::move(on_accept));
 }
 
 void PosixNetwork::Connect(const std::string& address, Duration timeout, Executor& on,
                            absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) {
-  PosixExecutor& loop = AsPosix(on);
-  const bool is_unix = address.starts_with(kUnix);
-  const std::string what =
-      std::string("dial ") + (is_unix ? "unix " + address.substr(kUnix.size()) : "tcp " + address);
-  auto fail = [&loop, &done](Status status) {
-    loop.Post([done = std::move(done), status = std::move(status)]() mutable {
-      done(std::move(status));
-    });
-  };
-  StatusOr<Address> resolved = Resolve(address, /*passive=*/false);
-  if (!resolved.ok())
-    return fail(absl::UnavailableError(what + ": " + std::string(resolved.status().message())));
-  const int fd = socket(resolved->family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return fail(absl::UnavailableError(what + ": socket: " + ErrnoText(errno)));
-  SetStreamOptions(fd, resolved->family());
-  if (connect(fd, resolved->get(), resolved->length) != 0 && errno != EINPROGRESS) {
-    const int error = errno;
-    close(fd);
-    return fail(absl::UnavailableError(what + ": connect: " + ErrnoText(error)));
-  }
-  new Connector(loop, fd, what, timeout, std::move(done));
+  std::unique_ptr<Dialer>& dialer = AsPosix(on).dialer();
+  Dialer::World& world = *this;
+  if (dialer == nullptr) dialer = std::make_unique<Dialer>(world, on);
+  dialer->Connect(address, timeout, std::move(done));
+}
+
+void PosixNetwork::Lookup(const std::string& host, Executor& on, Dialer::Found found) {
+  resolver_.Lookup(host, AsPosix(on).mailbox(), std::move(found));
+}
+
+std::unique_ptr<Dialer::Attempt> PosixNetwork::Dial(const std::string& address, Executor& on,
+                                                    Dialer::Done done) {
+  return std::make_unique<Connector>(AsPosix(on), address, std::move(done));
 }
 
 }  // namespace quoin::env

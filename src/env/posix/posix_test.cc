@@ -1,10 +1,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <future>
+#include <map>
+#include <mutex>
 
 #include "env/posix/posix_env.h"
+#include "env/posix/posix_network.h"
 
 namespace quoin::env {
 namespace {
@@ -264,6 +268,164 @@ TEST(PosixNetwork, CloseAfterFlushDeliversEverything) {
     client.reset();
     accepted.reset();
   });
+}
+
+// What the system knows of names, as a test has it; a look-up may be held up.
+struct Names {
+  std::mutex mutex;
+  std::map<std::string, std::vector<std::string>> known;
+  std::map<std::string, std::shared_future<void>> held;  // by name
+  std::atomic<int> asked = 0;
+
+  PosixResolver::System System() {
+    return [this](const std::string& host) -> StatusOr<std::vector<std::string>> {
+      ++asked;
+      std::shared_future<void> wait;
+      {
+        std::lock_guard lock(mutex);
+        if (auto found = held.find(host); found != held.end()) wait = found->second;
+      }
+      if (wait.valid()) wait.wait();
+      std::lock_guard lock(mutex);
+      auto found = known.find(host);
+      if (found == known.end()) return absl::UnavailableError("lookup " + host + ": no such host");
+      return found->second;
+    };
+  }
+};
+
+// Connects on `loop` and waits for the outcome; the connection is closed again.
+Status Dial(Network& network, Executor& loop, const std::string& address,
+            Duration timeout = std::chrono::seconds(60)) {
+  std::promise<Status> dialled;
+  loop.Post([&] {
+    network.Connect(address, timeout, loop, [&](auto made) { dialled.set_value(made.status()); });
+  });
+  return dialled.get_future().get();
+}
+
+std::string PortOf(const Listener& listener) { return SplitHostPort(listener.address()).second; }
+
+// A name that takes for ever holds up neither the loop nor other names; its loop may end meanwhile.
+TEST(PosixNetwork, ANameThatIsSlowHoldsUpNothing) {
+  Names names;
+  std::promise<void> release;
+  names.known["good.test"] = {"127.0.0.1"};
+  names.held["slow.test"] = release.get_future().share();
+  PosixNetwork network(names.System());
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  auto other_loop = env->NewExecutor("other");
+  auto listener = network.Listen("127.0.0.1:0", {loop.get()}, {}, [](auto, auto&) {});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  std::promise<Status> slow, twin;
+  loop->Post([&] {
+    const Duration long_time = std::chrono::minutes(5);
+    network.Connect("slow.test:1", long_time, *loop, [&](auto m) { slow.set_value(m.status()); });
+    network.Connect("slow.test:1", long_time, *loop, [&](auto m) { twin.set_value(m.status()); });
+  });
+  other_loop->Post([&] {
+    network.Connect("slow.test:1", std::chrono::minutes(5), *other_loop, [](auto) { FAIL(); });
+  });
+  EXPECT_TRUE(Dial(network, *loop, "good.test:" + PortOf(**listener)).ok());
+  On(*other_loop, [] {});
+  other_loop.reset();
+  release.set_value();
+  EXPECT_EQ(slow.get_future().get().message(), "dial tcp: lookup slow.test: no such host");
+  EXPECT_EQ(twin.get_future().get().message(), "dial tcp: lookup slow.test: no such host");
+  EXPECT_LE(names.asked, 3) << "one look-up for those that wait for the same name";
+}
+
+TEST(PosixNetwork, ALookUpCountsTowardsTheTimeout) {
+  Names names;
+  std::promise<void> release;
+  names.held["slow.test"] = release.get_future().share();
+  PosixNetwork network(names.System());
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  EXPECT_EQ(Dial(network, *loop, "slow.test:1", std::chrono::milliseconds(20)).message(),
+            "dial tcp: lookup slow.test: i/o timeout");
+  release.set_value();
+  EXPECT_EQ(Dial(network, *loop, "slow.test").message(),
+            "dial tcp: address slow.test: missing port in address");
+}
+
+TEST(PosixNetwork, TriesEveryAddressOfANameAndKeepsThoseThatWereGood) {
+  Names names;
+  names.known["many.test"] = {"127.0.0.3", "127.0.0.2", "127.0.0.1"};
+  PosixNetwork network(names.System());
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  auto listener = network.Listen("127.0.0.1:0", {loop.get()}, {}, [](auto, auto&) {});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const std::string address = "many.test:" + PortOf(**listener);
+  EXPECT_TRUE(Dial(network, *loop, address).ok());
+  {
+    std::lock_guard lock(names.mutex);
+    names.known.clear();
+  }
+  EXPECT_TRUE(Dial(network, *loop, address).ok()) << "the name is gone, its address is not";
+  listener->reset();
+  On(*loop, [] {});
+  EXPECT_TRUE(IsConnectionRefused(Dial(network, *loop, address)));
+}
+
+bool HasIpv6() {
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  return env->network().Listen("[::1]:0", {loop.get()}, {}, [](auto, auto&) {}).ok();
+}
+
+TEST(PosixNetwork, AWildcardListensOnBothFamilies) {
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  const bool has_ipv6 = HasIpv6();
+  for (const std::string host : {"0.0.0.0", "", "[::]"}) {
+    if (host == "[::]" && !has_ipv6) continue;
+    std::promise<std::string> remote;
+    auto listener = env->network().Listen(host + ":0", {loop.get()}, {},
+                                          [&, first = true](auto connection, auto&) mutable {
+                                            if (std::exchange(first, false))
+                                              remote.set_value(connection->remote_address());
+                                          });
+    ASSERT_TRUE(listener.ok()) << listener.status();
+    const std::string port = PortOf(**listener);
+    EXPECT_TRUE(Dial(env->network(), *loop, "127.0.0.1:" + port).ok()) << host;
+    EXPECT_TRUE(remote.get_future().get().starts_with("127.0.0.1:")) << "not ::ffff:127.0.0.1";
+    if (has_ipv6) EXPECT_TRUE(Dial(env->network(), *loop, "[::1]:" + port).ok()) << host;
+  }
+}
+
+TEST(PosixNetwork, ListensOnEveryAddressOfANameThatTheMachineHas) {
+  Names names;
+  names.known["me.test"] = {"127.0.0.1", "192.0.2.1", "127.0.0.2"};
+  names.known["away.test"] = {"192.0.2.1"};
+  PosixNetwork network(names.System());
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  auto listener = network.Listen("me.test:0", {loop.get()}, {}, [](auto, auto&) {});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  const std::string port = PortOf(**listener);
+  EXPECT_TRUE(Dial(network, *loop, "127.0.0.1:" + port).ok());
+  EXPECT_TRUE(Dial(network, *loop, "127.0.0.2:" + port).ok());
+  EXPECT_TRUE(IsConnectionRefused(Dial(network, *loop, "127.0.0.3:" + port)));
+  auto taken = network.Listen("me.test:" + port, {loop.get()}, {}, [](auto, auto&) {});
+  EXPECT_EQ(taken.status().message(),
+            "listen tcp 127.0.0.1:" + port + ": bind: address already in use");
+  auto away = network.Listen("away.test:0", {loop.get()}, {}, [](auto, auto&) {});
+  EXPECT_EQ(away.status().message(),
+            "listen tcp 192.0.2.1:0: bind: cannot assign requested address");
+}
+
+TEST(PosixNetwork, ASocketsFileGoesWithItsListener) {
+  TempDir dir;
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  auto listener = env->network().Listen("unix:" + dir / "s", {loop.get()}, {}, [](auto, auto&) {});
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_TRUE(Dial(env->network(), *loop, "unix:" + dir / "s").ok());
+  listener->reset();
+  EXPECT_FALSE(std::filesystem::exists(dir / "s"));
 }
 
 }  // namespace

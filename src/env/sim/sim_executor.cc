@@ -29,6 +29,7 @@ void SimExecutor::Stop() {
     if (timer.event != 0) world_.Unschedule(timer.event);
   }
   // What tasks own may still call this executor as it goes.
+  auto dialer = std::exchange(dialer_, nullptr);
   auto ready = std::exchange(ready_, {});
   auto arriving = std::exchange(arriving_, {});
   auto timers = std::exchange(timers_, {});

@@ -11,16 +11,6 @@ namespace {
 
 constexpr std::string_view kUnix = "unix:";
 
-// "host:port" in its two halves, the host without brackets.
-std::pair<std::string, std::string> SplitAddress(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return {address, ""};
-  std::string host = address.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']')
-    host = host.substr(1, host.size() - 2);
-  return {std::move(host), address.substr(colon + 1)};
-}
-
 bool IsLoopback(const std::string& host) {
   return host == "localhost" || host == "127.0.0.1" || host == "::1";
 }
@@ -31,7 +21,7 @@ bool IsWildcard(const std::string& host) {
 // Under which a listener stands, when loops of `machine` listen on `address`.
 std::string KeyOf(const std::string& address, const std::string& machine) {
   if (address.starts_with(kUnix)) return machine + "|" + address;
-  const auto [host, port] = SplitAddress(address);
+  const auto [host, port] = SplitHostPort(address);
   if (IsLoopback(host)) return machine + "|loopback:" + port;
   if (IsWildcard(host)) return machine + "|any:" + port;
   return address;
@@ -50,13 +40,13 @@ struct SimNetwork::Attempt {
   SimExecutor* on;  // valid while `loop` is
   std::weak_ptr<SimExecutor*> loop;
   std::string from, to;  // hosts
-  Done done;             // null when it was called
-  TimerId timer;
+  Dialer::Done done;     // null when it was called or given up
 
   void Answer(StatusOr<std::unique_ptr<Connection>> result) {
     if (done == nullptr || loop.expired()) return;
-    if (timer.value != 0) on->Cancel(std::exchange(timer, {}));
-    std::exchange(done, nullptr)(std::move(result));
+    Dialer::Done answer = std::move(done);
+    done = nullptr;
+    answer(std::move(result));
   }
 };
 
@@ -90,7 +80,7 @@ StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(const std::string& addres
   CHECK(!loops.empty());
   std::string bound = address;
   if (!address.starts_with(kUnix)) {
-    const auto [host, port] = SplitAddress(address);
+    const auto [host, port] = SplitHostPort(address);
     if (port.empty())
       return absl::InvalidArgumentError(Named("listen", address) + ": address " + address +
                                         ": missing port in address");
@@ -114,7 +104,7 @@ std::shared_ptr<SimNetwork::Accepting> SimNetwork::FindListener(const std::strin
                                                                 const std::string& from) {
   std::vector<std::string> keys = {KeyOf(address, from)};
   if (!address.starts_with(kUnix)) {
-    const auto [host, port] = SplitAddress(address);
+    const auto [host, port] = SplitHostPort(address);
     keys.push_back((IsLoopback(host) ? from : host) + "|any:" + port);
   }
   for (const std::string& key : keys) {
@@ -126,19 +116,46 @@ std::shared_ptr<SimNetwork::Accepting> SimNetwork::FindListener(const std::strin
 void SimNetwork::Connect(const std::string& address, Duration timeout, Executor& on,
                          absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) {
   SimExecutor& loop = SimExecutor::Of(on);
+  Dialer::World& world = *this;
+  if (loop.dialer() == nullptr) loop.dialer() = std::make_unique<Dialer>(world, loop);
+  loop.dialer()->Connect(address, timeout, std::move(done));
+}
+
+void SimNetwork::Lookup(const std::string& host, Executor& on, Dialer::Found found) {
+  const auto name = names_.find(host);
+  NameAnswer answer{absl::UnavailableError("lookup " + host + ": no such host"), {}};
+  if (name != names_.end()) answer = name->second;
+  if (host == "localhost") answer.addresses = std::vector<std::string>{"127.0.0.1"};
+  SimExecutor::Of(on).PostAt(world_.Now() + answer.takes,
+                             [found = std::move(found), addresses = answer.addresses]() mutable {
+                               found(std::move(addresses));
+                             });
+}
+
+// Gives an attempt up when it is destroyed.
+class SimNetwork::AttemptHandle final : public Dialer::Attempt {
+ public:
+  explicit AttemptHandle(std::shared_ptr<SimNetwork::Attempt> attempt)
+      : attempt_(std::move(attempt)) {}
+  ~AttemptHandle() override { attempt_->done = nullptr; }
+
+ private:
+  const std::shared_ptr<SimNetwork::Attempt> attempt_;
+};
+
+std::unique_ptr<Dialer::Attempt> SimNetwork::Dial(const std::string& address, Executor& on,
+                                                  Dialer::Done done) {
+  SimExecutor& loop = SimExecutor::Of(on);
   auto attempt = std::make_shared<Attempt>();
   attempt->address = address;
   attempt->on = &loop;
   attempt->loop = loop.handle();
   attempt->from = loop.host();
   const std::shared_ptr<Accepting> listener = FindListener(address, loop.host());
-  attempt->to = listener != nullptr ? listener->host : SplitAddress(address).first;
+  attempt->to = listener != nullptr ? listener->host : SplitHostPort(address).first;
   attempt->done = std::move(done);
-  attempt->timer = loop.RunAfter(timeout, [attempt] {
-    attempt->timer = {};
-    attempt->Answer(absl::UnavailableError(Named("dial", attempt->address) + ": i/o timeout"));
-  });
   Carry({attempt->from, attempt->to}, [this, attempt] { Knock(attempt); });
+  return std::make_unique<AttemptHandle>(std::move(attempt));
 }
 
 // The attempt has come to the machine that it is meant for.

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "env/dialer.h"
 #include "env/network.h"
 
 namespace quoin::env {
@@ -25,7 +26,7 @@ class SimExecutor;
 class SimStream;
 
 // Thread: one.
-class SimNetwork final : public Network {
+class SimNetwork final : public Network, private Dialer::World {
  public:
   explicit SimNetwork(SimWorld& world);
   ~SimNetwork() override;
@@ -36,6 +37,13 @@ class SimNetwork final : public Network {
                                              OnAccept on_accept) override;
   void Connect(const std::string& address, Duration timeout, Executor& on,
                absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)> done) override;
+
+  // What a look-up of `host` gives from now on, and how long it takes: names that are slow, wrong
+  // or unknown. Names that nobody has set are unknown.
+  void SetName(const std::string& host, StatusOr<std::vector<std::string>> addresses,
+               Duration takes = Duration(0)) {
+    names_.insert_or_assign(host, NameAnswer{std::move(addresses), takes});
+  }
 
   // --- faults ---
 
@@ -64,7 +72,6 @@ class SimNetwork final : public Network {
   friend class SimListener;
   friend class SimStream;
   using Link = std::pair<std::string, std::string>;  // from, to
-  using Done = absl::AnyInvocable<void(StatusOr<std::unique_ptr<Connection>>)>;
   struct Accepting {
     uint64_t id;
     std::string host;
@@ -74,6 +81,15 @@ class SimNetwork final : public Network {
   };
   // A connection that is being made.
   struct Attempt;
+  class AttemptHandle;
+  struct NameAnswer {
+    StatusOr<std::vector<std::string>> addresses;
+    Duration takes;
+  };
+
+  void Lookup(const std::string& host, Executor& on, Dialer::Found found) override;
+  std::unique_ptr<Dialer::Attempt> Dial(const std::string& address, Executor& on,
+                                        Dialer::Done done) override;
 
   Duration DrawDelay(const Link& link);
   // Runs `task` on the other side of the link, once that is not cut.
@@ -87,6 +103,7 @@ class SimNetwork final : public Network {
   std::pair<Duration, Duration> delay_{std::chrono::microseconds(20),
                                        std::chrono::microseconds(400)};
   std::map<Link, std::pair<Duration, Duration>> delays_;
+  std::map<std::string, NameAnswer> names_;
   Duration silence_ = std::chrono::seconds(1);
   std::map<Link, std::vector<Task>> cuts_;                       // with what waits for them to heal
   std::map<std::string, std::shared_ptr<Accepting>> listeners_;  // by key

@@ -333,6 +333,117 @@ TEST(SimNetwork, LinksHaveTheirOwnDelays) {
   EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
 }
 
+// --- names ---
+
+constexpr char kName[] = "b.test:2380";
+
+TEST(SimNetwork, ANameIsLookedUpForEachConnection) {
+  Pair pair;
+  pair.Listen();
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(pair.dialled, absl::UnavailableError("dial tcp: lookup b.test: no such host"));
+  pair.network.SetName("b.test", std::vector<std::string>{kB}, milliseconds(700));
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(milliseconds(600));
+  EXPECT_FALSE(pair.dialled.ok());
+  pair.world.RunFor(milliseconds(200));
+  EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+}
+
+TEST(SimNetwork, ALookUpIsPartOfTheTimeout) {
+  Pair pair;
+  pair.Listen();
+  pair.network.SetName("b.test", std::vector<std::string>{kB}, seconds(5));
+  pair.Dial(seconds(2), kName);
+  pair.world.RunFor(milliseconds(2100));
+  EXPECT_EQ(pair.dialled, absl::UnavailableError("dial tcp: lookup b.test: i/o timeout"));
+  pair.world.RunFor(seconds(10));  // the answer finds nobody who waits
+}
+
+TEST(SimNetwork, GoodAddressesServeWhileANameFailsOrIsSlow) {
+  Pair pair;
+  pair.Listen();
+  pair.network.SetName("b.test", std::vector<std::string>{kB});
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  ASSERT_TRUE(pair.dialled.ok()) << pair.dialled;
+  // Slow, unknown, and wrong for a while: an address is good only when somebody answered there.
+  pair.network.SetName("b.test", std::vector<std::string>{kB}, seconds(30));
+  pair.answered = false;
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(milliseconds(400));
+  EXPECT_TRUE(pair.answered && pair.dialled.ok()) << pair.dialled;
+  pair.world.RunFor(seconds(30));
+  pair.network.SetName("b.test", std::vector<std::string>{"10.0.0.9"});
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(IsConnectionRefused(pair.dialled)) << pair.dialled;
+  pair.network.SetName("b.test", absl::UnavailableError("lookup b.test: server misbehaving"));
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+}
+
+TEST(SimNetwork, AnAnswerThatComesLateStillLeadsToTheNewAddress) {
+  Pair pair;
+  pair.Listen();
+  pair.network.SetName("b.test", std::vector<std::string>{kB});
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  // The machine has moved; its old address refuses.
+  pair.listener.reset();
+  pair.Listen("10.0.0.7:2380");
+  pair.network.SetName("b.test", std::vector<std::string>{"10.0.0.7"}, seconds(2));
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(milliseconds(1500));
+  pair.answered = false;
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(pair.answered && pair.dialled.ok()) << pair.dialled;
+}
+
+TEST(SimNetwork, EveryAddressOfANameIsTried) {
+  for (const bool silent : {false, true}) {  // how the first two fail
+    Pair pair;
+    pair.Listen();
+    if (silent) {
+      pair.network.Cut(kA, "10.0.0.8");
+      pair.network.Cut(kA, "10.0.0.9");
+    }
+    pair.network.SetName("b.test", std::vector<std::string>{"10.0.0.8", "10.0.0.9", kB});
+    pair.Dial(seconds(5), kName);
+    pair.world.RunFor(milliseconds(silent ? 590 : 20));
+    EXPECT_EQ(pair.answered, !silent) << "each address has 300 ms for itself";
+    pair.world.RunFor(milliseconds(50));
+    EXPECT_TRUE(pair.dialled.ok()) << pair.dialled;
+  }
+}
+
+// One address that refuses does not say that the process has ended when another is silent.
+TEST(SimNetwork, ARefusalCountsOnlyWhenEveryAddressRefuses) {
+  Pair pair;
+  pair.network.SetName("b.test", std::vector<std::string>{"10.0.0.8", kB});
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(1));
+  EXPECT_TRUE(IsConnectionRefused(pair.dialled)) << pair.dialled;
+  pair.network.Cut(kA, kB);
+  pair.Dial(seconds(5), kName);
+  pair.world.RunFor(seconds(6));
+  EXPECT_EQ(pair.dialled, absl::UnavailableError("dial tcp 10.0.0.2:2380: i/o timeout"));
+}
+
+TEST(SimNetwork, ALoopEndsWhileItsNamesAreLookedUp) {
+  Pair pair;
+  pair.network.SetName("b.test", std::vector<std::string>{kB}, seconds(1));
+  pair.Dial(seconds(5), kName);
+  pair.Dial(seconds(5), "127.0.0.1:1");
+  pair.world.RunFor(milliseconds(100));
+  pair.loop_a.reset();
+  pair.answered = false;
+  pair.world.RunFor(seconds(10));
+  EXPECT_FALSE(pair.answered);
+}
+
 // Everything is destroyed while bytes, attempts and closings are under way.
 TEST(SimNetwork, EndsAtAnyMoment) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {

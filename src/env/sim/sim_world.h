@@ -86,6 +86,8 @@ class SimExecutor final : public Executor {
   // Destroys all tasks and timers unrun, now and later: the machine is down.
   void Stop();
   const std::string& host() const { return host_; }
+  // Of the network that this executor dials by; null before its first connection.
+  std::unique_ptr<Dialer>& dialer() { return dialer_; }
   // Expires with the executor.
   std::weak_ptr<SimExecutor*> handle() const { return self_; }
   // Every executor of a simulated world is one of these.
@@ -118,6 +120,7 @@ class SimExecutor final : public Executor {
   uint64_t wake_event_ = 0;
   size_t turn_left_ = 0;  // tasks of this turn
   bool stopped_ = false;
+  std::unique_ptr<Dialer> dialer_;
   std::function<void(SimExecutor&)> on_gone_;  // SimEnv's
 };
 
