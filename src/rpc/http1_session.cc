@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/beast/http.hpp>
+#include <cctype>
 
 #include "rpc/session.h"
 
@@ -20,15 +21,74 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   });
 }
 
-std::string StatusLine(int status) {
-  return "HTTP/1.1 " + std::to_string(status) + " " +
-         std::string(http::obsolete_reason(static_cast<http::status>(status))) + "\r\n";
+// "400 Bad Request"
+std::string StatusText(int status) {
+  return std::to_string(status) + " " +
+         std::string(http::obsolete_reason(static_cast<http::status>(status)));
 }
 
 std::string HeaderLines(const HttpResponse& response) {
   std::string out;
   for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
   return out;
+}
+
+// Where a head ends: behind its empty line; npos when that has not come. Looks from `from` on.
+size_t HeadEnd(std::string_view bytes, size_t from) {
+  for (size_t at = bytes.find('\n', from); at != std::string_view::npos;
+       at = bytes.find('\n', at + 1)) {
+    const std::string_view next = bytes.substr(at + 1, 2);
+    if (next.starts_with('\n')) return at + 2;
+    if (next == "\r\n") return at + 3;
+  }
+  return std::string_view::npos;
+}
+
+// Lines of a head may end with LF alone, as Go's server takes them; Beast's parser does not.
+std::string WithCarriageReturns(std::string_view head) {
+  std::string out;
+  out.reserve(head.size() + 32);
+  for (size_t i = 0; i < head.size(); ++i) {
+    if (head[i] == '\n' && (i == 0 || head[i - 1] != '\r')) out += '\r';
+    out += head[i];
+  }
+  return out;
+}
+
+// What Go's server takes for a host.
+bool IsHostHeader(std::string_view host) {
+  constexpr std::string_view kAllowed = "!$%&'()*+,-.:;=[]_~";
+  return std::all_of(host.begin(), host.end(), [&](unsigned char c) {
+    return (c < 0x80 && std::isalnum(c) != 0) ||
+           kAllowed.find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
+// "http://host/path" in its two halves, "host" and "/path"; nullopt for any other target.
+std::optional<std::pair<std::string, std::string>> SplitAbsolute(std::string_view target) {
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!target.starts_with(scheme)) continue;
+    target.remove_prefix(scheme.size());
+    const size_t end = std::min(target.find_first_of("/?"), target.size());
+    std::string path(target.substr(end));
+    if (!path.starts_with('/')) path.insert(0, "/");
+    return std::pair(std::string(target.substr(0, end)), std::move(path));
+  }
+  return std::nullopt;
+}
+
+// Why Go's server does not take such a head; nullopt: it does. Empty: it does not say.
+template <typename Message>
+std::optional<std::string> HeadProblem(const Message& message) {
+  size_t hosts = 0;
+  for (const auto& field : message) hosts += field.name() == http::field::host ? 1 : 0;
+  if (hosts == 0 && message.version() >= 11) return "missing required Host header";
+  if (hosts > 1) return "";
+  if (hosts == 1 && !IsHostHeader(message[http::field::host])) return "malformed Host header";
+  const std::string_view target = message.target();
+  const bool known = target.starts_with('/') || target == "*" || SplitAbsolute(target).has_value();
+  if (!known) return "";
+  return std::nullopt;
 }
 
 class Http1Session final : public Session, private HttpExchange {
@@ -81,6 +141,22 @@ class Http1Session final : public Session, private HttpExchange {
     parser_->body_limit(boost::none);  // of a length that a handler may take as it comes
     continue_sent_ = false;
     head_seen_ = false;
+    head_whole_ = false;
+    head_scanned_ = 0;
+    old_version_ = false;
+  }
+
+  // Waits for the whole head and gives its lines their carriage returns. False: not whole yet.
+  bool PrepareHead() {
+    if (head_whole_) return true;
+    const size_t end = HeadEnd(buffer_, head_scanned_);
+    if (end == std::string::npos) {
+      head_scanned_ = buffer_.size() < 2 ? 0 : buffer_.size() - 2;
+      return false;
+    }
+    head_whole_ = true;
+    buffer_.replace(0, end, WithCarriageReturns(std::string_view(buffer_).substr(0, end)));
+    return true;
   }
 
   // Takes what is buffered. False: the connection is to be closed after the answer that was
@@ -91,6 +167,8 @@ class Http1Session final : public Session, private HttpExchange {
     while (*alive && !closed_ && phase_ != Phase::kAnswering && !body_paused_) {
       if (parser_->is_header_done() && !std::exchange(head_seen_, true)) {
         DisarmHead();
+        old_version_ = parser_->get().version() < 11;
+        if (auto problem = HeadProblem(parser_->get())) return RefuseHead(*problem);
         if (!OfferStream() && !LimitBody()) return Refuse(http::error::body_limit);
         continue;
       }
@@ -99,6 +177,9 @@ class Http1Session final : public Session, private HttpExchange {
         continue;
       }
       if (buffer_.empty()) return MaybeContinue();
+      if (!PrepareHead()) {
+        return buffer_.size() <= kHeaderBytesMax || Refuse(http::error::header_limit);
+      }
       boost::system::error_code error;
       const size_t used =
           parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
@@ -178,9 +259,17 @@ class Http1Session final : public Session, private HttpExchange {
                       : error == http::error::header_limit ? 431
                                                            : 400;
     response.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
-    response.body = std::to_string(response.status) + " " +
-                    std::string(http::obsolete_reason(static_cast<http::status>(response.status)));
+    response.body = StatusText(response.status);
     WriteWhole(std::move(response), /*keep_alive=*/false, /*head=*/false);
+    return false;
+  }
+
+  // As Go's server does it: the reason is part of the status.
+  bool RefuseHead(const std::string& problem) {
+    const std::string status = StatusText(400) + (problem.empty() ? "" : ": " + problem);
+    connection_.Write("HTTP/1.1 " + status +
+                      "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n" +
+                      status);
     return false;
   }
 
@@ -191,6 +280,12 @@ class Http1Session final : public Session, private HttpExchange {
     request.target = std::string(message.target());
     for (const auto& field : message)
       request.headers.emplace_back(field.name_string(), field.value());
+    if (auto absolute = SplitAbsolute(request.target)) {  // its host counts, not the header's
+      request.target = std::move(absolute->second);
+      for (auto& [name, value] : request.headers) {
+        if (EqualsIgnoringCase(name, "host")) value = absolute->first;
+      }
+    }
     request.body = std::move(parser_->get().body());
     request.remote_address = connection_.remote_address();
     return request;
@@ -213,6 +308,8 @@ class Http1Session final : public Session, private HttpExchange {
       response.status = 404;
       return reply(std::move(response));
     }
+    if (message.method() == http::verb::options && message.target() == "*")
+      return reply(HttpResponse());  // about the server as a whole
     context_.http->Handle(TakeRequest(), loop_, std::move(reply));
   }
 
@@ -235,11 +332,19 @@ class Http1Session final : public Session, private HttpExchange {
     owner_.CloseSession();
   }
 
+  std::string StatusLine(int status) const {
+    return (old_version_ ? "HTTP/1.0 " : "HTTP/1.1 ") + StatusText(status) + "\r\n";
+  }
+
   void WriteWhole(HttpResponse response, bool keep_alive, bool head) {
     std::string out = StatusLine(response.status) + HeaderLines(response);
     if (response.status != 204)
       out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
-    if (!keep_alive) out += "Connection: close\r\n";
+    if (!keep_alive) {
+      out += "Connection: close\r\n";
+    } else if (old_version_) {
+      out += "Connection: keep-alive\r\n";
+    }
     out += "\r\n";
     if (!head) out += response.body;
     connection_.Write(std::move(out));
@@ -306,6 +411,9 @@ class Http1Session final : public Session, private HttpExchange {
   std::string buffer_;
   Phase phase_ = Phase::kRequest;
   bool head_seen_ = false;
+  bool head_whole_ = false;   // the head's last line is in the buffer, or was
+  size_t head_scanned_ = 0;   // bytes of the buffer in which no head ends
+  bool old_version_ = false;  // the request is of HTTP/1.0
   bool draining_ = false;
   bool closed_ = false;
   bool continue_sent_ = false;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "env/sim/sim_network.h"
 #include "env/sim/sim_world.h"
 #include "rpc/server.h"
@@ -15,11 +18,13 @@ constexpr char kAddress[] = "10.0.0.2:2379";
 
 class Pages final : public HttpHandler {
  public:
-  void Handle(HttpRequest, env::Executor&, Reply reply) override {
+  void Handle(HttpRequest request, env::Executor&, Reply reply) override {
+    asked.push_back(std::string(request.header("Host").value_or("-")) + " " + request.target);
     HttpResponse response;
     response.body = "page";
     reply(std::move(response));
   }
+  std::vector<std::string> asked;  // host and target
 };
 
 struct Client final : env::Connection::Handler {
@@ -90,6 +95,71 @@ TEST_F(Http1SessionTest, AConnectionBetweenTwoRequestsStays) {
   world_.RunFor(seconds(5));
   EXPECT_TRUE(client_.received.ends_with("page")) << client_.received;
 }
+
+// --- heads as Go's server takes them ---
+
+TEST_F(Http1SessionTest, LinesMayEndWithoutCarriageReturn) {
+  Say("GET /a HTTP/1.1\nHost: x\n\n");
+  world_.RunFor(seconds(1));
+  Say("GET /b HTTP/1.1\r\nHost: x\nX: y\r\n\nGET /c HTTP/1.1\nHost: x\n\r\n");
+  world_.RunFor(seconds(1));
+  for (const char byte : std::string("GET /d HTTP/1.1\nHost: x\n\n")) {
+    Say(std::string(1, byte));
+    world_.RunFor(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(pages_.asked, (std::vector<std::string>{"x /a", "x /b", "x /c", "x /d"}));
+  EXPECT_FALSE(client_.closed);
+}
+
+TEST_F(Http1SessionTest, ABodyKeepsItsLineFeeds) {
+  Say("POST /a HTTP/1.1\nHost: x\nContent-Length: 4\n\n\n\n\n\nGET /b HTTP/1.1\nHost: x\n\n");
+  world_.RunFor(seconds(1));
+  EXPECT_EQ(pages_.asked, (std::vector<std::string>{"x /a", "x /b"}));
+}
+
+TEST_F(Http1SessionTest, TheHostOfAnAbsoluteTargetCounts) {
+  Say("GET http://foo.test:1/a?b=c HTTP/1.1\r\nHost: x\r\n\r\n");
+  Say("GET https://foo.test HTTP/1.1\r\nHost: x\r\n\r\n");
+  world_.RunFor(seconds(1));
+  EXPECT_EQ(pages_.asked, (std::vector<std::string>{"foo.test:1 /a?b=c", "foo.test /"}));
+}
+
+TEST_F(Http1SessionTest, OptionsOfTheServerAsAWhole) {
+  Say("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");
+  world_.RunFor(seconds(1));
+  EXPECT_EQ(client_.received, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(pages_.asked.empty());
+}
+
+TEST_F(Http1SessionTest, AnOldVersionIsAnsweredInItsOwn) {
+  Say("GET /a HTTP/1.0\r\n\r\n");
+  world_.RunFor(seconds(6));
+  EXPECT_TRUE(client_.received.starts_with("HTTP/1.0 200 OK\r\n")) << client_.received;
+  EXPECT_TRUE(client_.closed);
+}
+
+struct Refused {
+  std::string head, why;
+};
+class RefusedHead : public Http1SessionTest, public testing::WithParamInterface<Refused> {};
+TEST_P(RefusedHead, IsAnsweredAsGoDoes) {
+  Say(GetParam().head);
+  world_.RunFor(seconds(6));
+  EXPECT_EQ(client_.received, "HTTP/1.1 " + GetParam().why +
+                                  "\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                                  "Connection: close\r\n\r\n" +
+                                  GetParam().why);
+  EXPECT_TRUE(client_.closed);
+  EXPECT_TRUE(pages_.asked.empty());
+}
+INSTANTIATE_TEST_SUITE_P(
+    Heads, RefusedHead,
+    testing::Values(
+        Refused{"GET /a HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header"},
+        Refused{"GET http://x/a HTTP/1.1\r\n\r\n", "400 Bad Request: missing required Host header"},
+        Refused{"GET /a HTTP/1.1\r\nHost: a b\r\n\r\n", "400 Bad Request: malformed Host header"},
+        Refused{"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400 Bad Request"},
+        Refused{"GET a HTTP/1.1\r\nHost: a\r\n\r\n", "400 Bad Request"}));
 
 }  // namespace
 }  // namespace quoin::rpc

@@ -45,6 +45,8 @@ class Host final : public env::Connection::Handler, public SessionOwner {
       const bool http2 = first_.compare(0, n, kHttp2Preface.substr(0, n)) == 0;
       if (http2 && n < kHttp2Preface.size()) return;  // not sure yet
       DisarmIdle();
+      // Nobody answers this protocol here: the connection ends, as with etcd.
+      if (http2 ? context_.dispatcher == nullptr : context_.http == nullptr) return End();
       session_ = http2 ? NewHttp2Session(context_, *connection_, loop_, *this)
                        : NewHttp1Session(context_, *connection_, loop_, *this);
       const std::string first = std::exchange(first_, {});
