@@ -189,7 +189,7 @@ SYSTEM_HEADERS = (r"<(unistd|fcntl|poll|netdb|dirent|pthread|signal|termios|time
 BANS = [  # (pattern over code, replacement, does it hold in tests too?)
     (r"#include (%s)" % SYSTEM_HEADERS, "system calls live in env/posix; take an env::Env", False),
     (r"#include <fstream>|\bstd::[io]?fstream\b", "read and write through env::FileSystem", False),
-    (r"#include <(thread|future|semaphore|latch|barrier|stop_token)>|\bstd::(jthread|thread|async)\b",
+    (r"#include <(thread|future|semaphore|latch|barrier)>|\bstd::(jthread|thread|async)\b",
      "an object belongs to an env::Executor; ask env::Env for one", False),
     (r"#include <(mutex|shared_mutex|condition_variable)>|\bstd::(mutex|shared_mutex|condition_variable)\b",
      "structs cross threads, locks do not: post to the owner's env::Executor", False),

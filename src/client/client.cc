@@ -1,5 +1,7 @@
 #include "client/client.h"
 
+#include <future>
+
 #include "base/check.h"
 
 namespace quoin::client {
@@ -60,6 +62,20 @@ class StreamReader : public rpc::ClientStream::Handler {
 
 }  // namespace
 
+Status StoppedWaiting() { return absl::CancelledError("context canceled"); }
+
+void ArrivalBox::Put(Arrival arrival) {
+  const std::lock_guard lock(mutex_);
+  arrival_ = std::move(arrival);
+  came_.notify_one();
+}
+
+Arrival ArrivalBox::Take(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  if (!came_.wait(lock, stop, [this] { return arrival_.has_value(); })) return {StoppedWaiting()};
+  return *std::move(arrival_);
+}
+
 void Pause(env::Executor& loop, env::Duration duration) {
   std::promise<void> promise;
   std::future<void> over = promise.get_future();
@@ -88,21 +104,18 @@ void Client::RunOnLoop(absl::FunctionRef<void()> task) {
   ran.wait();
 }
 
-std::future<Arrival> Client::StartBytes(const MethodInfo& method, std::string request,
-                                        Timeout timeout) {
+std::shared_ptr<ArrivalBox> Client::StartBytes(const MethodInfo& method, std::string request,
+                                               Timeout timeout) {
   CHECK(!loop_.IsCurrent());
-  std::promise<Arrival> promise;
-  std::future<Arrival> arrival = promise.get_future();
-  loop_.Post([this, method, request = std::move(request), timeout,
-              promise = std::move(promise)]() mutable {
+  auto box = std::make_shared<ArrivalBox>();
+  loop_.Post([this, method, request = std::move(request), timeout, box]() mutable {
     const env::Duration started = loop_.clock().Now();
-    async_->Unary(
-        method, std::move(request), timeout,
-        [this, started, promise = std::move(promise)](StatusOr<std::string> bytes) mutable {
-          promise.set_value({Detached(std::move(bytes)), loop_.clock().Now() - started});
-        });
+    async_->Unary(method, std::move(request), timeout,
+                  [this, started, box = std::move(box)](StatusOr<std::string> bytes) {
+                    box->Put({Detached(std::move(bytes)), loop_.clock().Now() - started});
+                  });
   });
-  return arrival;
+  return box;
 }
 
 Status Client::ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,

@@ -4,9 +4,11 @@
 // of its own and outlives the client.
 #pragma once
 
-#include <future>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,15 +26,31 @@ struct Arrival {
   env::Duration took{};
 };
 
+// What a wait returns whose stop token was asked to stop; etcd's clients say it in these words.
+Status StoppedWaiting();
+
+// Where the loop puts an answer and a thread takes it. Thread: Put on the loop, Take on any other.
+class ArrivalBox {
+ public:
+  void Put(Arrival arrival);
+  // Waits; call once. StoppedWaiting() when `stop` comes first: the answer is dropped then.
+  Arrival Take(const std::stop_token& stop);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any came_;
+  std::optional<Arrival> arrival_;
+};
+
 // An answer that is on its way.
 template <typename Response>
 class Pending {
  public:
-  explicit Pending(std::future<Arrival> arrival) : arrival_(std::move(arrival)) {}
+  explicit Pending(std::shared_ptr<ArrivalBox> arrival) : arrival_(std::move(arrival)) {}
 
-  // Waits. Call once.
-  StatusOr<Response> Wait() {
-    const Arrival arrival = arrival_.get();
+  // Waits. Call once. `stop` ends the wait, not the call: its effect may still come.
+  StatusOr<Response> Wait(const std::stop_token& stop = {}) {
+    const Arrival arrival = arrival_->Take(stop);
     took_ = arrival.took;
     RETURN_IF_ERROR(arrival.bytes.status());
     Response response;
@@ -46,7 +64,7 @@ class Pending {
   env::Duration took() const { return took_; }
 
  private:
-  std::future<Arrival> arrival_;
+  std::shared_ptr<ArrivalBox> arrival_;
   env::Duration took_{};
 };
 
@@ -77,12 +95,12 @@ class Client {
         StartBytes(method, request.SerializeAsString(), timeout));
   }
 
-  // Sends a request and waits for its answer.
+  // Sends a request and waits for its answer, or for `stop` (see Pending::Wait).
   template <typename MethodType>
   StatusOr<typename MethodType::Response> Call(const MethodType& method,
                                                const typename MethodType::Request& request,
-                                               Timeout timeout) {
-    return Start(method, request, timeout).Wait();
+                                               Timeout timeout, const std::stop_token& stop = {}) {
+    return Start(method, request, timeout).Wait(stop);
   }
 
   // Sends one request and gives every message of the answering stream to `take`, on the loop's
@@ -103,7 +121,8 @@ class Client {
   }
 
  private:
-  std::future<Arrival> StartBytes(const MethodInfo& method, std::string request, Timeout timeout);
+  std::shared_ptr<ArrivalBox> StartBytes(const MethodInfo& method, std::string request,
+                                         Timeout timeout);
   Status ReadStreamBytes(const MethodInfo& method, std::string request, Timeout timeout,
                          absl::FunctionRef<Status(std::string_view)> take);
   // Runs `task` on the loop and waits until it has run.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,15 +24,17 @@ struct Leader {
 
 // The present leader of an election, or nullopt.
 StatusOr<std::optional<Leader>> CurrentLeader(Client& client, std::string_view name,
-                                              Client::Timeout timeout);
+                                              Client::Timeout timeout,
+                                              const std::stop_token& stop = {});
 
 class Election {
  public:
   // `session` outlives the election, and a leadership ends with it.
   Election(Session& session, std::string name) : session_(session), name_(std::move(name)) {}
 
-  // Waits until this session leads.
-  Status Campaign(std::string_view value, Client::Timeout timeout);
+  // Waits until this session leads, or until `timeout` or `stop` (see Mutex::Lock).
+  Status Campaign(std::string_view value, Client::Timeout timeout,
+                  const std::stop_token& stop = {});
   // The leader says something new. FailedPrecondition: not the leader (any more).
   Status Proclaim(std::string_view value, Client::Timeout timeout);
   Status Resign(Client::Timeout timeout);
@@ -50,9 +53,9 @@ class Election {
 class ElectionObserver {
  public:
   ElectionObserver(Client& client, std::string name) : client_(client), name_(std::move(name)) {}
-  // Waits for the next word; nullopt when none came within `timeout`. Words that were overtaken by
-  // newer ones may be left out.
-  StatusOr<std::optional<Leader>> Next(Client::Timeout timeout);
+  // Waits for the next word; nullopt when none came within `timeout`, StoppedWaiting() after
+  // `stop`. Words that were overtaken by newer ones may be left out.
+  StatusOr<std::optional<Leader>> Next(Client::Timeout timeout, const std::stop_token& stop = {});
 
  private:
   Client& client_;

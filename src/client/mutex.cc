@@ -10,11 +10,11 @@ constexpr env::Duration kLeaveTimeout = std::chrono::seconds(2);
 
 }  // namespace
 
-Status Mutex::Lock(Client::Timeout timeout) {
+Status Mutex::Lock(Client::Timeout timeout, const std::stop_token& stop) {
   CHECK(!held());
-  ASSIGN_OR_RETURN(QueueKey place, QueueKey::Join(session_, name_, "", timeout));
+  ASSIGN_OR_RETURN(QueueKey place, QueueKey::Join(session_, name_, "", timeout, stop));
   if (!place.was_first()) {
-    if (Status status = place.WaitFirst(session_, timeout); !status.ok()) {
+    if (Status status = place.WaitFirst(session_, timeout, stop); !status.ok()) {
       place.Leave(session_, kLeaveTimeout).IgnoreError();  // else the lease ends it
       return status;
     }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -19,8 +20,9 @@ class Mutex {
   // `session` outlives the mutex, and the lock ends with it.
   Mutex(Session& session, std::string name) : session_(session), name_(std::move(name)) {}
 
-  // Waits for the lock. When it fails nothing is held and nobody waits behind us.
-  Status Lock(Client::Timeout timeout);
+  // Waits for the lock, until `timeout` or `stop` (StoppedWaiting()). When it fails nothing is held
+  // and nobody waits behind us; after `stop` that is sure once the session has been closed.
+  Status Lock(Client::Timeout timeout, const std::stop_token& stop = {});
   // Takes the lock if nobody has it: false otherwise.
   StatusOr<bool> TryLock(Client::Timeout timeout);
   Status Unlock(Client::Timeout timeout);

@@ -30,14 +30,14 @@ class Remaining {
 
 // Waits until `key`, which was there at `revision`, is deleted.
 Status WaitDeleted(Client& client, const std::string& key, int64_t revision,
-                   const Remaining& remaining) {
+                   const Remaining& remaining, const std::stop_token& stop) {
   WatchOptions options;
   options.key = key;
   options.start_revision = revision + 1;
   options.no_puts = true;
   Watch watch(client, std::move(options));
   for (;;) {
-    ASSIGN_OR_RETURN(std::optional<pb::WatchResponse> response, watch.Next(remaining()));
+    ASSIGN_OR_RETURN(std::optional<pb::WatchResponse> response, watch.Next(remaining(), stop));
     if (!response) return absl::DeadlineExceededError("context deadline exceeded");
     if (response->events_size() > 0) return OkStatus();
   }
@@ -46,7 +46,7 @@ Status WaitDeleted(Client& client, const std::string& key, int64_t revision,
 }  // namespace
 
 StatusOr<QueueKey> QueueKey::Join(Session& session, std::string_view name, std::string_view value,
-                                  Client::Timeout timeout) {
+                                  Client::Timeout timeout, const std::stop_token& stop) {
   QueueKey place;
   place.prefix_ = fmt::format("{}/", name);
   place.key_ = fmt::format("{}{:x}", place.prefix_, static_cast<uint64_t>(session.lease()));
@@ -56,7 +56,7 @@ StatusOr<QueueKey> QueueKey::Join(Session& session, std::string_view name, std::
   *txn.add_success() = FirstCreatedOp(place.prefix_);
   *txn.add_failure() = GetOp(place.key_);
   *txn.add_failure() = FirstCreatedOp(place.prefix_);
-  ASSIGN_OR_RETURN(pb::TxnResponse answer, session.client().Call(kTxn, txn, timeout));
+  ASSIGN_OR_RETURN(pb::TxnResponse answer, session.client().Call(kTxn, txn, timeout, stop));
   place.create_revision_ = answer.succeeded()
                                ? answer.header().revision()
                                : answer.responses(0).response_range().kvs(0).create_revision();
@@ -66,7 +66,21 @@ StatusOr<QueueKey> QueueKey::Join(Session& session, std::string_view name, std::
   return place;
 }
 
-Status QueueKey::WaitFirst(Session& session, Client::Timeout timeout) const {
+Status QueueKey::WaitFirst(Session& session, Client::Timeout timeout,
+                           const std::stop_token& stop) const {
+  // The end of the session ends the wait too.
+  std::stop_source either;
+  const auto request_stop = [&either] { either.request_stop(); };
+  const std::stop_callback on_stop(stop, request_stop);
+  const std::stop_callback on_lost(session.lost_token(), request_stop);
+  Status status = WaitUntilFirst(session, timeout, either.get_token());
+  if (status == StoppedWaiting() && !stop.stop_requested())
+    return absl::FailedPreconditionError("the session has expired");
+  return status;
+}
+
+Status QueueKey::WaitUntilFirst(Session& session, Client::Timeout timeout,
+                                const std::stop_token& stop) const {
   Client& client = session.client();
   const Remaining remaining(client, timeout);
   // The last one in front of us, then the last one in front of that, until there is none.
@@ -78,16 +92,16 @@ Status QueueKey::WaitFirst(Session& session, Client::Timeout timeout) const {
   in_front.set_limit(1);
   in_front.set_max_create_revision(create_revision_ - 1);
   for (;;) {
-    ASSIGN_OR_RETURN(pb::RangeResponse last, client.Call(kRange, in_front, remaining()));
+    ASSIGN_OR_RETURN(pb::RangeResponse last, client.Call(kRange, in_front, remaining(), stop));
     if (last.kvs_size() == 0) break;
-    Status gone = WaitDeleted(client, last.kvs(0).key(), last.header().revision(), remaining);
+    Status gone = WaitDeleted(client, last.kvs(0).key(), last.header().revision(), remaining, stop);
     // What was compacted meanwhile is looked up again.
     if (!gone.ok() && gone.code() != StatusCode::kOutOfRange) return gone;
   }
   // The wait may have been longer than our lease.
   pb::RangeRequest own;
   own.set_key(key_);
-  ASSIGN_OR_RETURN(pb::RangeResponse mine, client.Call(kRange, own, remaining()));
+  ASSIGN_OR_RETURN(pb::RangeResponse mine, client.Call(kRange, own, remaining(), stop));
   if (mine.kvs_size() == 0 || mine.kvs(0).create_revision() != create_revision_) {
     return absl::FailedPreconditionError("the session has expired");
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -17,12 +18,15 @@ namespace quoin::client {
 class QueueKey {
  public:
   // Joins the queue below "<name>/" with `value`, or finds the place that this session already has.
+  // After `stop` (StoppedWaiting()) the place may still be taken: the end of the lease frees it.
   static StatusOr<QueueKey> Join(Session& session, std::string_view name, std::string_view value,
-                                 Client::Timeout timeout);
+                                 Client::Timeout timeout, const std::stop_token& stop = {});
 
   // Waits until nobody is in front, and makes sure that the place is still ours. DeadlineExceeded
-  // when that took too long; FailedPrecondition when the session's lease is gone.
-  Status WaitFirst(Session& session, Client::Timeout timeout) const;
+  // when that took too long; StoppedWaiting() after `stop`; FailedPrecondition when the session's
+  // lease is gone, or can no longer be relied on.
+  Status WaitFirst(Session& session, Client::Timeout timeout,
+                   const std::stop_token& stop = {}) const;
   // Gives the place up.
   Status Leave(Session& session, Client::Timeout timeout) const;
 
@@ -35,6 +39,9 @@ class QueueKey {
   pb::Compare IsHeld() const;
 
  private:
+  Status WaitUntilFirst(Session& session, Client::Timeout timeout,
+                        const std::stop_token& stop) const;
+
   std::string prefix_;
   std::string key_;
   int64_t create_revision_ = 0;

@@ -69,7 +69,7 @@ StatusOr<std::unique_ptr<Session>> Session::Open(Client& client, int64_t ttl_sec
     session->keeper_ =
         std::make_unique<LeaseKeeper>(async, client.loop(), granted.id(), granted.ttl(),
                                       [session = session.get(), lost = std::move(lost)] {
-                                        session->lost_.store(true);
+                                        session->lost_.request_stop();
                                         if (lost) lost();
                                       });
   });
@@ -82,7 +82,7 @@ Session::~Session() {
 
 Status Session::Close(Client::Timeout timeout) {
   client_.OnLoop([&](AsyncClient&) { keeper_.reset(); });
-  lost_.store(true);
+  lost_.request_stop();
   pb::LeaseRevokeRequest request;
   request.set_id(lease_);
   return client_.Call(kLeaseRevoke, request, timeout).status();

@@ -2,11 +2,11 @@
 // leaderships, registrations) ends with it.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <stop_token>
 
 #include "client/client.h"
 #include "client/lasting_stream.h"
@@ -54,14 +54,16 @@ class Session {
 
   Client& client() { return client_; }
   int64_t lease() const { return lease_; }
-  bool lost() const { return lost_.load(); }
+  bool lost() const { return lost_.stop_requested(); }
+  // Stopped when the lease can no longer be relied on, and by Close.
+  std::stop_token lost_token() const { return lost_.get_token(); }
 
  private:
   Session(Client& client, int64_t lease) : client_(client), lease_(lease) {}
 
   Client& client_;
   const int64_t lease_;
-  std::atomic<bool> lost_{false};
+  std::stop_source lost_;
   std::unique_ptr<LeaseKeeper> keeper_;  // the loop's
 };
 

@@ -54,6 +54,12 @@ void Watcher::Resume() {
   stream_.Open();
 }
 
+void Watcher::RequestProgress() {
+  pb::WatchRequest request;
+  request.mutable_progress_request();
+  stream_.Send(request.SerializeAsString());
+}
+
 void Watcher::OnOpened() { stream_.Send(CreateRequest(options_, next_revision_)); }
 
 void Watcher::OnMessage(std::string_view message) {
@@ -91,7 +97,8 @@ void Watcher::End(const Status& status, int64_t compact_revision) {
   handler_.OnEnd(status, compact_revision);
 }
 
-Watch::Watch(Client& client, WatchOptions options) : client_(client) {
+Watch::Watch(Client& client, WatchOptions options, std::function<void()> on_ready)
+    : client_(client), on_ready_(std::move(on_ready)) {
   client_.OnLoop([&](AsyncClient& async) {
     watcher_.reset(new Watcher(async, client_.loop(), std::move(options), *this));
   });
@@ -101,23 +108,30 @@ Watch::~Watch() {
   client_.OnLoop([&](AsyncClient&) { watcher_.reset(); });
 }
 
-Status Watch::WaitCreated(Client::Timeout timeout) {
+// False: neither `timeout` nor `stop` left time for it.
+bool Watch::Await(Lock& lock, Client::Timeout timeout, const std::stop_token& stop,
+                  absl::FunctionRef<bool()> over) {
+  return timeout ? changed_.wait_for(lock, stop, *timeout, over) : changed_.wait(lock, stop, over);
+}
+
+Status Watch::WaitCreated(Client::Timeout timeout, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const auto over = [this] { return created_ || end_; };
-  if (!timeout) {
-    changed_.wait(lock, over);
-  } else if (!changed_.wait_for(lock, *timeout, over)) {
+  if (!Await(lock, timeout, stop, [this] { return created_ || end_; })) {
+    if (stop.stop_requested()) return StoppedWaiting();
     return absl::DeadlineExceededError("context deadline exceeded");
   }
   return created_ ? OkStatus() : *end_;
 }
 
-StatusOr<std::optional<pb::WatchResponse>> Watch::Next(Client::Timeout timeout) {
+void Watch::RequestProgress() {
+  client_.OnLoop([this](AsyncClient&) { watcher_->RequestProgress(); });
+}
+
+StatusOr<std::optional<pb::WatchResponse>> Watch::Next(Client::Timeout timeout,
+                                                       const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  const auto over = [this] { return !queue_.empty() || end_; };
-  if (!timeout) {
-    changed_.wait(lock, over);
-  } else if (!changed_.wait_for(lock, *timeout, over)) {
+  if (!Await(lock, timeout, stop, [this] { return !queue_.empty() || end_; })) {
+    if (stop.stop_requested()) return StoppedWaiting();
     return std::nullopt;
   }
   if (queue_.empty()) return *end_;
@@ -143,18 +157,22 @@ void Watch::OnCreated(int64_t) {
 }
 
 void Watch::OnEvents(const pb::WatchResponse& response) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   queue_bytes_ += response.ByteSizeLong();
   queue_.push_back(response);
   if (queue_bytes_ > kQueueBytesMax && !std::exchange(paused_, true)) watcher_->Pause();
   changed_.notify_all();
+  lock.unlock();
+  if (on_ready_) on_ready_();
 }
 
 void Watch::OnEnd(const Status& status, int64_t compact_revision) {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   end_ = status;
   compact_revision_ = compact_revision;
   changed_.notify_all();
+  lock.unlock();
+  if (on_ready_) on_ready_();
 }
 
 }  // namespace quoin::client

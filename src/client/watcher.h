@@ -8,9 +8,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "client/client.h"
@@ -49,6 +51,9 @@ class Watcher : private LastingStream::User {
   // Lets go of the stream, and takes it up again where it was: for a handler that cannot take more.
   void Pause();
   void Resume();
+  // Asks the server to say now up to where all events have been sent (Handler::OnEvents without
+  // events). Nothing is asked while no server is reached.
+  void RequestProgress();
   // The first revision whose events were not delivered; 0 = not known yet.
   int64_t next_revision() const { return next_revision_; }
 
@@ -75,14 +80,19 @@ class Watch : private Watcher::Handler {
  public:
   static constexpr size_t kQueueBytesMax = 4 << 20;
 
-  Watch(Client& client, WatchOptions options);
+  // `on_ready` (may be empty) runs on the client's loop whenever Next() has something new to give:
+  // for a thread that waits for several watches.
+  Watch(Client& client, WatchOptions options, std::function<void()> on_ready = nullptr);
   ~Watch();
 
   // Waits until the watch stands, so that what happens afterwards will be seen.
-  Status WaitCreated(Client::Timeout timeout);
-  // The next response; nullopt when none came within `timeout`; an error once, at the end
-  // (compact_revision() then tells more).
-  StatusOr<std::optional<pb::WatchResponse>> Next(Client::Timeout timeout);
+  Status WaitCreated(Client::Timeout timeout, const std::stop_token& stop = {});
+  // The next response; nullopt when none came within `timeout`; StoppedWaiting() when `stop` came
+  // first; an error once, at the end (compact_revision() then tells more).
+  StatusOr<std::optional<pb::WatchResponse>> Next(Client::Timeout timeout,
+                                                  const std::stop_token& stop = {});
+  // See Watcher.
+  void RequestProgress();
   int64_t compact_revision() const;
 
  private:
@@ -91,10 +101,14 @@ class Watch : private Watcher::Handler {
   void OnEnd(const Status& status, int64_t compact_revision) override;
 
   Client& client_;
+  const std::function<void()> on_ready_;
   std::unique_ptr<Watcher> watcher_;  // the loop's
-  // Between the loop and whoever waits.
+  using Lock = std::unique_lock<std::mutex>;
+  bool Await(Lock& lock, Client::Timeout timeout, const std::stop_token& stop,
+             absl::FunctionRef<bool()> over);
+  // Between the loop and the threads that wait.
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   std::deque<pb::WatchResponse> queue_;
   size_t queue_bytes_ = 0;
   bool paused_ = false;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <ostream>
 
+#include "base/errors.h"
 #include "client/error_text.h"
 #include "client/lasting_stream.h"
 #include "ctl/families.h"
@@ -150,7 +151,10 @@ ExitCode RunLeaseKeepAlive(Invocation& invocation) {
   Renewals renewals(invocation.client(), *id);
   for (;;) {
     const pb::LeaseKeepAliveResponse answer = renewals.Next();
-    if (answer.ttl() <= 0) break;
+    if (answer.ttl() <= 0) {
+      if (!invocation.flags().Bool("once")) break;
+      return invocation.Fail(ExitCode::kBadConnection, Message(errors::LeaseNotFound()));
+    }
     if (ExitCode code = invocation.Printed(invocation.printer().LeaseKeepAlive(answer));
         code != ExitCode::kOk || invocation.flags().Bool("once")) {
       return code;

@@ -17,8 +17,8 @@ namespace {
 namespace pb = etcdserverpb;
 
 constexpr int64_t kElectionTtlSeconds = 60;
-// How often a program that waits for a signal looks whether its session still lives.
-constexpr int kGlanceMilliseconds = 500;
+// How long giving the lease back may take for a user who has interrupted the program.
+constexpr env::Duration kLeaveTimeout = std::chrono::seconds(1);
 
 ExitCode Show(Invocation& invocation, const std::string& key) {
   pb::RangeRequest request;
@@ -32,24 +32,26 @@ ExitCode Show(Invocation& invocation, const std::string& key) {
   return code;
 }
 
-// Until a signal comes; false: the session ended first.
-bool Hold(StopSignals& signals, const client::Session& session) {
-  while (!signals.WaitFor(kGlanceMilliseconds)) {
-    if (session.lost()) return false;
-  }
-  return true;
-}
-
 StatusOr<int> RunLocked(Invocation& invocation, const client::Mutex& mutex) {
   return RunProcess(
       std::span(invocation.arguments()).subspan(1),
       {{"ETCD_LOCK_KEY", mutex.key()}, {"ETCD_LOCK_REV", std::to_string(mutex.fencing_token())}});
 }
 
-ExitCode Observe(Invocation& invocation, const std::string& name) {
+// The wait for the lock or the lead ended without it. The lease is given back: a request that was
+// under way may have taken a place in the queue.
+ExitCode FailWaiting(Invocation& invocation, client::Session& session, const Status& status) {
+  const bool expired = session.lost();
+  session.Close(kLeaveTimeout).IgnoreError();  // else the lease ends by itself
+  return invocation.Fail(ExitCode::kError, expired ? "session expired" : client::ErrorText(status));
+}
+
+// A signal ends it well.
+ExitCode Observe(Invocation& invocation, const StopSignals& signals, const std::string& name) {
   client::ElectionObserver observer(invocation.client(), name);
   for (;;) {
-    const auto leader = observer.Next(std::nullopt);
+    const auto leader = observer.Next(std::nullopt, signals.token());
+    if (signals.token().stop_requested()) return ExitCode::kOk;
     if (!leader.ok()) return invocation.Fail(ExitCode::kError, client::ErrorText(leader.status()));
     if (!*leader) continue;
     pb::RangeResponse response;
@@ -73,14 +75,14 @@ ExitCode RunLock(Invocation& invocation) {
     return invocation.Fail(ExitCode::kBadArguments,
                            "lock takes one lock name argument and an optional command to execute");
   }
-  StopSignals signals;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const StopSignals signals;
   auto session = client::Session::Open(invocation.client(), invocation.flags().Int("ttl"),
                                        invocation.command_timeout());
   if (!session.ok()) return invocation.FailCall(session.status());
   client::Mutex mutex(**session, invocation.arguments()[0]);
-  if (Status status = mutex.Lock(std::nullopt); !status.ok())
-    return invocation.Fail(ExitCode::kError, client::ErrorText(status));
+  if (Status status = mutex.Lock(std::nullopt, signals.token()); !status.ok())
+    return FailWaiting(invocation, **session, status);
   ExitCode code = ExitCode::kOk;
   if (invocation.arguments().size() > 1) {
     const StatusOr<int> ended = RunLocked(invocation, mutex);
@@ -91,7 +93,7 @@ ExitCode RunLock(Invocation& invocation) {
     }
   } else {
     code = Show(invocation, mutex.key());
-    if (code == ExitCode::kOk && !Hold(signals, **session))
+    if (code == ExitCode::kOk && !signals.Wait((*session)->lost_token()))
       return invocation.Fail(ExitCode::kError, "session expired");
   }
   mutex.Unlock(invocation.command_timeout()).IgnoreError();  // else the lease ends it
@@ -108,18 +110,18 @@ ExitCode RunElect(Invocation& invocation) {
   }
   if (!listen && count != 2)
     return invocation.Fail(ExitCode::kBadArguments, "no proposal argument but -l not set");
-  StopSignals signals;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
+  const StopSignals signals;
   const std::string& name = invocation.arguments()[0];
-  if (listen) return Observe(invocation, name);
+  if (listen) return Observe(invocation, signals, name);
   auto session =
       client::Session::Open(invocation.client(), kElectionTtlSeconds, invocation.command_timeout());
   if (!session.ok()) return invocation.FailCall(session.status());
   client::Election election(**session, name);
-  if (Status status = election.Campaign(invocation.arguments()[1], std::nullopt); !status.ok())
-    return invocation.Fail(ExitCode::kError, client::ErrorText(status));
+  Status status = election.Campaign(invocation.arguments()[1], std::nullopt, signals.token());
+  if (!status.ok()) return FailWaiting(invocation, **session, status);
   const ExitCode code = Show(invocation, election.place().key());
-  if (code == ExitCode::kOk && !Hold(signals, **session))
+  if (code == ExitCode::kOk && !signals.Wait((*session)->lost_token()))
     return invocation.Fail(ExitCode::kError, "elect: session expired");
   election.Resign(invocation.command_timeout()).IgnoreError();  // else the lease ends it
   (*session)->Close(invocation.command_timeout()).IgnoreError();

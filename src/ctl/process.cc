@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <cstring>
-#include <ctime>
+#include <mutex>
+#include <thread>
 
 extern char** environ;
 
@@ -63,21 +65,63 @@ WithoutStopSignals::~WithoutStopSignals() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-StopSignals::StopSignals() {
-  const sigset_t set = StopSet();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
+// The thread that takes the signals. SIGUSR1 tells it that nobody wants them any more.
+class StopSignals::Waiter {
+ public:
+  Waiter() {
+    set_ = StopSet();
+    sigaddset(&set_, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    thread_ = std::thread([this] { Run(); });
+  }
+  ~Waiter() {
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+  }
+  std::stop_token token() const { return stop_.get_token(); }
 
-void StopSignals::Wait() {
-  const sigset_t set = StopSet();
-  int signal = 0;
-  sigwait(&set, &signal);
-}
+ private:
+  void Run() {
+    for (;;) {
+      int signal = 0;
+      sigwait(&set_, &signal);
+      if (signal == SIGUSR1) return;
+      if (!stop_.request_stop()) Die(signal);
+    }
+  }
+  // As if the signal had never been set aside.
+  static void Die(int signal) {
+    std::signal(signal, SIG_DFL);
+    sigset_t one;
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+    raise(signal);
+  }
 
-bool StopSignals::WaitFor(int milliseconds) {
-  const sigset_t set = StopSet();
-  const timespec time{milliseconds / 1000, (milliseconds % 1000) * 1000000L};
-  return sigtimedwait(&set, nullptr, &time) > 0;
+  sigset_t set_;
+  std::stop_source stop_;
+  std::thread thread_;
+};
+
+StopSignals::StopSignals() : waiter_(std::make_unique<Waiter>()) {}
+StopSignals::~StopSignals() = default;
+
+std::stop_token StopSignals::token() const { return waiter_->token(); }
+
+bool StopSignals::Wait(const std::stop_token& other) const {
+  std::mutex mutex;
+  std::condition_variable_any stopped;
+  const auto wake = [&] {
+    const std::lock_guard lock(mutex);
+    stopped.notify_all();
+  };
+  const std::stop_callback on_other(other, wake);
+  std::unique_lock lock(mutex);
+  // The signal's own token wakes the wait by itself.
+  stopped.wait(lock, token(), [&other] { return other.stop_requested(); });
+  return token().stop_requested();
 }
 
 }  // namespace quoin::ctl

@@ -4,8 +4,9 @@
 // Thread: the main one.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,15 +27,19 @@ class WithoutStopSignals {
   ~WithoutStopSignals();
 };
 
-// SIGINT and SIGTERM, which otherwise end the program, as something to wait for. From the first
-// object on they wait until somebody asks.
+// SIGINT and SIGTERM as a request to stop, as long as the object lives: the first one stops
+// token(), the second one ends the program at once. One object at a time.
 class StopSignals {
  public:
   StopSignals();
-  // Waits for one of them.
-  void Wait();
-  // Whether one has come within `milliseconds`.
-  bool WaitFor(int milliseconds);
+  ~StopSignals();
+  std::stop_token token() const;
+  // Waits for a signal; false: `other` was stopped first.
+  bool Wait(const std::stop_token& other) const;
+
+ private:
+  class Waiter;
+  std::unique_ptr<Waiter> waiter_;
 };
 
 }  // namespace quoin::ctl

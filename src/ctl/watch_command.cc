@@ -1,11 +1,13 @@
 // watch: changes as they come, on the command line or as commands read from standard input.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <condition_variable>
+#include <deque>
 #include <istream>
 #include <mutex>
 #include <ostream>
 #include <thread>
+#include <vector>
 
 #include "client/requests.h"
 #include "client/watcher.h"
@@ -18,14 +20,17 @@
 namespace quoin::ctl {
 namespace {
 
-// How often a thread that waits for events looks whether it is wanted elsewhere.
-constexpr env::Duration kGlance = std::chrono::milliseconds(200);
-
 // One watch as asked for. Value type.
 struct Wanted {
   client::WatchOptions options;
   std::vector<std::string> command;  // to run for each event
 };
+
+std::string Variable(const std::map<std::string, std::string>& environment,
+                     const std::string& name) {
+  const auto found = environment.find(name);
+  return found == environment.end() ? "" : found->second;
+}
 
 // Arguments in front of "--" are key and range end, those behind it the command.
 StatusOr<Wanted> ParseWanted(const Flags& flags, std::vector<std::string> arguments,
@@ -37,24 +42,24 @@ StatusOr<Wanted> ParseWanted(const Flags& flags, std::vector<std::string> argume
     wanted.command.assign(dashes, arguments.end());
     arguments.erase(dashes, arguments.end());
   }
-  const auto key = environment.find("ETCDCTL_WATCH_KEY");
-  if (key != environment.end() && !key->second.empty()) {
+  const std::string key = Variable(environment, "ETCDCTL_WATCH_KEY");
+  const std::string end = Variable(environment, "ETCDCTL_WATCH_RANGE_END");
+  if (key.empty() && !end.empty())
+    return absl::InvalidArgumentError(
+        fmt::format("ETCDCTL_WATCH_KEY is empty but got ETCDCTL_WATCH_RANGE_END={}", Quote(end)));
+  if (!key.empty()) {
     if (!arguments.empty())
       return absl::InvalidArgumentError(
-          "ETCDCTL_WATCH_KEY and arguments are given: only one of them can say what to watch");
-    arguments.push_back(key->second);
-    const auto end = environment.find("ETCDCTL_WATCH_RANGE_END");
-    if (end != environment.end() && !end->second.empty()) arguments.push_back(end->second);
+          "bad number of arguments (found conflicting environment key)");
+    arguments.push_back(key);
+    if (!end.empty()) arguments.push_back(end);
   }
+  if (arguments.empty() || arguments.size() > 2)
+    return absl::InvalidArgumentError("bad number of arguments");
   const bool prefix = flags.Bool("prefix");
-  if (arguments.empty() && !prefix)
-    return absl::InvalidArgumentError("watch needs a key, or --prefix");
-  if (arguments.size() > 2) return absl::InvalidArgumentError("too many arguments");
-  if (arguments.size() == 2 && prefix) {
-    return absl::InvalidArgumentError(
-        "`range_end` and `--prefix` cannot be set at the same time, choose one");
-  }
-  wanted.options.key = arguments.empty() ? "" : arguments[0];
+  if (arguments.size() == 2 && prefix)
+    return absl::InvalidArgumentError("`range_end` and `--prefix` are mutually exclusive");
+  wanted.options.key = arguments[0];
   if (arguments.size() == 2) wanted.options.range_end = arguments[1];
   if (prefix) wanted.options.range_end = client::PrefixEnd(wanted.options.key);
   if (wanted.options.key.empty()) wanted.options.key = std::string(1, '\0');
@@ -105,25 +110,66 @@ ExitCode Follow(Invocation& invocation, const Wanted& wanted) {
   }
 }
 
+// What the main thread of an interactive watch waits for. Outlives the program's interest in it:
+// the thread that reads standard input cannot be interrupted.
+class Inbox {
+ public:
+  // Thread: any.
+  void AddLine(std::string line) {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(std::move(line));
+    changed_.notify_one();
+  }
+  void EndLines() {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_one();
+  }
+  void Wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_one();
+  }
+
+  struct Contents {
+    std::deque<std::string> lines;
+    bool ended = false;  // no further line will come
+  };
+  // Thread: the main one. Waits until there is a line, the end of them, or something in a watch.
+  Contents Wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return woken_ || ended_ || !lines_.empty(); });
+    woken_ = false;
+    return {std::exchange(lines_, {}), ended_};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> lines_;
+  bool ended_ = false;
+  bool woken_ = false;
+};
+
 // Watches that are asked for line by line; all of them print.
 class Session {
  public:
-  explicit Session(Invocation& invocation) : invocation_(invocation) {}
-  ~Session() { reader_.join(); }
+  explicit Session(Invocation& invocation)
+      : invocation_(invocation), inbox_(std::make_shared<Inbox>()) {}
 
   ExitCode Run() {
-    StartReading();
+    std::thread([inbox = inbox_, in = &invocation_.in()] {
+      for (std::string line; std::getline(*in, line);) inbox->AddLine(std::move(line));
+      inbox->EndLines();
+    }).detach();
     for (;;) {
-      {
-        const std::lock_guard lock(mutex_);
-        for (std::string& line : std::exchange(lines_, {})) {
-          if (Status status = Take(line); !status.ok())
-            return invocation_.Fail(ExitCode::kInvalidInput, Message(status));
-        }
+      const Inbox::Contents contents = inbox_->Wait();
+      for (const std::string& line : contents.lines) {
+        if (ExitCode code = Take(line); code != ExitCode::kOk) return code;
       }
-      if (ExitCode code = Look(); code != ExitCode::kOk) return code;
-      const std::lock_guard lock(mutex_);
-      if (ended_ && lines_.empty() && watches_.empty()) return ExitCode::kOk;
+      if (ExitCode code = ShowAll(); code != ExitCode::kOk) return code;
+      if (contents.ended)
+        return invocation_.Fail(ExitCode::kInvalidInput, "error reading watch request line: EOF");
     }
   }
 
@@ -132,57 +178,58 @@ class Session {
     Wanted wanted;
     std::unique_ptr<client::Watch> watch;
   };
-  // Standard input is read on a thread of its own, which ends with it.
-  void StartReading() {
-    reader_ = std::thread([this] {
-      for (std::string line; std::getline(invocation_.in(), line);) {
-        const std::lock_guard lock(mutex_);
-        lines_.push_back(std::move(line));
-      }
-      const std::lock_guard lock(mutex_);
-      ended_ = true;
-    });
-  }
 
-  Status Take(const std::string& line) {
-    ASSIGN_OR_RETURN(std::vector<std::string> words, SplitWords(line));
-    if (words.empty()) return OkStatus();
-    if (words[0] == "progress") return OkStatus();  // each watch tells its progress by itself
-    if (words[0] != "watch")
-      return absl::InvalidArgumentError("only `watch …` and `progress` are understood: " + line);
-    words.erase(words.begin());
+  // A line that means nothing is said so; a flag or an argument that is wrong ends the program.
+  ExitCode Take(const std::string& line) {
+    StatusOr<std::vector<std::string>> words = SplitWords(line);
+    if (!words.ok() || words->empty())
+      return Complain(fmt::format("Invalid command: {} (watch and progress supported)", line));
+    const std::string command = words->front();
+    words->erase(words->begin());
+    if (command == "progress") {
+      for (const Open& open : watches_) open.watch->RequestProgress();
+      return ExitCode::kOk;
+    }
+    if (command != "watch")
+      return Complain(fmt::format("Invalid command {} (only support watch)", line));
     Flags flags({invocation_.command().flags});
-    ASSIGN_OR_RETURN(std::vector<std::string> arguments, flags.Parse(words));
-    ASSIGN_OR_RETURN(Wanted wanted, ParseWanted(flags, std::move(arguments), {}));
-    Open open;
-    open.watch = std::make_unique<client::Watch>(invocation_.client(), wanted.options);
-    open.wanted = std::move(wanted);
-    watches_.push_back(std::move(open));
-    return OkStatus();
+    const auto arguments = flags.Parse(*words);
+    if (!arguments.ok())
+      return invocation_.Fail(ExitCode::kBadArguments, Message(arguments.status()));
+    const auto wanted = ParseWanted(flags, *arguments, invocation_.world().environment);
+    if (!wanted.ok())
+      return Complain(fmt::format("Invalid command {} ({})", line, Message(wanted.status())));
+    watches_.push_back(
+        {*wanted, std::make_unique<client::Watch>(invocation_.client(), wanted->options,
+                                                  [inbox = inbox_] { inbox->Wake(); })});
+    return ExitCode::kOk;
   }
 
-  // One look at each watch.
-  ExitCode Look() {
-    if (watches_.empty()) client::Pause(invocation_.world().loop, kGlance);
-    for (Open& open : watches_) {
-      const auto response = open.watch->Next(kGlance);
+  ExitCode Complain(const std::string& what) {
+    invocation_.err() << what << '\n' << std::flush;
+    return ExitCode::kOk;
+  }
+
+  // All that has come meanwhile. A watch that the server ended leaves the others alone.
+  ExitCode ShowAll() {
+    for (auto open = watches_.begin(); open != watches_.end();) {
+      const auto response = open->watch->Next(env::Duration(0));
       if (!response.ok()) {
         invocation_.err() << fmt::format("watch was canceled ({})\n", Message(response.status()));
-        return invocation_.Fail(ExitCode::kInterrupted, "watch is canceled by the server");
-      }
-      if (!*response) continue;
-      if (ExitCode code = Show(invocation_, open.wanted, **response); code != ExitCode::kOk)
+        open = watches_.erase(open);
+      } else if (!*response) {
+        ++open;
+      } else if (ExitCode code = Show(invocation_, open->wanted, **response);
+                 code != ExitCode::kOk) {
         return code;
+      }
     }
     return ExitCode::kOk;
   }
 
   Invocation& invocation_;
+  const std::shared_ptr<Inbox> inbox_;
   std::vector<Open> watches_;
-  std::mutex mutex_;
-  std::vector<std::string> lines_;
-  bool ended_ = false;
-  std::thread reader_;
 };
 
 }  // namespace
