@@ -183,6 +183,7 @@ class DiskFiles final : public env::BlockingFileSystem {
 // Runs what is posted, in order, on the calling thread. Thread: one.
 class InlineExecutor final : public env::Executor {
  public:
+  void Stop() override { tasks_.clear(); }
   void Post(env::Task task) override { tasks_.push_back(std::move(task)); }
   env::TimerId RunAfter(env::Duration, env::Task task) override {
     Post(std::move(task));

@@ -20,7 +20,14 @@ struct TimerId {
 
 class Executor {
  public:
+  // Stops it first.
   virtual ~Executor() = default;
+
+  // Ends the loop: when this returns no task of it runs any more. Tasks and timers that did not run
+  // are destroyed unrun, here, as is all that comes later. The object stays, because other loops
+  // may still post to it: stop all of them before the first one is destroyed. Thread: any but this
+  // executor, one at a time; methods of this executor may be called there afterwards.
+  virtual void Stop() = 0;
 
   // Runs `task` later on this executor, in the order of posting. Thread: any. After Stop the task
   // is destroyed unrun.

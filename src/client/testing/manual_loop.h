@@ -15,6 +15,10 @@ namespace quoin::client::testing_support {
 // Thread: the test's.
 class ManualLoop : public env::Executor, public env::Clock {
  public:
+  void Stop() override {
+    tasks_.clear();
+    timers_.clear();
+  }
   void Post(env::Task task) override { tasks_.push_back(std::move(task)); }
   env::TimerId RunAfter(env::Duration delay, env::Task task) override {
     timers_.emplace(std::pair(now_ + delay, ++last_timer_), std::move(task));

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -54,6 +55,13 @@ PosixExecutor::PosixExecutor(std::string_view name)
 }
 
 PosixExecutor::~PosixExecutor() {
+  Stop();
+  close(epoll_);
+  close(wake_);
+}
+
+void PosixExecutor::Stop() {
+  if (!thread_.joinable()) return;
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -62,13 +70,17 @@ PosixExecutor::~PosixExecutor() {
   thread_.join();
   mailbox_->Close();
   dialer_.reset();
-  // What tasks own may still want this executor: they go while it stands.
-  posted_.clear();
-  running_.clear();
-  timers_.clear();
-  end_of_turn_.clear();
-  close(epoll_);
-  close(wake_);
+  // What tasks own may still want this executor as it goes.
+  std::vector<Task> posted;
+  {
+    std::lock_guard lock(mutex_);
+    posted.swap(posted_);
+  }
+  posted.clear();
+  std::exchange(running_, {}).clear();
+  timer_times_.clear();
+  std::exchange(timers_, {}).clear();
+  std::exchange(end_of_turn_, {}).clear();
 }
 
 void PosixExecutor::Post(Task task) {
@@ -90,6 +102,7 @@ void PosixExecutor::Wake() {
 }
 
 TimerId PosixExecutor::RunAfter(Duration delay, Task task) {
+  if (!thread_.joinable()) return {};
   const uint64_t id = next_timer_++;
   const Duration at = clock_.Now() + std::max(delay, Duration(0));
   timers_.emplace(std::pair(at, id), std::move(task));
@@ -105,7 +118,9 @@ bool PosixExecutor::Cancel(TimerId timer) {
   return true;
 }
 
-void PosixExecutor::AtEndOfTurn(Task task) { end_of_turn_.push_back(std::move(task)); }
+void PosixExecutor::AtEndOfTurn(Task task) {
+  if (thread_.joinable()) end_of_turn_.push_back(std::move(task));
+}
 
 void PosixExecutor::Watch(int fd, uint32_t events, Pollable* pollable) {
   epoll_event event{};

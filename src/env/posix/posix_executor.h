@@ -56,6 +56,7 @@ class PosixExecutor final : public Executor {
   explicit PosixExecutor(std::string_view name);
   ~PosixExecutor() override;
 
+  void Stop() override;
   void Post(Task task) override;
   TimerId RunAfter(Duration delay, Task task) override;
   bool Cancel(TimerId timer) override;
@@ -63,7 +64,7 @@ class PosixExecutor final : public Executor {
   bool IsCurrent() const override { return std::this_thread::get_id() == thread_.get_id(); }
   Clock& clock() override { return clock_; }
 
-  // --- for connections and listeners; thread: this executor, or after its thread has ended ---
+  // --- for connections and listeners; thread: this executor, or any after Stop ---
   void Watch(int fd, uint32_t events, Pollable* pollable);
   void ChangeWatch(int fd, uint32_t events, Pollable* pollable);
   void Unwatch(int fd, Pollable* pollable);

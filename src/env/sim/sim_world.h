@@ -74,6 +74,7 @@ class SimExecutor final : public Executor {
   explicit SimExecutor(SimWorld& world, std::string host = "");
   // Not from one of its own tasks.
   ~SimExecutor() override;
+  void Stop() override;
   void Post(Task task) override;
   TimerId RunAfter(Duration delay, Task task) override;
   bool Cancel(TimerId timer) override;
@@ -83,8 +84,6 @@ class SimExecutor final : public Executor {
 
   // Posts at that time: what a disk or a network does.
   void PostAt(Duration at, Task task);
-  // Destroys all tasks and timers unrun, now and later: the machine is down.
-  void Stop();
   const std::string& host() const { return host_; }
   // Of the network that this executor dials by; null before its first connection.
   std::unique_ptr<Dialer>& dialer() { return dialer_; }
