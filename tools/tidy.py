@@ -205,6 +205,7 @@ BANS = [  # (pattern over code, replacement, does it hold in tests too?)
     (r"\bIsSimulated\b", "nobody asks which world it is in; put the difference behind env", True),
     (r"\b(thread_local)\b", "state belongs to an object with one owner", False),
     (r"\bgoto\b", "a function with an early return", True),
+    (r"\b(shared|weak)_ptr<(const )?bool>", "Lifeline (base/lifeline.h) says whether an object still lives", True),
 ]
 BANS = [(re.compile(p), r, t) for p, r, t in BANS]
 

@@ -100,28 +100,47 @@ void UnaryCall::OnMessage(std::string_view message) {
   Handle(message);
 }
 
-void UnaryCall::ProposeAndReply(state::Operation operation, std::string_view message) {
-  StatusOr<server::Frontend::WaitId> wait =
-      frontend_.Propose(operation, message, [this](state::ApplyResult result) {
-        wait_.reset();
-        if (!result.status.ok()) return Fail(result.status);
-        std::string response;
-        response.reserve(result.body.size() + 48);
-        AppendHeader(frontend_.info(), result.revision, response);
-        response += result.body;
-        Reply(std::move(response));
-      });
+void UnaryCall::Await(StatusOr<server::Frontend::Wait> wait) {
   if (!wait.ok()) return Fail(wait.status());
-  wait_ = *wait;
+  wait_ = *std::move(wait);
+}
+
+void UnaryCall::ProposeThen(state::Operation operation, std::string_view message,
+                            server::Frontend::OnApplied then) {
+  Await(frontend_.Propose(operation, message,
+                          [this, then = std::move(then)](state::ApplyResult result) mutable {
+                            wait_.Over();
+                            then(std::move(result));
+                          }));
+}
+
+void UnaryCall::ProposeAndReply(state::Operation operation, std::string_view message) {
+  Await(frontend_.Propose(operation, message, [this](state::ApplyResult result) {
+    wait_.Over();
+    if (!result.status.ok()) return Fail(result.status);
+    std::string response;
+    response.reserve(result.body.size() + 48);
+    AppendHeader(frontend_.info(), result.revision, response);
+    response += result.body;
+    Reply(std::move(response));
+  }));
+}
+
+bool UnaryCall::AdmitSpace(int64_t cost) {
+  if (frontend_.HasSpace(cost)) return true;
+  Await(frontend_.RefuseForSpace([this](const state::ApplyResult& refused) {
+    wait_.Over();
+    Fail(refused.status);
+  }));
+  return false;
 }
 
 void UnaryCall::WhenReadable(absl::AnyInvocable<void()> then) {
   // A wait that is over at once must not be stored: the call is gone then.
   if (frontend_.ReadableNow()) return then();
-  wait_ = frontend_.WaitReadable([this, then = std::move(then)](Status status) mutable {
-    wait_.reset();
-    if (!status.ok()) return Fail(status);
-    then();
+  wait_ = frontend_.WaitReadable([this, then = std::move(then)](const Status& status) mutable {
+    wait_.Over();
+    status.ok() ? then() : Fail(status);
   });
 }
 
@@ -131,9 +150,5 @@ void UnaryCall::Reply(std::string response) {
 }
 
 void UnaryCall::Fail(const Status& status) { call_.Finish(status); }
-
-void UnaryCall::CancelWait() {
-  if (wait_) frontend_.Cancel(*std::exchange(wait_, std::nullopt));
-}
 
 }  // namespace quoin::api

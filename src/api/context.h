@@ -5,11 +5,12 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/process_stats.h"
+#include "base/lifeline.h"
 #include "base/status.h"
 #include "rpc/server.h"
 #include "server/lease_door.h"
@@ -54,15 +55,25 @@ Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, 
 // grpc-go's answer to bytes that do not parse.
 Status UnmarshalError();
 
-// A unary call that may wait on the frontend. Subclasses get the message and end with Reply or
-// Fail. Thread: the call's I/O loop. After Reply, Fail or OnCancel the object may be gone.
+// For another loop: takes a result there, and hands it to `handle` on `loop` while `line` lives.
+template <typename Result>
+absl::AnyInvocable<void(Result)> BackTo(env::Executor& loop, Lifeline& line,
+                                        absl::AnyInvocable<void(Result)> handle) {
+  return [&loop, tied = line.Tie(std::move(handle))](Result result) mutable {
+    loop.Post([tied = std::move(tied), result = std::move(result)]() mutable {
+      tied(std::move(result));
+    });
+  };
+}
+
+// A unary call that may wait on the frontend, for one thing at a time. Subclasses get the message
+// and end with Reply or Fail. Thread: the call's I/O loop.
 class UnaryCall : public rpc::CallHandler {
  public:
   UnaryCall(const Context& context, rpc::ServerCall& call)
       : context_(context), frontend_(context.FrontendOf(call.executor())), call_(call) {}
-  ~UnaryCall() override { CancelWait(); }
   void OnMessage(std::string_view message) final;
-  void OnCancel(const Status&) override { CancelWait(); }
+  void OnCancel(const Status&) override { wait_.Cancel(); }
 
  protected:
   virtual void Handle(std::string_view message) = 0;
@@ -70,6 +81,12 @@ class UnaryCall : public rpc::CallHandler {
 
   // Proposes `message` and answers with what comes back (header in front of the body).
   void ProposeAndReply(state::Operation operation, std::string_view message);
+  // Proposes it; `then` gets what comes back, unless the call has ended.
+  void ProposeThen(state::Operation operation, std::string_view message,
+                   server::Frontend::OnApplied then);
+  // True when a write of `cost` bytes fits in the quota. Otherwise the call is answered, after the
+  // alarm has been raised.
+  bool AdmitSpace(int64_t cost);
   // Runs `then` once reads see everything acknowledged before now; fails the call otherwise.
   void WhenReadable(absl::AnyInvocable<void()> then);
   void Reply(std::string response);
@@ -80,31 +97,29 @@ class UnaryCall : public rpc::CallHandler {
   rpc::ServerCall& call_;
 
  private:
-  void CancelWait();
-  std::optional<server::Frontend::WaitId> wait_;
+  // Keeps `wait`, or fails the call.
+  void Await(StatusOr<server::Frontend::Wait> wait);
+  server::Frontend::Wait wait_;
 };
 
 // A call whose work runs on another loop and whose answer comes back to this one, unless the call
-// is gone by then.
+// has ended by then.
 class RemoteCall : public UnaryCall {
  public:
   using UnaryCall::UnaryCall;
-
- protected:
-  // What another loop holds on to; answers only while the call lives.
-  template <typename Result>
-  absl::AnyInvocable<void(Result)> BackHere(absl::AnyInvocable<void(Result)> handle) {
-    alive_ = std::make_shared<bool>(true);
-    auto shared = std::make_shared<absl::AnyInvocable<void(Result)>>(std::move(handle));
-    return [loop = &frontend_.loop(), alive = std::weak_ptr<bool>(alive_), shared](Result result) {
-      loop->Post([alive, shared, result = std::move(result)]() mutable {
-        if (alive.lock() != nullptr) (*shared)(std::move(result));
-      });
-    };
+  void OnCancel(const Status& why) override {
+    lifeline_.Cut();
+    UnaryCall::OnCancel(why);
   }
 
- private:
-  std::shared_ptr<bool> alive_;
+ protected:
+  // What another loop holds on to.
+  template <typename Result>
+  absl::AnyInvocable<void(Result)> BackHere(absl::AnyInvocable<void(Result)> handle) {
+    return BackTo<Result>(frontend_.loop(), lifeline_, std::move(handle));
+  }
+
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::api

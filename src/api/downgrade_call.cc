@@ -49,13 +49,12 @@ class DowngradeCall final : public UnaryCall {
     membershippb::DowngradeInfoSetRequest set;
     set.set_enabled(enabled);
     if (enabled) set.set_ver(ParseVersion(request_.version())->Minor().text());
-    auto wait = frontend_.Propose(state::Operation::kDowngradeInfoSet, set.SerializeAsString(),
-                                  [this, enabled](const state::ApplyResult& result) {
-                                    // A cancellation always answers well, as etcd's does.
-                                    if (enabled && !result.status.ok()) return Fail(result.status);
-                                    Answer();
-                                  });
-    if (!wait.ok()) Fail(wait.status());
+    ProposeThen(state::Operation::kDowngradeInfoSet, set.SerializeAsString(),
+                [this, enabled](const state::ApplyResult& result) {
+                  // A cancellation always answers well, as etcd's does.
+                  if (enabled && !result.status.ok()) return Fail(result.status);
+                  Answer();
+                });
   }
 
   void Answer() {

@@ -173,7 +173,8 @@ class HttpPages final : public rpc::HttpHandler {
       reply(HealthAnswer(status.ok() ? "" : "RANGE ERROR:" + std::string(status.message())));
     };
     if (serializable || frontend.ReadableNow()) return finish(OkStatus());
-    frontend.WaitReadable(std::move(finish));
+    // The reply knows whether its connection is still there.
+    frontend.WaitReadable(std::move(finish)).Detach();
   }
 
   // --- /livez and /readyz ---
@@ -211,7 +212,8 @@ class HttpPages final : public rpc::HttpHandler {
       return r.check == Check::kLinearizableRead;
     });
     if (!needs_round || frontend.ReadableNow()) return finish(OkStatus());
-    frontend.WaitReadable(std::move(finish));
+    // The reply knows whether its connection is still there; the pages outlive the loop.
+    frontend.WaitReadable(std::move(finish)).Detach();
   }
 
   static Status RunCheck(Check check, server::Frontend& frontend, const Status& readable) {

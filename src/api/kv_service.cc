@@ -1,4 +1,5 @@
-// The writing half of KV, and transactions. Reading stands in range_call.cc.
+// The writing half of KV, and transactions: space first, then the checks, then the log. Reading
+// stands in range_call.cc.
 
 #include "api/kv_service.h"
 
@@ -11,25 +12,9 @@
 namespace quoin::api {
 namespace {
 
-// A call that writes: space first, then its own checks, then the log.
-class WriteCall : public UnaryCall {
+class PutCall final : public UnaryCall {
  public:
   using UnaryCall::UnaryCall;
-
- protected:
-  // True when `cost` bytes still fit; otherwise the call is answered (after the alarm has been
-  // proposed).
-  bool AdmitSpace(int64_t cost) {
-    server::Frontend::OnApplied refused = [this](const state::ApplyResult& result) {
-      Fail(result.status);
-    };
-    return frontend_.AdmitSpace(cost, refused);
-  }
-};
-
-class PutCall final : public WriteCall {
- public:
-  using WriteCall::WriteCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -43,9 +28,9 @@ class PutCall final : public WriteCall {
   }
 };
 
-class DeleteRangeCall final : public WriteCall {
+class DeleteRangeCall final : public UnaryCall {
  public:
-  using WriteCall::WriteCall;
+  using UnaryCall::UnaryCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -57,9 +42,9 @@ class DeleteRangeCall final : public WriteCall {
   }
 };
 
-class CompactCall final : public WriteCall {
+class CompactCall final : public UnaryCall {
  public:
-  using WriteCall::WriteCall;
+  using UnaryCall::UnaryCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -69,9 +54,9 @@ class CompactCall final : public WriteCall {
   }
 };
 
-class TxnCall final : public WriteCall {
+class TxnCall final : public RemoteCall {
  public:
-  using WriteCall::WriteCall;
+  using RemoteCall::RemoteCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -95,16 +80,17 @@ class TxnCall final : public WriteCall {
   }
 
   void ReadOnStorage() {
-    alive_ = std::make_shared<bool>(true);
+    struct Found {
+      StatusOr<std::string> body;
+      int64_t revision;
+    };
+    auto done =
+        BackHere<Found>([this](Found found) { Answer(std::move(found.body), found.revision); });
     server::Node& node = context_.node();
-    node.storage_loop().Post([&node, this, alive = std::weak_ptr<bool>(alive_), request = request_,
-                              loop = &frontend_.loop()] {
+    node.storage_loop().Post([&node, request = request_, done = std::move(done)]() mutable {
       EpochDomain::Guard guard(node.storage_slot());
       mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-      loop->Post([this, alive, body = state::RunReadOnlyTxn(view, request),
-                  revision = view.revision()]() mutable {
-        if (alive.lock() != nullptr) Answer(std::move(body), revision);
-      });
+      done({state::RunReadOnlyTxn(view, request), view.revision()});
     });
   }
 
@@ -117,8 +103,6 @@ class TxnCall final : public WriteCall {
   }
 
   etcdserverpb::TxnRequest request_;
-  std::shared_ptr<bool>
-      alive_;  // ends with the call; what storage sends back afterwards is dropped
 };
 
 }  // namespace

@@ -26,10 +26,7 @@ class LeaseGrantCall final : public UnaryCall {
   void Handle(std::string_view message) override {
     etcdserverpb::LeaseGrantRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
-    server::Frontend::OnApplied refused = [this](const state::ApplyResult& result) {
-      Fail(result.status);
-    };
-    if (!frontend_.AdmitSpace(kLeaseCost, refused)) return;
+    if (!AdmitSpace(kLeaseCost)) return;
     while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
     ProposeAndReply(state::Operation::kLeaseGrant, request.SerializeAsString());
   }
@@ -47,16 +44,12 @@ class LeaseRevokeCall final : public UnaryCall {
   }
 };
 
-// A call that asks the lease loop: the answer may come after the call is gone.
+// A call that asks the lease loop.
 class LeaseQueryCall : public UnaryCall {
  public:
   LeaseQueryCall(const Context& context, rpc::ServerCall& call)
       : UnaryCall(context, call), door_(context.LeasesOf(call.executor())) {}
-  ~LeaseQueryCall() override { *alive_ = false; }
-  void OnCancel(const Status& why) override {
-    *alive_ = false;
-    UnaryCall::OnCancel(why);
-  }
+  void OnCancel(const Status&) override { asked_.Cut(); }
 
  protected:
   std::string Header() {
@@ -66,7 +59,7 @@ class LeaseQueryCall : public UnaryCall {
   }
 
   server::LeaseDoor& door_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline asked_;
 };
 
 class LeaseTimeToLiveCall final : public LeaseQueryCall {
@@ -77,17 +70,17 @@ class LeaseTimeToLiveCall final : public LeaseQueryCall {
   void Handle(std::string_view message) override {
     etcdserverpb::LeaseTimeToLiveRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
-    door_.TimeToLive(request.id(), request.keys(),
-                     [this, alive = alive_, id = request.id()](StatusOr<server::LeaseTimes> times) {
-                       if (!*alive) return;
-                       if (!times.ok()) return Fail(times.status());
-                       std::string out = Header();
-                       wire::PutUintNonZero(out, 2, static_cast<uint64_t>(id));
-                       wire::PutUintNonZero(out, 3, static_cast<uint64_t>(times->ttl_seconds));
-                       wire::PutUintNonZero(out, 4, static_cast<uint64_t>(times->granted_seconds));
-                       for (const std::string& key : times->keys) wire::PutBytes(out, 5, key);
-                       Reply(std::move(out));
-                     });
+    asked_ = door_.TimeToLive(
+        request.id(), request.keys(),
+        [this, id = request.id()](const StatusOr<server::LeaseTimes>& times) {
+          if (!times.ok()) return Fail(times.status());
+          std::string out = Header();
+          wire::PutUintNonZero(out, 2, static_cast<uint64_t>(id));
+          wire::PutUintNonZero(out, 3, static_cast<uint64_t>(times->ttl_seconds));
+          wire::PutUintNonZero(out, 4, static_cast<uint64_t>(times->granted_seconds));
+          for (const std::string& key : times->keys) wire::PutBytes(out, 5, key);
+          Reply(std::move(out));
+        });
   }
 };
 
@@ -99,8 +92,7 @@ class LeaseLeasesCall final : public LeaseQueryCall {
   void Handle(std::string_view message) override {
     etcdserverpb::LeaseLeasesRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
-    door_.List([this, alive = alive_](const std::vector<int64_t>& ids) {
-      if (!*alive) return;
+    asked_ = door_.List([this](const std::vector<int64_t>& ids) {
       std::string out = Header();
       for (int64_t id : ids) {
         std::string status;
@@ -120,10 +112,9 @@ class LeaseKeepAliveCall final : public rpc::CallHandler, private server::LeaseD
         door_(context.LeasesOf(call.executor())),
         call_(call),
         leader_watch_(call, frontend_, [this](const Status& lost) { End(lost); }) {}
-  ~LeaseKeepAliveCall() override { *self_ = nullptr; }
 
   void OnMessage(std::string_view message) override {
-    if (*self_ == nullptr) return;
+    if (ended_) return;
     if (!std::exchange(admitted_, true)) {
       Status status = AdmitCall(call_, frontend_, /*learner_may=*/false);
       if (!status.ok()) return End(status);
@@ -133,13 +124,13 @@ class LeaseKeepAliveCall final : public rpc::CallHandler, private server::LeaseD
     // The header tells of the moment before the renewal.
     asked_.push_back({*id, frontend_.store().current_revision(), std::nullopt});
     if (asked_.size() >= kRenewalsMax) call_.PauseRequests();
-    door_.Renew(*id, self_, first_ + asked_.size() - 1);
+    door_.Renew(*id, *this, first_ + asked_.size() - 1);
   }
   void OnHalfClose() override {
     half_closed_ = true;
     Answer();
   }
-  void OnCancel(const Status&) override { *self_ = nullptr; }
+  void OnCancel(const Status&) override { Close(); }
 
  private:
   struct Asked {
@@ -181,8 +172,13 @@ class LeaseKeepAliveCall final : public rpc::CallHandler, private server::LeaseD
   }
 
   void End(const Status& status) {
-    if (std::exchange(*self_, nullptr) == nullptr) return;
+    if (ended_) return;
+    Close();
     call_.Finish(status);
+  }
+  void Close() {
+    ended_ = true;
+    WantNoMore();
   }
 
   server::Frontend& frontend_;
@@ -193,8 +189,7 @@ class LeaseKeepAliveCall final : public rpc::CallHandler, private server::LeaseD
   uint64_t first_ = 0;  // number of asked_.front()
   bool admitted_ = false;
   bool half_closed_ = false;
-  const server::LeaseDoor::RenewerHandle self_ =
-      std::make_shared<Renewer*>(static_cast<Renewer*>(this));
+  bool ended_ = false;
 };
 
 }  // namespace

@@ -18,7 +18,6 @@ LocalStore::LocalStore(const Context& context, const env::Executor& loop)
     : context_(context), frontend_(context.FrontendOf(loop)), hub_(context.WatchesOf(loop)) {}
 
 LocalStore::~LocalStore() {
-  *alive_ = false;
   StopWatching();
   hub_.set().Forget(*this);
 }
@@ -33,23 +32,25 @@ etcdserverpb::ResponseHeader LocalStore::Header(int64_t revision) const {
 
 void LocalStore::Propose(state::Operation operation, const std::string& payload, int64_t cost,
                          const Status& checked, OnAnswer done) {
-  server::Frontend::OnApplied answer = [alive = alive_, done](state::ApplyResult result) {
-    if (*alive) done(std::move(result));
+  auto answer = [this, done](const state::ApplyResult& result) {
+    wait_.Over();
+    done(result);
   };
-  if (!frontend_.AdmitSpace(cost, answer)) return;
-  if (!checked.ok()) return Answer(checked, std::move(done));
-  StatusOr<server::Frontend::WaitId> wait =
-      frontend_.Propose(operation, payload, std::move(answer));
-  if (!wait.ok()) Answer(wait.status(), std::move(done));
+  const bool fits = frontend_.HasSpace(cost);
+  if (fits && !checked.ok()) return Answer(checked, std::move(done));
+  StatusOr<server::Frontend::Wait> wait =
+      fits ? frontend_.Propose(operation, payload, std::move(answer))
+           : frontend_.RefuseForSpace(std::move(answer));
+  if (!wait.ok()) return Answer(wait.status(), std::move(done));
+  wait_ = *std::move(wait);
 }
 
 void LocalStore::Answer(const Status& refusal, OnAnswer done) {
-  frontend_.loop().Post([alive = alive_, done = std::move(done), refusal] {
-    if (!*alive) return;
+  frontend_.loop().Post(lifeline_.Tie([done = std::move(done), refusal] {
     state::ApplyResult refused;
     refused.status = refusal;
-    done(std::move(refused));
-  });
+    done(refused);
+  }));
 }
 
 void LocalStore::Txn(const etcdserverpb::TxnRequest& request,
@@ -91,36 +92,39 @@ void LocalStore::Grant(int64_t ttl_seconds, Done<int64_t> done) {
 
 void LocalStore::Range(const etcdserverpb::RangeRequest& request,
                        Done<etcdserverpb::RangeResponse> done) {
-  frontend_.WaitReadable(
-      [this, alive = alive_, request, done = std::move(done)](const Status& status) {
-        if (!*alive) return;
-        status.ok() ? RangeOnStorage(request, done) : done(status);
-      });
+  wait_ = frontend_.WaitReadable([this, request, done = std::move(done)](const Status& status) {
+    wait_.Over();
+    status.ok() ? RangeOnStorage(request, done) : done(status);
+  });
 }
 
 void LocalStore::RangeOnStorage(const etcdserverpb::RangeRequest& request,
-                                Done<etcdserverpb::RangeResponse> done) {
-  server::Node& node = context_.node();
-  node.storage_loop().Post([this, &node, &loop = frontend_.loop(), alive = alive_,
-                            message = request.SerializeAsString(), done = std::move(done)] {
-    EpochDomain::Guard guard(node.storage_slot());
-    const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-    const std::optional<state::RangeCommand> command = state::ParseRange(message);
-    StatusOr<mvcc::RangeResult> found = view.Range(command->query);
+                                const Done<etcdserverpb::RangeResponse>& done) {
+  struct Found {
+    Status status;
     etcdserverpb::RangeResponse response;
-    if (found.ok()) {
-      std::string body;
-      state::AppendRangeBody(*found, false, body);
-      response.ParseFromString(body);
-    }
-    loop.Post([this, alive, done, status = found.status(), response = std::move(response),
-               revision = view.revision()]() mutable {
-      if (!*alive) return;
-      if (!status.ok()) return done(status);
-      *response.mutable_header() = Header(revision);
-      done(std::move(response));
-    });
+    int64_t revision;
+  };
+  auto back = BackTo<Found>(frontend_.loop(), lifeline_, [this, done](Found found) {
+    if (!found.status.ok()) return done(found.status);
+    *found.response.mutable_header() = Header(found.revision);
+    done(std::move(found.response));
   });
+  server::Node& node = context_.node();
+  node.storage_loop().Post(
+      [&node, message = request.SerializeAsString(), back = std::move(back)]() mutable {
+        EpochDomain::Guard guard(node.storage_slot());
+        const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
+        const std::optional<state::RangeCommand> command = state::ParseRange(message);
+        StatusOr<mvcc::RangeResult> found = view.Range(command->query);
+        etcdserverpb::RangeResponse response;
+        if (found.ok()) {
+          std::string body;
+          state::AppendRangeBody(*found, false, body);
+          response.ParseFromString(body);
+        }
+        back({found.status(), std::move(response), view.revision()});
+      });
 }
 
 void LocalStore::Watch(const std::string& key, const std::string& range_end, int64_t from,
@@ -141,7 +145,7 @@ void LocalStore::StopWatching() {
 void LocalStore::OnEvents(watch::Watcher& watcher, int64_t,
                           const std::vector<watch::Delivery>& events) {
   // A callback may stop this watch, begin another one, or destroy this object.
-  const std::shared_ptr<bool> alive = alive_;
+  const Lifeline::Sign sign = lifeline_.sign();
   std::vector<Change> changes;
   for (const watch::Delivery& delivery : events) {
     etcdserverpb::WatchResponse holder;
@@ -151,7 +155,7 @@ void LocalStore::OnEvents(watch::Watcher& watcher, int64_t,
   }
   const OnChange on_change = on_change_;
   for (Change& change : changes) {
-    if (!*alive || watcher_ != &watcher) return;
+    if (!sign.alive() || watcher_ != &watcher) return;
     on_change(std::move(change));
   }
 }

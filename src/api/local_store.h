@@ -1,5 +1,6 @@
 // LocalStore: the member's own store as a client would use it, for services that are built on it
-// (locks, elections). Everything that waits ends with this object.
+// (locks, elections). Everything that waits ends with this object. It takes one question at a
+// time, beside a watch.
 //
 // Thread: one I/O loop; callbacks run there, never inside the call.
 #pragma once
@@ -44,13 +45,13 @@ class LocalStore final : private watch::Sink {
   void StopWatching();
 
  private:
-  using OnAnswer = std::function<void(state::ApplyResult)>;
+  using OnAnswer = std::function<void(const state::ApplyResult&)>;
   // As a client's call: space for `cost` bytes first, then its checks, then the log.
   void Propose(state::Operation operation, const std::string& payload, int64_t cost,
                const Status& checked, OnAnswer done);
   void Answer(const Status& refusal, OnAnswer done);
   void RangeOnStorage(const etcdserverpb::RangeRequest& request,
-                      Done<etcdserverpb::RangeResponse> done);
+                      const Done<etcdserverpb::RangeResponse>& done);
   etcdserverpb::ResponseHeader Header(int64_t revision) const;
   // --- watch::Sink ---
   bool CanTake() const override { return true; }
@@ -63,8 +64,8 @@ class LocalStore final : private watch::Sink {
   WatchHub& hub_;
   watch::Watcher* watcher_ = nullptr;
   OnChange on_change_;
-  // Set to false at the end: answers that come later find nobody.
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  server::Frontend::Wait wait_;
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::api

@@ -57,10 +57,10 @@ class QueueCall : public StoreCall {
     etcdserverpb::DeleteRangeRequest request;
     request.set_key(place_.key);
     // Nobody waits for the answer, and the lease ends it otherwise.
-    frontend_
-        .Propose(state::Operation::kDeleteRange, request.SerializeAsString(),
-                 [](const state::ApplyResult&) {})
-        .IgnoreError();
+    StatusOr<server::Frontend::Wait> wait =
+        frontend_.Propose(state::Operation::kDeleteRange, request.SerializeAsString(),
+                          [](const state::ApplyResult&) {});
+    if (wait.ok()) std::move(*wait).Detach();
   }
 
   bool waits_ = false;

@@ -43,15 +43,15 @@ std::string Tail(const LargeRange::Size& size) {
 }
 
 // The part of both calls that finds out how to answer. Thread: the call's I/O loop.
-class RangeBase : public UnaryCall {
+class RangeBase : public RemoteCall {
  public:
-  RangeBase(const Context& context, rpc::ServerCall& call) : UnaryCall(context, call) {}
+  using RemoteCall::RemoteCall;
   ~RangeBase() override {
     if (large_ != nullptr) large_->Cancel();
   }
   void OnCancel(const Status& why) override {
     if (large_ != nullptr) large_->Cancel();
-    UnaryCall::OnCancel(why);
+    RemoteCall::OnCancel(why);
   }
   void OnDrained() override {
     if (wants_room_) NextPart();
@@ -98,25 +98,27 @@ class RangeBase : public UnaryCall {
 
   // Pages are missing: on the loop that may wait.
   void ReadWholeOnStorage(const mvcc::RangeQuery& query) {
-    alive_ = std::make_shared<bool>(true);
+    struct Found {
+      StatusOr<std::string> body;
+      int64_t revision;
+    };
+    auto done = BackHere<Found>([this](const Found& found) {
+      found.body.ok() ? Answer(*found.body, found.revision) : Fail(found.body.status());
+    });
     server::Node& node = context_.node();
     auto owned = std::make_shared<std::pair<std::string, std::string>>(query.key, query.range_end);
     mvcc::RangeQuery copy = query;
     copy.key = owned->first;
     copy.range_end = owned->second;
-    node.storage_loop().Post(
-        [this, &node, owned, copy, alive = std::weak_ptr<bool>(alive_), loop = &frontend_.loop()] {
-          EpochDomain::Guard guard(node.storage_slot());
-          const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-          StatusOr<mvcc::RangeResult> found = view.Range(copy);
-          std::string body;
-          if (found.ok()) state::AppendRangeBody(*found, copy.keys_only, body);
-          loop->Post([this, alive, status = found.status(), body = std::move(body),
-                      revision = view.revision()] {
-            if (alive.lock() == nullptr) return;
-            status.ok() ? Answer(body, revision) : Fail(status);
-          });
-        });
+    node.storage_loop().Post([&node, owned, copy, done = std::move(done)]() mutable {
+      EpochDomain::Guard guard(node.storage_slot());
+      const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
+      StatusOr<mvcc::RangeResult> found = view.Range(copy);
+      if (!found.ok()) return done({found.status(), view.revision()});
+      std::string body;
+      state::AppendRangeBody(*found, copy.keys_only, body);
+      done({std::move(body), view.revision()});
+    });
   }
 
   void StartLarge(const mvcc::RangeQuery& query) {
@@ -141,7 +143,6 @@ class RangeBase : public UnaryCall {
   }
 
   std::string message_;
-  std::shared_ptr<bool> alive_;
   std::shared_ptr<LargeRange> large_;
   LargeRange::Size large_size_;
   bool wants_room_ = false;

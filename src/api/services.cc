@@ -99,4 +99,10 @@ std::unique_ptr<rpc::GrpcDispatcher> NewDispatcher(const Context& context) {
   return std::make_unique<Dispatcher>(context);
 }
 
+std::vector<std::string_view> MethodPaths() {
+  std::vector<std::string_view> paths;
+  for (const Row& row : kMethods) paths.emplace_back(row.path);
+  return paths;
+}
+
 }  // namespace quoin::api

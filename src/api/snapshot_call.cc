@@ -37,27 +37,19 @@ class Digest {
 class SnapshotCall final : public rpc::CallHandler {
  public:
   SnapshotCall(const Context& context, rpc::ServerCall& call)
-      : node_(context.node()),
-        frontend_(context.FrontendOf(call.executor())),
-        call_(call),
-        alive_(std::make_shared<bool>(true)) {}
+      : node_(context.node()), frontend_(context.FrontendOf(call.executor())), call_(call) {}
 
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
     if (!admitted.ok()) return call_.Finish(admitted);
-    node_.WithFrozenImage([this, loop = &frontend_.loop(),
-                           alive = Alive()](std::shared_ptr<server::FrozenImage> frozen) {
-      loop->Post([this, alive, frozen = std::move(frozen)]() mutable {
-        if (alive.lock() != nullptr) Begin(std::move(frozen));
-      });
-    });
+    using Frozen = std::shared_ptr<server::FrozenImage>;
+    node_.WithFrozenImage(BackTo<Frozen>(frontend_.loop(), lifeline_,
+                                         [this](Frozen frozen) { Begin(std::move(frozen)); }));
   }
   void OnDrained() override { ReadNext(); }
-  void OnCancel(const Status&) override {}
+  void OnCancel(const Status&) override { lifeline_.Cut(); }
 
  private:
-  std::weak_ptr<bool> Alive() const { return alive_; }
-
   void Begin(std::shared_ptr<server::FrozenImage> frozen) {
     frozen_ = std::move(frozen);
     ReadNext();
@@ -70,16 +62,15 @@ class SnapshotCall final : public rpc::CallHandler {
     if (offset_ == size) return End();
     reading_ = true;
     const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size - offset_));
+    using Bytes = StatusOr<std::string>;
     node_.storage_loop().Post(
-        [this, frozen = frozen_, offset = offset_, n, loop = &frontend_.loop(), alive = Alive()] {
-          StatusOr<std::string> bytes = frozen->image->ReadRaw(offset, n);
-          loop->Post([this, alive, frozen, bytes = std::move(bytes)]() mutable {
-            if (alive.lock() != nullptr) SendBytes(std::move(bytes));
-          });
-        });
+        [frozen = frozen_, offset = offset_, n,
+         done = BackTo<Bytes>(frontend_.loop(), lifeline_, [this](const Bytes& bytes) {
+           SendBytes(bytes);
+         })]() mutable { done(frozen->image->ReadRaw(offset, n)); });
   }
 
-  void SendBytes(StatusOr<std::string> bytes) {
+  void SendBytes(const StatusOr<std::string>& bytes) {
     reading_ = false;
     if (!bytes.ok()) return call_.Finish(bytes.status());
     const uint64_t size = frozen_->image->size_bytes();
@@ -108,11 +99,11 @@ class SnapshotCall final : public rpc::CallHandler {
   server::Node& node_;
   server::Frontend& frontend_;
   rpc::ServerCall& call_;
-  std::shared_ptr<bool> alive_;  // ends with the call
   std::shared_ptr<server::FrozenImage> frozen_;
   uint64_t offset_ = 0;
   bool reading_ = false;
   Digest digest_;
+  Lifeline lifeline_;
 };
 
 }  // namespace

@@ -171,6 +171,7 @@ class WatchCallTest : public testing::Test {
         revision = result.revision;
       });
       CHECK(wait.ok());
+      std::move(*wait).Detach();
     });
     CHECK(world_.RunUntil([&] { return revision.has_value(); }, kStepsMax));
     return *revision;

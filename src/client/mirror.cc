@@ -18,7 +18,7 @@ Mirror::Mirror(Client& client, Options options) : client_(client), options_(std:
 
 Mirror::~Mirror() {
   client_.OnLoop([&](AsyncClient&) {
-    *alive_ = false;
+    lifeline_.Cut();
     client_.loop().Cancel(retry_);
     watcher_.reset();
   });
@@ -48,12 +48,10 @@ void Mirror::Load() {
   request.set_key(options_.key);
   request.set_range_end(options_.range_end);
   async_->Unary(kRange, request.SerializeAsString(), std::nullopt,
-                [this, alive = alive_](StatusOr<std::string> answer) {
-                  if (*alive) OnLoaded(std::move(answer));
-                });
+                lifeline_.Tie([this](const StatusOr<std::string>& answer) { OnLoaded(answer); }));
 }
 
-void Mirror::OnLoaded(StatusOr<std::string> answer) {
+void Mirror::OnLoaded(const StatusOr<std::string>& answer) {
   pb::RangeResponse response;
   if (!answer.ok() || !response.ParseFromString(*answer)) {
     retry_ = client_.loop().RunAfter(kRetryPause, [this] { Load(); });

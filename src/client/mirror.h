@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "base/lifeline.h"
 #include "client/client.h"
 #include "client/watcher.h"
 
@@ -55,7 +56,7 @@ class Mirror : private Watcher::Handler {
  private:
   // --- the loop's ---
   void Load();
-  void OnLoaded(StatusOr<std::string> answer);
+  void OnLoaded(const StatusOr<std::string>& answer);
   void OnEvents(const pb::WatchResponse& response) override;
   void OnEnd(const Status& status, int64_t compact_revision) override;
   void Replace(MirroredMap fresh, int64_t revision);
@@ -64,7 +65,7 @@ class Mirror : private Watcher::Handler {
   const Options options_;
   AsyncClient* async_ = nullptr;
   std::unique_ptr<Watcher> watcher_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
   env::TimerId retry_;
 
   // Written by the loop, read by all.

@@ -54,7 +54,7 @@ bool IsIpAddress(std::string_view host) {
 }
 
 Dialer::~Dialer() {
-  *alive_ = false;
+  lifeline_.Cut();
   auto dials = std::exchange(dials_, {});
   for (auto& [id, dial] : dials) {
     loop_.Cancel(dial.deadline);
@@ -67,10 +67,10 @@ void Dialer::Connect(const std::string& address, Duration timeout, Done done) {
   Dial& dial = dials_[id];
   dial.done = std::move(done);
   dial.deadline = loop_.RunAfter(timeout, [this, id] { OnDeadline(id); });
-  auto later = [this, id, alive = alive_](auto action) {
-    loop_.Post([this, id, alive, action = std::move(action)]() mutable {
-      if (*alive && dials_.contains(id)) action(this, id);
-    });
+  auto later = [this, id](auto action) {
+    loop_.Post(lifeline_.Tie([this, id, action = std::move(action)]() mutable {
+      if (dials_.contains(id)) action(this, id);
+    }));
   };
   if (!address.starts_with(kUnix)) {
     auto [host, port] = SplitHostPort(address);
@@ -110,9 +110,7 @@ void Dialer::Ask(uint64_t id, Dial& dial) {
   Name* name = NameOf(dial.host);
   if (name == nullptr) {
     dial.error = absl::UnavailableError("dial tcp: lookup " + dial.host + ": too many names");
-    loop_.Post([this, id, alive = alive_] {
-      if (*alive) TryNext(id);
-    });
+    loop_.Post(lifeline_.Tie([this, id] { TryNext(id); }));
     return;
   }
   dial.waits = true;
@@ -127,10 +125,9 @@ void Dialer::Ask(uint64_t id, Dial& dial) {
   }
   if (std::exchange(name->asking, true)) return;
   world_.Lookup(dial.host, loop_,
-                [this, host = dial.host,
-                 alive = std::weak_ptr<bool>(alive_)](StatusOr<std::vector<std::string>> result) {
-                  if (alive.lock() != nullptr) OnFound(host, std::move(result));
-                });
+                lifeline_.Tie([this, host = dial.host](StatusOr<std::vector<std::string>> result) {
+                  OnFound(host, std::move(result));
+                }));
 }
 
 void Dialer::OnFound(const std::string& host, StatusOr<std::vector<std::string>> result) {

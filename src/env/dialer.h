@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/lifeline.h"
 #include "base/status.h"
 #include "env/executor.h"
 #include "env/network.h"
@@ -93,7 +94,7 @@ class Dialer {
   std::map<uint64_t, Dial> dials_;
   std::map<std::string, Name> names_;
   uint64_t next_id_ = 1;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 // "host:port" in its two halves, the host without brackets; the port is empty when there is none.

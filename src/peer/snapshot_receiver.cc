@@ -20,7 +20,7 @@ constexpr int kBadRequest = 400, kInternalError = 500;
 }  // namespace
 
 SnapshotReceiver::~SnapshotReceiver() {
-  *alive_ = false;
+  lifeline_.Cut();
   End();
 }
 
@@ -100,8 +100,7 @@ void SnapshotReceiver::WriteMore() {
     return;
   }
   writing_ = true;
-  sink_->Write(std::exchange(buffer_, {}), [this, alive = alive_](const Status& status) {
-    if (!*alive) return;
+  auto written = lifeline_.Tie([this](const Status& status) {
     writing_ = false;
     if (!status.ok())
       return Refuse(kInternalError,
@@ -109,6 +108,7 @@ void SnapshotReceiver::WriteMore() {
     exchange_.ResumeBody();
     WriteMore();
   });
+  sink_->Write(std::exchange(buffer_, {}), std::move(written));
 }
 
 void SnapshotReceiver::OnBodyEnd() {
@@ -120,8 +120,7 @@ void SnapshotReceiver::OnBodyEnd() {
 
 void SnapshotReceiver::Stored() {
   writing_ = true;
-  sink_->Finish([this, alive = alive_](const Status& status) {
-    if (!*alive) return;
+  sink_->Finish(lifeline_.Tie([this](const Status& status) {
     if (!status.ok())
       return Refuse(kInternalError,
                     "failed to save KV snapshot (" + std::string(status.message()) + ")");
@@ -134,7 +133,7 @@ void SnapshotReceiver::Stored() {
     answer.headers = {{"X-Etcd-Cluster-Id", HexOf(context_.options.cluster_id)}};
     End();
     exchange_.Reply(std::move(answer));
-  });
+  }));
 }
 
 void SnapshotReceiver::Refuse(int status, const std::string& text) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/lifeline.h"
 #include "peer/context.h"
 
 namespace quoin::peer {
@@ -63,7 +64,7 @@ class SnapshotReceiver final : public rpc::HttpStreamHandler {
   bool body_ended_ = false;
   bool done_ = false;
   bool ended_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::peer

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "base/lifeline.h"
 #include "rpc/grpc_wire.h"
 
 namespace quoin::rpc {
@@ -50,7 +51,7 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
               const ChannelOptions& options)
       : env_(env), loop_(loop), address_(std::move(address)), options_(options) {}
   ~ChannelImpl() override {
-    *alive_ = false;
+    lifeline_.Cut();
     for (auto& [call, owned] : calls_) {
       if (call->deadline.value != 0) loop_.Cancel(call->deadline);
     }
@@ -118,15 +119,21 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     if (connecting_) return;
     connecting_ = true;
     env_.network().Connect(address_, options_.dial_timeout, loop_,
-                           [this, alive = std::weak_ptr<bool>(alive_)](auto connection) {
-                             if (alive.lock() == nullptr) return;
+                           lifeline_.Tie([this](auto connection) {
                              connecting_ = false;
                              if (connection.ok()) return Connected(*std::move(connection));
-                             const Status failed = absl::UnavailableError(
-                                 "connection error: desc = \"transport: Error while dialing: " +
-                                 std::string(connection.status().message()) + "\"");
-                             for (auto& call : std::exchange(waiting_, {})) EndCall(*call, failed);
-                           });
+                             NotConnected(connection.status());
+                           }));
+  }
+
+  void NotConnected(const Status& why) {
+    const Status failed = absl::UnavailableError(
+        "connection error: desc = \"transport: Error while dialing: " + std::string(why.message()) +
+        "\"");
+    const Lifeline::Sign sign = lifeline_.sign();
+    for (auto& call : std::exchange(waiting_, {})) {
+      if (sign.alive()) EndCall(*call, failed);
+    }
   }
 
   void Connected(std::unique_ptr<env::Connection> connection) {
@@ -287,10 +294,10 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
   void OnData(std::string_view data) override {
     if (h2_ == nullptr) return;  // given up already
     heard_ = true;
-    std::shared_ptr<bool> alive = alive_;
+    const Lifeline::Sign sign = lifeline_.sign();
     const ssize_t used =
         nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
-    if (!*alive) return;
+    if (!sign.alive()) return;
     if (used < 0 || (going_away_ && calls_.empty()))
       return Lost(absl::UnavailableError("the connection was closed"));
     ScheduleFlush();
@@ -310,24 +317,23 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     loop_.Post([connection = std::shared_ptr<env::Connection>(std::move(connection_)), h2] {
       nghttp2_session_del(h2);
     });
-    std::shared_ptr<bool> alive = alive_;
+    const Lifeline::Sign sign = lifeline_.sign();
     std::vector<std::shared_ptr<Call>> lost;
     for (auto& [call, owned] : calls_) {
       if (call->id != 0) lost.push_back(owned);
     }
     for (auto& call : lost) {
-      if (*alive) EndCall(*call, status);
+      if (sign.alive()) EndCall(*call, status);
     }
   }
 
   void ScheduleFlush() {
     if (flush_scheduled_) return;
     flush_scheduled_ = true;
-    loop_.AtEndOfTurn([this, alive = alive_] {
-      if (!*alive) return;
+    loop_.AtEndOfTurn(lifeline_.Tie([this] {
       flush_scheduled_ = false;
       Flush();
-    });
+    }));
   }
 
   void Flush() {
@@ -370,7 +376,7 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
   env::TimerId keepalive_timer_;
   std::map<Call*, std::shared_ptr<Call>> calls_;
   std::vector<std::shared_ptr<Call>> waiting_;  // for the connection
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 class StreamHandle final : public ClientStream {

@@ -5,6 +5,7 @@
 #include <boost/beast/http.hpp>
 #include <cctype>
 
+#include "base/lifeline.h"
 #include "rpc/session.h"
 
 namespace quoin::rpc {
@@ -99,7 +100,7 @@ class Http1Session final : public Session, private HttpExchange {
     StartRequest();
   }
   ~Http1Session() override {
-    *alive_ = false;
+    lifeline_.Cut();
     DisarmHead();
   }
 
@@ -114,7 +115,7 @@ class Http1Session final : public Session, private HttpExchange {
   }
   void OnDrained() override {}
   void OnLost() override {
-    *alive_ = false;
+    lifeline_.Cut();
     EndStream(/*lost=*/true);
   }
   bool StartDrain() override {
@@ -162,9 +163,9 @@ class Http1Session final : public Session, private HttpExchange {
   // Takes what is buffered. False: the connection is to be closed after the answer that was
   // written.
   bool Parse() {
-    std::shared_ptr<bool> alive = alive_;
+    const Lifeline::Sign sign = lifeline_.sign();
     if (!head_seen_ && !buffer_.empty()) ArmHead();
-    while (*alive && !closed_ && phase_ != Phase::kAnswering && !body_paused_) {
+    while (sign.alive() && !closed_ && phase_ != Phase::kAnswering && !body_paused_) {
       if (parser_->is_header_done() && !std::exchange(head_seen_, true)) {
         DisarmHead();
         old_version_ = parser_->get().version() < 11;
@@ -186,7 +187,7 @@ class Http1Session final : public Session, private HttpExchange {
       buffer_.erase(0, used);
       if (error && error != http::error::need_more) return Refuse(error);
       PassBody();
-      if (!*alive) return true;
+      if (!sign.alive()) return true;
       if (error || used == 0) return MaybeContinue();
     }
     return true;
@@ -296,13 +297,10 @@ class Http1Session final : public Session, private HttpExchange {
     const bool keep_alive = message.keep_alive() && !draining_;
     const bool head = message.method() == http::verb::head;
     phase_ = Phase::kAnswering;
-    auto reply = [this, alive = std::weak_ptr<bool>(alive_), keep_alive,
-                  head](HttpResponse response) {
-      std::shared_ptr<bool> living = alive.lock();
-      if (living == nullptr || !*living) return;
+    auto reply = lifeline_.Tie([this, keep_alive, head](HttpResponse response) {
       WriteWhole(std::move(response), keep_alive, head);
       Answered(keep_alive);
-    };
+    });
     if (context_.http == nullptr) {
       HttpResponse response;
       response.status = 404;
@@ -322,9 +320,9 @@ class Http1Session final : public Session, private HttpExchange {
 
   // What is buffered: in a turn of its own, so that answers do not nest.
   void ParseLater() {
-    loop_.Post([this, alive = alive_] {
-      if (*alive && !closed_ && !Parse()) Close();
-    });
+    loop_.Post(lifeline_.Tie([this] {
+      if (!closed_ && !Parse()) Close();
+    }));
   }
 
   void Close() {
@@ -385,9 +383,9 @@ class Http1Session final : public Session, private HttpExchange {
   // The handler may be on the stack: inside a callback its end waits for that to return.
   void StreamAnswered() {
     answered_ = true;
-    loop_.Post([this, alive = alive_] {
-      if (*alive && answered_ && stream_ != nullptr) EndStream(/*lost=*/false);
-    });
+    loop_.Post(lifeline_.Tie([this] {
+      if (answered_ && stream_ != nullptr) EndStream(/*lost=*/false);
+    }));
   }
 
   void EndStream(bool lost) {
@@ -422,7 +420,7 @@ class Http1Session final : public Session, private HttpExchange {
   bool answered_ = false;  // the stream's handler has given its answer
   bool reply_keep_alive_ = false;
   env::TimerId head_timer_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 }  // namespace

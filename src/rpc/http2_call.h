@@ -16,7 +16,8 @@ namespace quoin::rpc {
 class Http2Session;
 struct Http2Callbacks;
 
-// One HTTP/2 stream that carries a gRPC call. Owned by its session. Thread: its I/O loop.
+// One HTTP/2 stream that carries a gRPC call. Owned by its session. Once it is finished (by Finish,
+// or because it was cancelled) it takes nothing more. Thread: its I/O loop.
 class Http2Call final : public ServerCall {
  public:
   Http2Call(Http2Session& session, int32_t id) : session_(session), id_(id) {}

@@ -139,8 +139,9 @@ int Http2Callbacks::OnClose(nghttp2_session*, int32_t id, uint32_t, void* user) 
     self.guard_.NoteCompleted();
   else
     call->second->Cancel(absl::CancelledError("context canceled"));
+  // Its handler may be on the stack, and may still send into the void.
+  self.retired_calls_.push_back(std::move(call->second));
   self.calls_.erase(call);
-  self.CallEnded();
   return 0;
 }
 

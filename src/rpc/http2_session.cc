@@ -34,9 +34,14 @@ Http2Session::Http2Session(const ServerContext& context, env::Connection& connec
 }
 
 Http2Session::~Http2Session() {
-  *alive_ = false;
+  lifeline_.Cut();
   if (keepalive_timer_.value != 0) loop_.Cancel(keepalive_timer_);
   if (sweep_timer_.value != 0) loop_.Cancel(sweep_timer_);
+  for (auto& [id, call] : calls_) {
+    call->finished_ = true;
+    if (call->handler_ != nullptr) Retire(std::move(call->handler_));
+  }
+  DestroyRetired();
   calls_.clear();
   nghttp2_session_del(h2_);
 }
@@ -44,13 +49,13 @@ Http2Session::~Http2Session() {
 bool Http2Session::Feed(std::string_view data) {
   if (!condemned_.empty() || lost_) return false;
   heard_ = true;
-  std::shared_ptr<bool> alive = alive_;
+  const Lifeline::Sign sign = lifeline_.sign();
   Condemn(guard_.NoteUselessFrames(frames_.Take(data)));
   const ssize_t used = condemned_.empty()
                            ? nghttp2_session_mem_recv(
                                  h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size())
                            : 0;
-  if (!*alive) return false;
+  if (!sign.alive()) return false;
   if (!condemned_.empty()) {
     SayGoodbye();
     return false;
@@ -81,15 +86,14 @@ void Http2Session::WriteOut() {
 void Http2Session::ScheduleFlush() {
   if (flush_scheduled_) return;
   flush_scheduled_ = true;
-  loop_.AtEndOfTurn([this, alive = alive_] {
-    if (!*alive) return;
+  loop_.AtEndOfTurn(lifeline_.Tie([this] {
     flush_scheduled_ = false;
     Flush();
-  });
+  }));
 }
 
 void Http2Session::Flush() {
-  retired_.clear();
+  DestroyRetired();
   if (lost_) return;
   WriteOut();
   if (!condemned_.empty()) {  // by what was sent
@@ -109,8 +113,14 @@ void Http2Session::Flush() {
     if (call->second->handler_ != nullptr) call->second->handler_->OnDrained();
     call->second->GoOn();
   }
+  DestroyRetired();
   const bool done = nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0;
   if (done || (draining_ && calls_.empty())) owner_.CloseSession();
+}
+
+void Http2Session::DestroyRetired() {
+  retired_.clear();
+  retired_calls_.clear();
 }
 
 void Http2Session::OnDrained() { ScheduleFlush(); }
@@ -118,6 +128,7 @@ void Http2Session::OnDrained() { ScheduleFlush(); }
 void Http2Session::OnLost() {
   lost_ = true;
   CancelCalls();
+  ScheduleFlush();  // which destroys the handlers
 }
 
 void Http2Session::CancelCalls() {
@@ -132,10 +143,6 @@ bool Http2Session::StartDrain() {
                         NGHTTP2_NO_ERROR, nullptr, 0);
   ScheduleFlush();
   return calls_.empty();
-}
-
-void Http2Session::CallEnded() {
-  if (draining_ && calls_.empty()) ScheduleFlush();
 }
 
 void Http2Session::Condemn(std::string_view why) {

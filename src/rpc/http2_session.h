@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lifeline.h"
 #include "rpc/flood_guard.h"
 #include "rpc/http2_call.h"
 #include "rpc/session.h"
@@ -36,7 +37,9 @@ class Http2Session final : public Session {
   void ScheduleFlush();
   void Flush();
   void WriteOut();
+  // Its call has ended, perhaps inside a callback of its own: both go at the end of the turn.
   void Retire(std::unique_ptr<CallHandler> handler) { retired_.push_back(std::move(handler)); }
+  void DestroyRetired();
   // The client has gone too far: the connection ends with ENHANCE_YOUR_CALM once nghttp2 has
   // returned. Terminating the session in one of its callbacks is what CVE-2026-27135 needs.
   void Condemn(std::string_view why);
@@ -52,7 +55,6 @@ class Http2Session final : public Session {
   void NotePing();
   void SweepTimer();
   void KeepaliveTimer();
-  void CallEnded();
 
   const ServerContext& context_;
   env::Connection& connection_;
@@ -60,9 +62,10 @@ class Http2Session final : public Session {
   SessionOwner& owner_;
   nghttp2_session* h2_ = nullptr;
   std::map<int32_t, std::unique_ptr<Http2Call>> calls_;
-  std::vector<std::unique_ptr<CallHandler>>
-      retired_;  // ended inside their own callbacks; destroyed at the flush
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  // What has ended in this turn. A handler goes before its call.
+  std::vector<std::unique_ptr<Http2Call>> retired_calls_;
+  std::vector<std::unique_ptr<CallHandler>> retired_;
+  Lifeline lifeline_;
   std::vector<int32_t> drained_;  // calls that had too much to send, and have nothing any more
   bool flush_scheduled_ = false;
   bool reading_paused_ = false;

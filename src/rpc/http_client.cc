@@ -3,6 +3,7 @@
 #include <boost/beast/http.hpp>
 
 #include "base/check.h"
+#include "base/lifeline.h"
 
 namespace quoin::rpc {
 namespace {
@@ -65,7 +66,7 @@ class HttpStreamImpl final : public HttpStream {
     parser_.body_limit(boost::none);
   }
   ~HttpStreamImpl() override {
-    *alive_ = false;
+    lifeline_.Cut();
     Drop();
   }
 
@@ -75,8 +76,7 @@ class HttpStreamImpl final : public HttpStream {
     waiting_ = RequestBytes(head, target->host);
     env.network().Connect(
         target->address, head.dial_timeout, loop_,
-        [this, alive = alive_](StatusOr<std::unique_ptr<env::Connection>> connection) {
-          if (!*alive) return;
+        lifeline_.Tie([this](StatusOr<std::unique_ptr<env::Connection>> connection) {
           if (!connection.ok())
             return End(absl::UnavailableError(std::string(connection.status().message())));
           link_ = std::make_shared<Link>();
@@ -84,7 +84,7 @@ class HttpStreamImpl final : public HttpStream {
           link_->connection = *std::move(connection);
           link_->connection->Start(*link_);
           link_->connection->Write(std::exchange(waiting_, {}));
-        });
+        }));
   }
 
   void Write(std::string bytes) override {
@@ -138,26 +138,24 @@ class HttpStreamImpl final : public HttpStream {
 
   // False: the handler has destroyed this stream.
   bool Deliver() {
-    std::shared_ptr<bool> alive = alive_;
+    const Lifeline::Sign sign = lifeline_.sign();
     if (parser_.is_header_done() && !std::exchange(head_told_, true)) {
       HttpResponse head;
       head.status = parser_.get().result_int();
       for (const auto& field : parser_.get())
         head.headers.emplace_back(field.name_string(), field.value());
       handler_.OnHead(head.status, head);
-      if (!*alive) return false;
+      if (!sign.alive()) return false;
     }
     if (!parser_.get().body().empty()) {
       const std::string piece = std::exchange(parser_.get().body(), {});
       handler_.OnBody(piece);
     }
-    return *alive;
+    return sign.alive();
   }
 
   void EndLater(const Status& status) {
-    loop_.Post([this, alive = alive_, status] {
-      if (*alive) End(status);
-    });
+    loop_.Post(lifeline_.Tie([this, status] { End(status); }));
   }
   void End(const Status& status) {
     if (std::exchange(ended_, true)) return;
@@ -178,7 +176,7 @@ class HttpStreamImpl final : public HttpStream {
   std::string buffer_;
   bool head_told_ = false;
   bool ended_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 void Link::OnData(std::string_view data) {

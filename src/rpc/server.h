@@ -34,8 +34,9 @@ struct ServerOptions {
   size_t call_unsent_bytes_max = 1 << 20;  // above it OnDrained must be awaited
 };
 
-// One gRPC call as a service sees it. Owned by the session; ends with Finish or OnCancel, after
-// which it must not be touched. Thread: its I/O loop.
+// One gRPC call as a service sees it. Owned by the session; ends with Finish or OnCancel. It lives
+// as long as its handler: what a handler still does to it after its end has no effect. Thread: its
+// I/O loop.
 class ServerCall {
  public:
   virtual ~ServerCall() = default;
@@ -66,7 +67,8 @@ class ServerCall {
   virtual void ResumeRequests() = 0;
 };
 
-// The service's side of one call. Destroyed by the session right after Finish or OnCancel.
+// The service's side of one call. Destroyed by the session soon after Finish or OnCancel, but never
+// inside a callback: it gives up there what it waits for, or in its destructor.
 class CallHandler {
  public:
   virtual ~CallHandler() = default;

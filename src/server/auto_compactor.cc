@@ -60,6 +60,7 @@ void AutoCompactor::Compact(int64_t revision) {
   etcdserverpb::CompactionRequest request;
   request.set_revision(revision);
   auto done = [this, revision](const state::ApplyResult& result) {
+    wait_.Over();
     under_way_ = false;
     // Somebody else may have compacted further: that is as good.
     if (!result.status.ok() && !absl::IsOutOfRange(result.status)) {
@@ -71,9 +72,10 @@ void AutoCompactor::Compact(int64_t revision) {
     ticks_until_next_ = kRecordsPerPeriod - 1;
     log_.Info("completed auto-compaction", {{"compact-revision", revision}});
   };
-  under_way_ =
-      frontend_.Propose(state::Operation::kCompaction, request.SerializeAsString(), std::move(done))
-          .ok();
+  StatusOr<Frontend::Wait> wait = frontend_.Propose(state::Operation::kCompaction,
+                                                    request.SerializeAsString(), std::move(done));
+  under_way_ = wait.ok();
+  if (under_way_) wait_ = *std::move(wait);
 }
 
 }  // namespace quoin::server

@@ -39,6 +39,7 @@ class AutoCompactor {
   size_t ticks_until_next_ = 0;
   int64_t compacted_ = 0;
   bool under_way_ = false;
+  Frontend::Wait wait_;
 };
 
 }  // namespace quoin::server

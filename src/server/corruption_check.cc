@@ -36,12 +36,13 @@ InitialCheck::InitialCheck(Node& node, env::Executor& loop, Logger& log,
   std::vector<cluster::Member> members;
   for (const auto& [id, member] : node.apply_loop().machine().membership().members())
     members.push_back(member);
-  node.storage_loop().Post([this, alive = std::weak_ptr<bool>(alive_),
-                            others = Others(members, node.info().member_id)]() mutable {
-    StatusOr<mvcc::HashResult> own = node_.store().HashByRevision(0, node_.storage_slot());
-    loop_.Post([this, alive = std::move(alive), own = std::move(own),
-                others = std::move(others)]() mutable {
-      if (!alive.expired()) TakeOwn(std::move(own), std::move(others));
+  auto take = lifeline_.Tie(
+      [this, others = Others(members, node.info().member_id)](
+          StatusOr<mvcc::HashResult> own) mutable { TakeOwn(std::move(own), std::move(others)); });
+  node.storage_loop().Post([&node, &loop, take = std::move(take)]() mutable {
+    loop.Post([take = std::move(take),
+               own = node.store().HashByRevision(0, node.storage_slot())]() mutable {
+      take(std::move(own));
     });
   });
 }
@@ -86,7 +87,8 @@ void CorruptionCheck::Start() {
 }
 
 void CorruptionCheck::Stop() {
-  stopped_ = true;
+  lifeline_.Cut();
+  wait_.Cancel();
   own_.loop().Cancel(periodic_timer_);
   own_.loop().Cancel(compaction_timer_);
   peers_.reset();
@@ -114,14 +116,14 @@ bool CorruptionCheck::MayBegin() {
 }
 
 void CorruptionCheck::HashHere(OnHash then) {
-  node_.storage_loop().Post([this, then = std::move(then)] {
-    StatusOr<mvcc::HashResult> hash = node_.store().HashByRevision(0, node_.storage_slot());
-    own_.loop().Post([this, then, hash = std::move(hash)] {
-      if (stopped_) return;
-      if (hash.ok()) return then(*hash);
-      busy_ = false;
-      log_.Warn("failed to hash the keys", {{"error", std::string(hash.status().message())}});
-    });
+  auto take = lifeline_.Tie([this, then = std::move(then)](const StatusOr<mvcc::HashResult>& hash) {
+    if (hash.ok()) return then(*hash);
+    busy_ = false;
+    log_.Warn("failed to hash the keys", {{"error", std::string(hash.status().message())}});
+  });
+  node_.storage_loop().Post([&node = node_, &loop = own_.loop(), take = std::move(take)]() mutable {
+    loop.Post([take = std::move(take), hash = node.store().HashByRevision(
+                                           0, node.storage_slot())]() mutable { take(hash); });
   });
 }
 
@@ -160,8 +162,8 @@ void CorruptionCheck::CheckNow() {
 
 void CorruptionCheck::WhenUpToDate(std::function<void()> then) {
   if (own_.ReadableNow()) return then();
-  own_.WaitReadable([this, then = std::move(then)](const Status& status) {
-    if (stopped_) return;
+  wait_ = own_.WaitReadable([this, then = std::move(then)](const Status& status) {
+    wait_.Over();
     if (status.ok()) return then();
     busy_ = false;
     log_.Warn("failed to check for corruption", {{"error", std::string(status.message())}});
@@ -206,15 +208,17 @@ void CorruptionCheck::Raise(const cluster::Suspect& suspect) {
   alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
   alarm.set_memberid(suspect.id);
   alarm.set_alarm(etcdserverpb::CORRUPT);
-  StatusOr<Frontend::WaitId> proposed = own_.Propose(
+  StatusOr<Frontend::Wait> wait = own_.Propose(
       state::Operation::kAlarm, alarm.SerializeAsString(),
-      [this](const state::ApplyResult& result) {
+      [&log = log_](const state::ApplyResult& result) {
         if (result.status.ok()) return;
-        log_.Error("failed to raise the alarm", {{"error", std::string(result.status.message())}});
+        log.Error("failed to raise the alarm", {{"error", std::string(result.status.message())}});
       });
-  if (!proposed.ok()) {
-    log_.Error("failed to raise the alarm", {{"error", std::string(proposed.status().message())}});
+  if (!wait.ok()) {
+    log_.Error("failed to raise the alarm", {{"error", std::string(wait.status().message())}});
+    return;
   }
+  std::move(*wait).Detach();  // there may be several at once; the log outlives all loops
 }
 
 }  // namespace quoin::server

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/lifeline.h"
 #include "base/log.h"
 #include "cluster/hashes.h"
 #include "server/node.h"
@@ -37,7 +38,7 @@ class InitialCheck {
   Logger& log_;
   absl::AnyInvocable<void(Status)> done_;
   std::unique_ptr<PeerHashes> peers_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 // Thread: the apply loop.
@@ -69,13 +70,14 @@ class CorruptionCheck {
   Frontend& own_;
   const NodeConfig& config_;
   Logger& log_;
-  bool stopped_ = false;
   bool busy_ = false;
   env::TimerId periodic_timer_, compaction_timer_;
   std::unique_ptr<PeerHashes> peers_;
   std::vector<mvcc::HashResult> unchecked_;  // compactions still to look at, newest last
   size_t compactions_looked_at_ = 0;
   int64_t checked_revision_ = 0;  // of the newest compaction that all members agree on
+  Frontend::Wait wait_;
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::server

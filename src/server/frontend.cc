@@ -1,6 +1,7 @@
 #include "server/frontend.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/errors.h"
@@ -33,31 +34,31 @@ Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& confi
 
 Frontend::~Frontend() = default;
 
-StatusOr<Frontend::WaitId> Frontend::Propose(state::Operation operation, std::string_view payload,
-                                             OnApplied done) {
+StatusOr<Frontend::Wait> Frontend::Propose(state::Operation operation, std::string_view payload,
+                                           OnApplied done) {
   const size_t bytes = state::EncodedCommandSize(IdOf(next_sequence_), operation, payload.size());
   ASSIGN_OR_RETURN(const WaitId id, Register(bytes, std::move(done)));
   if (gathered_.empty()) {
     loop_.AtEndOfTurn([this] { FlushProposals(); });
   }
   gathered_.push_back({id, state::EncodeCommand(id, operation, payload)});
-  return id;
+  return Wait(*this, id);
 }
 
-StatusOr<Frontend::WaitId> Frontend::ProposeAsLeader(Term term, state::Operation operation,
-                                                     std::string_view payload, OnApplied done) {
-  ASSIGN_OR_RETURN(const WaitId id, Propose(operation, payload, std::move(done)));
+StatusOr<Frontend::Wait> Frontend::ProposeAsLeader(Term term, state::Operation operation,
+                                                   std::string_view payload, OnApplied done) {
+  ASSIGN_OR_RETURN(Wait wait, Propose(operation, payload, std::move(done)));
   gathered_.back().as_leader_of = term;
-  return id;
+  return wait;
 }
 
-StatusOr<Frontend::WaitId> Frontend::ProposeConfChange(raft::ConfChange change, OnApplied done) {
+StatusOr<Frontend::Wait> Frontend::ProposeConfChange(raft::ConfChange change, OnApplied done) {
   ASSIGN_OR_RETURN(const WaitId id, Register(change.context.size(), std::move(done)));
   change.id = id;
   raft_executor_.Post([&raft = raft_, number = number_, change = std::move(change)]() mutable {
     raft.OnConfChangeProposal(number, std::move(change));
   });
-  return id;
+  return Wait(*this, id);
 }
 
 StatusOr<Frontend::WaitId> Frontend::Register(size_t bytes, OnApplied done) {
@@ -77,6 +78,10 @@ StatusOr<Frontend::WaitId> Frontend::Register(size_t bytes, OnApplied done) {
 }
 
 void Frontend::FlushProposals() {
+  if (std::exchange(gathered_cancelled_, false)) {
+    std::erase_if(gathered_,
+                  [this](const Proposal& p) { return !waiting_.contains(p.request_id); });
+  }
   if (gathered_.empty()) return;
   raft_executor_.Post([&raft = raft_, number = number_, batch = std::move(gathered_)]() mutable {
     raft.OnProposals(number, std::move(batch));
@@ -84,39 +89,38 @@ void Frontend::FlushProposals() {
   gathered_.clear();
 }
 
-bool Frontend::AdmitSpace(int64_t cost, OnApplied& done) {
+bool Frontend::HasSpace(int64_t cost) const {
   if (cost == 0 || config_.quota_bytes < 0) return true;
-  const int64_t size = static_cast<int64_t>(tree().stats().file_bytes);
-  if (size + cost < config_.quota_bytes) return true;
+  return static_cast<int64_t>(data_->tree->stats().file_bytes) + cost < config_.quota_bytes;
+}
+
+StatusOr<Frontend::Wait> Frontend::RefuseForSpace(OnApplied done) {
   etcdserverpb::AlarmRequest alarm;
   alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
   alarm.set_memberid(info_.member_id);
   alarm.set_alarm(etcdserverpb::NOSPACE);
-  auto shared = std::make_shared<OnApplied>(std::move(done));
-  auto refuse = [shared](const state::ApplyResult&) {
-    state::ApplyResult result;
-    result.status = errors::NoSpace();
-    (*shared)(std::move(result));
-  };
-  if (!Propose(state::Operation::kAlarm, alarm.SerializeAsString(), refuse).ok()) refuse({});
-  return false;
+  StatusOr<Wait> wait = Propose(state::Operation::kAlarm, alarm.SerializeAsString(),
+                                [done = std::move(done)](const state::ApplyResult&) mutable {
+                                  state::ApplyResult refused;
+                                  refused.status = errors::NoSpace();
+                                  done(std::move(refused));
+                                });
+  if (!wait.ok()) return errors::NoSpace();
+  return wait;
 }
 
-Frontend::WaitId Frontend::WaitReadable(OnReadable done) {
+Frontend::Wait Frontend::WaitReadable(OnReadable done) {
   NoteDeadline();
   const WaitId wait = kReadBit | next_read_++;
   if (gathered_reads_.empty()) {
     loop_.AtEndOfTurn([this] { StartReadRound(); });
   }
   gathered_reads_.emplace_back(wait, std::move(done));
-  return wait;
+  return Wait(*this, wait);
 }
 
 void Frontend::StartReadRound() {
-  if (stopping_) {
-    for (auto& [wait, done] : std::exchange(gathered_reads_, {})) done(errors::Stopped());
-    return;
-  }
+  if (stopping_) return AnswerReads(std::exchange(gathered_reads_, {}), errors::Stopped());
   if (gathered_reads_.empty()) return;
   // A round that is under way was asked for before these reads came: they need one of their own.
   if (!rounds_.empty() && !rounds_.back().index) return;  // started when that one is answered
@@ -163,9 +167,9 @@ void Frontend::OnReadReady(ReadReady ready) {
     round.index = ready.index;
     ReleaseReads();
   } else {
-    auto reads = std::move(round.reads);
+    Reads reads = std::move(round.reads);
     rounds_.pop_back();
-    for (auto& [wait, done] : reads) done(ready.status);
+    AnswerReads(std::move(reads), ready.status);
   }
   StartReadRound();
 }
@@ -177,9 +181,19 @@ void Frontend::OnLeaderChanged() {
 
 void Frontend::ReleaseReads() {
   while (!rounds_.empty() && rounds_.front().index && *rounds_.front().index <= applied_) {
-    auto reads = std::move(rounds_.front().reads);
+    Reads reads = std::move(rounds_.front().reads);
     rounds_.pop_front();
-    for (auto& [wait, done] : reads) done(OkStatus());
+    AnswerReads(std::move(reads), OkStatus());
+  }
+}
+
+// One after another: an answer may cancel those that follow.
+void Frontend::AnswerReads(Reads reads, const Status& status) {
+  for (auto& [wait, done] : reads) answering_.push_back({wait, std::move(done), status});
+  while (!answering_.empty()) {
+    Answering next = std::move(answering_.front());
+    answering_.pop_front();
+    next.done(std::move(next.status));
   }
 }
 
@@ -215,12 +229,16 @@ void Frontend::OnRefused(std::vector<uint64_t> request_ids, const Status& status
 }
 
 void Frontend::Cancel(WaitId wait) {
-  if ((wait & kReadBit) == 0 || wait == 0) {
-    if (waiting_.erase(wait) != 0) info_.proposals_pending.Add(-1);
+  if ((wait & kReadBit) == 0) {
+    if (waiting_.erase(wait) == 0) return;
+    info_.proposals_pending.Add(-1);
+    // Ids ascend: it has not left this turn yet.
+    if (!gathered_.empty() && wait >= gathered_.front().request_id) gathered_cancelled_ = true;
     return;
   }
   auto same = [wait](const auto& read) { return read.first == wait; };
   std::erase_if(gathered_reads_, same);
+  std::erase_if(answering_, [wait](const Answering& read) { return read.wait == wait; });
   for (ReadRound& round : rounds_) std::erase_if(round.reads, same);
 }
 
@@ -265,16 +283,16 @@ void Frontend::ExpireBefore(uint64_t proposal_end, WaitId read_end, const Status
     if (waiting_.contains(IdOf(expired_before_))) late.push_back(IdOf(expired_before_));
   }
   OnRefused(std::move(late), status);
-  std::vector<OnReadable> expired;
-  auto take = [&](auto& reads) {
-    while (!reads.empty() && reads.front().first < read_end) {  // ascending
-      expired.push_back(std::move(reads.front().second));
-      reads.erase(reads.begin());
-    }
+  Reads expired;
+  auto take = [&](Reads& reads) {
+    auto end = std::find_if(reads.begin(), reads.end(),
+                            [read_end](const auto& read) { return read.first >= read_end; });
+    std::move(reads.begin(), end, std::back_inserter(expired));
+    reads.erase(reads.begin(), end);  // ascending
   };
   for (ReadRound& round : rounds_) take(round.reads);
   take(gathered_reads_);
-  for (OnReadable& done : expired) done(errors::TimedOut());
+  AnswerReads(std::move(expired), errors::TimedOut());
 }
 
 void Frontend::Stop() {
@@ -286,11 +304,12 @@ void Frontend::Stop() {
     if (waiting_.contains(IdOf(expired_before_))) ids.push_back(IdOf(expired_before_));
   }
   OnRefused(std::move(ids), errors::Stopped());
-  auto fail = [](auto reads) {
-    for (auto& [wait, done] : reads) done(errors::Stopped());
-  };
-  fail(std::exchange(gathered_reads_, {}));
-  for (ReadRound& round : std::exchange(rounds_, {})) fail(std::move(round.reads));
+  AnswerReads(std::exchange(gathered_reads_, {}), errors::Stopped());
+  while (!rounds_.empty()) {
+    Reads reads = std::move(rounds_.front().reads);
+    rounds_.pop_front();
+    AnswerReads(std::move(reads), errors::Stopped());
+  }
 }
 
 }  // namespace quoin::server

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -44,8 +45,36 @@ class Frontend {
  public:
   using OnApplied = absl::AnyInvocable<void(state::ApplyResult)>;
   using OnReadable = absl::AnyInvocable<void(Status)>;
-  // Names a waiting call; 0 = it was answered already.
-  using WaitId = uint64_t;
+
+  // The right to one answer: destroyed, the callback runs no more. The frontend outlives it.
+  // Thread: the frontend's loop, or any once that has ended. A value to move.
+  class [[nodiscard]] Wait {
+   public:
+    Wait() = default;
+    ~Wait() { Cancel(); }
+    Wait(Wait&& other) noexcept : of_(std::exchange(other.of_, nullptr)), id_(other.id_) {}
+    Wait& operator=(Wait&& other) noexcept {
+      if (this == &other) return *this;
+      Cancel();
+      of_ = std::exchange(other.of_, nullptr);
+      id_ = other.id_;
+      return *this;
+    }
+    void Cancel() {
+      if (of_ != nullptr) std::exchange(of_, nullptr)->Cancel(id_);
+    }
+    // The callback runs, or has run: there is nothing to cancel.
+    void Over() { of_ = nullptr; }
+    // The callback runs whatever becomes of the caller: for one that owns all that it touches, or
+    // whose objects outlive the frontend's loop.
+    void Detach() && { of_ = nullptr; }
+
+   private:
+    friend class Frontend;
+    Wait(Frontend& of, uint64_t id) : of_(&of), id_(id) {}
+    Frontend* of_ = nullptr;  // null: nothing waits
+    uint64_t id_ = 0;
+  };
 
   Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
            env::Executor& loop, env::Executor& raft_executor, env::Executor& storage,
@@ -53,27 +82,29 @@ class Frontend {
   ~Frontend();
 
   // Proposes one operation; `done` is called once, later, on this loop, unless the wait is
-  // cancelled first (the proposal itself cannot be taken back). Errors at once: too large, too many
-  // requests, server stopping.
-  StatusOr<WaitId> Propose(state::Operation operation, std::string_view payload, OnApplied done);
+  // cancelled first. A proposal that was cancelled in the turn in which it was made is not made at
+  // all; a later one cannot be taken back. Errors at once: too large, too many requests, server
+  // stopping.
+  [[nodiscard]] StatusOr<Wait> Propose(state::Operation operation, std::string_view payload,
+                                       OnApplied done);
   // The same, but only through this member as leader of `term`: refused when it no longer is.
-  StatusOr<WaitId> ProposeAsLeader(Term term, state::Operation operation, std::string_view payload,
-                                   OnApplied done);
+  [[nodiscard]] StatusOr<Wait> ProposeAsLeader(Term term, state::Operation operation,
+                                               std::string_view payload, OnApplied done);
   // An id that no other call gets.
   uint64_t TakeId() { return IdOf(next_sequence_++); }
   // Proposes a change of the membership (context as docs/formats/peer.md has it; the id is set
   // here). `done` as above; its frontend already shows the new membership in cluster() then.
-  StatusOr<WaitId> ProposeConfChange(raft::ConfChange change, OnApplied done);
-  // The quota check that stands before a write of `cost` bytes (0 always passes). When it fails,
-  // the NOSPACE alarm is proposed, and `done` gets the error afterwards; returns true when the
-  // caller may go on.
-  bool AdmitSpace(int64_t cost, OnApplied& done);
+  [[nodiscard]] StatusOr<Wait> ProposeConfChange(raft::ConfChange change, OnApplied done);
+  // The quota check that stands before a write of `cost` bytes (0 always passes).
+  bool HasSpace(int64_t cost) const;
+  // For a write that does not pass: proposes the NOSPACE alarm; `done` gets the refusal afterwards.
+  // Fails with that refusal when the alarm cannot be proposed.
+  [[nodiscard]] StatusOr<Wait> RefuseForSpace(OnApplied done);
 
   // Everything acknowledged so far is visible here: a linearizable read need not wait.
   bool ReadableNow() const { return info_.sole_voter_leads.load(std::memory_order_acquire); }
   // Calls `done` later, when everything acknowledged before this call is visible here.
-  WaitId WaitReadable(OnReadable done);
-  void Cancel(WaitId wait);
+  [[nodiscard]] Wait WaitReadable(OnReadable done);
 
   // --- reading ---
   // Of the present generation: not to be kept across turns.
@@ -101,6 +132,8 @@ class Frontend {
   void Stop();
 
  private:
+  using WaitId = uint64_t;  // of a proposal its request id, of a read one with kReadBit
+
   // Everything asked between two instants expires together, at `at`: proposals from
   // `first_proposal` (a sequence number) and reads from `first_read` up to those of the next
   // bucket.
@@ -109,19 +142,27 @@ class Frontend {
     uint64_t first_proposal;
     WaitId first_read;
   };
+  using Reads = std::vector<std::pair<WaitId, OnReadable>>;  // ascending
   struct ReadRound {
     std::vector<uint64_t> ids;  // asked so far; an answer to any of them counts
     env::Duration asked{0};     // the last time
-    std::vector<std::pair<WaitId, OnReadable>> reads;
+    Reads reads;
     std::optional<Index> index;  // known: waits for it to be applied
   };
+  struct Answering {
+    WaitId wait;
+    OnReadable done;
+    Status status;
+  };
   StatusOr<WaitId> Register(size_t bytes, OnApplied done);
+  void Cancel(WaitId wait);
   void FlushProposals();
   void StartReadRound();
   void AskForRound();
   void OnReadRetryTimer();
   Status TimeoutSince(env::Duration started) const;
   void ReleaseReads();
+  void AnswerReads(Reads reads, const Status& status);
   void NoteDeadline();
   void OnDeadlineTimer();
   void ExpireBefore(uint64_t proposal_end, WaitId read_end, const Status& status);
@@ -140,13 +181,15 @@ class Frontend {
 
   uint64_t next_sequence_ = 0;
   std::vector<Proposal> gathered_;                  // this turn's proposals
+  bool gathered_cancelled_ = false;                 // nobody waits for some of them any more
   absl::flat_hash_map<WaitId, OnApplied> waiting_;  // looked up only
   std::deque<DeadlineBucket> deadlines_;            // ascending; a bucket per granule of time
   uint64_t expired_before_ = 0;                     // proposals below have been answered or expired
   env::TimerId deadline_timer_;
 
-  std::vector<std::pair<WaitId, OnReadable>> gathered_reads_;  // wait for the next round
+  Reads gathered_reads_;          // wait for the next round
   std::deque<ReadRound> rounds_;  // ascending; only the last may lack its index
+  std::deque<Answering> answering_;
   env::TimerId read_retry_timer_;
   uint64_t next_read_ = 1;
   Index applied_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "base/lifeline.h"
 #include "cluster/membership.h"
 #include "cluster/versions.h"
 #include "rpc/http_client.h"
@@ -36,9 +37,7 @@ class JoiningImpl final : public Joining {
     }
     urls = Sorted(std::move(urls));
     urls_.assign(urls.begin(), urls.end());
-    loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
-      if (alive.lock() != nullptr) AskNextForMembers();
-    });
+    loop_.Post(lifeline_.Tie([this] { AskNextForMembers(); }));
   }
 
  private:
@@ -168,7 +167,6 @@ class JoiningImpl final : public Joining {
   const NodeConfig& config_;
   Logger& log_;
   Done done_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<rpc::Fetch> fetch_;
   std::deque<std::string> urls_;  // not asked yet
   std::deque<std::vector<std::string>> urls_of_others_;
@@ -176,6 +174,7 @@ class JoiningImpl final : public Joining {
   NodeConfig::Existing found_;
   bool compatible_ = false;  // somebody's version is known
   bool incompatible_ = false;
+  Lifeline lifeline_;
 };
 
 }  // namespace

@@ -2,9 +2,9 @@
 
 namespace quoin::server {
 
-void LeaseDoor::Renew(int64_t id, RenewerHandle renewer, uint64_t number) {
+void LeaseDoor::Renew(int64_t id, Renewer& renewer, uint64_t number) {
   if (gathered_.empty()) loop_.AtEndOfTurn([this] { Flush(); });
-  gathered_.push_back({id, number, std::move(renewer), 0});
+  gathered_.push_back({id, number, &renewer, renewer.lifeline_.sign(), 0});
 }
 
 void LeaseDoor::Flush() {
@@ -20,12 +20,12 @@ void LeaseDoor::RenewAll(LeaseLoop& leases, env::Executor& io, std::vector<Renew
       renewal.ttl_seconds = *ttl;
       continue;
     }
-    leases.Renew(renewal.id, LeaseLoop::Elsewhere::kForward,
-                 [&io, number = renewal.number,
-                  renewer = std::move(renewal.renewer)](StatusOr<int64_t> ttl) mutable {
-                   io.Post([renewal = Renewal{0, number, std::move(renewer), std::move(ttl)}] {
-                     Answer(renewal);
-                   });
+    // Without the sign it is not answered with the others.
+    Renewal waits = std::move(renewal);
+    leases.Renew(waits.id, LeaseLoop::Elsewhere::kForward,
+                 [&io, waits = std::move(waits)](StatusOr<int64_t> ttl) mutable {
+                   waits.ttl_seconds = std::move(ttl);
+                   io.Post([waits = std::move(waits)] { Answer(waits); });
                  });
   }
   io.Post([renewals = std::move(renewals)] {
@@ -34,14 +34,13 @@ void LeaseDoor::RenewAll(LeaseLoop& leases, env::Executor& io, std::vector<Renew
 }
 
 void LeaseDoor::Answer(const Renewal& renewal) {
-  // Those that wait have taken their renewer along.
-  if (renewal.renewer == nullptr || *renewal.renewer == nullptr) return;
-  (*renewal.renewer)->OnRenewed(renewal.number, renewal.ttl_seconds);
+  if (renewal.wanted.alive()) renewal.renewer->OnRenewed(renewal.number, renewal.ttl_seconds);
 }
 
-void LeaseDoor::TimeToLive(int64_t id, bool with_keys, OnTimes done) {
+Lifeline LeaseDoor::TimeToLive(int64_t id, bool with_keys, OnTimes done) {
+  Lifeline line;
   lease_executor_.Post(
-      [&leases = leases_, &io = loop_, id, with_keys, done = std::move(done)]() mutable {
+      [&leases = leases_, &io = loop_, id, with_keys, done = line.Tie(std::move(done))]() mutable {
         leases.TimeToLive(id, with_keys, LeaseLoop::Elsewhere::kForward,
                           [&io, done = std::move(done)](StatusOr<LeaseTimes> times) mutable {
                             io.Post([done = std::move(done), times = std::move(times)]() mutable {
@@ -49,12 +48,16 @@ void LeaseDoor::TimeToLive(int64_t id, bool with_keys, OnTimes done) {
                             });
                           });
       });
+  return line;
 }
 
-void LeaseDoor::List(OnList done) {
-  lease_executor_.Post([&leases = leases_, &io = loop_, done = std::move(done)]() mutable {
-    io.Post([done = std::move(done), ids = leases.List()]() mutable { done(std::move(ids)); });
-  });
+Lifeline LeaseDoor::List(OnList done) {
+  Lifeline line;
+  lease_executor_.Post(
+      [&leases = leases_, &io = loop_, done = line.Tie(std::move(done))]() mutable {
+        io.Post([done = std::move(done), ids = leases.List()]() mutable { done(std::move(ids)); });
+      });
+  return line;
 }
 
 }  // namespace quoin::server

@@ -5,12 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/lifeline.h"
 #include "env/executor.h"
 #include "server/lease_loop.h"
 
@@ -22,28 +22,36 @@ class LeaseDoor {
   using OnTimes = LeaseLoop::OnTimes;
   using OnList = absl::AnyInvocable<void(std::vector<int64_t>)>;
 
-  // Who asks for renewals. Thread: the door's I/O loop.
+  // A stream of renewals. Its end is that of all its waits. Thread: the door's I/O loop.
   class Renewer {
    public:
     virtual ~Renewer() = default;
     // The answer to the renewal of this number; those of one renewer come in any order.
     virtual void OnRenewed(uint64_t number, const StatusOr<int64_t>& ttl_seconds) = 0;
+
+   protected:
+    // What was asked so far is not answered.
+    void WantNoMore() { lifeline_.Cut(); }
+
+   private:
+    friend class LeaseDoor;
+    Lifeline lifeline_;
   };
-  // Points to nobody once no answer is wanted any more.
-  using RenewerHandle = std::shared_ptr<Renewer*>;
 
   LeaseDoor(LeaseLoop& leases, env::Executor& lease_executor, env::Executor& loop)
       : leases_(leases), lease_executor_(lease_executor), loop_(loop) {}
 
-  void Renew(int64_t id, RenewerHandle renewer, uint64_t number);
-  void TimeToLive(int64_t id, bool with_keys, OnTimes done);
-  void List(OnList done);
+  void Renew(int64_t id, Renewer& renewer, uint64_t number);
+  // `done` runs while what is returned lives.
+  Lifeline TimeToLive(int64_t id, bool with_keys, OnTimes done);
+  Lifeline List(OnList done);
 
  private:
   struct Renewal {
     int64_t id;
     uint64_t number;
-    RenewerHandle renewer;
+    Renewer* renewer;
+    Lifeline::Sign wanted;
     StatusOr<int64_t> ttl_seconds;
   };
   void Flush();

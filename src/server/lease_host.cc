@@ -9,12 +9,10 @@ namespace quoin::server {
 void MemberLeaseHost::Propose(Term term, state::Operation operation, std::string_view payload,
                               OnStatus done) {
   auto shared = std::make_shared<OnStatus>(std::move(done));
-  Status refused =
-      frontend_
-          .ProposeAsLeader(term, operation, payload,
-                           [shared](const state::ApplyResult& result) { (*shared)(result.status); })
-          .status();
-  if (!refused.ok()) (*shared)(std::move(refused));
+  StatusOr<Frontend::Wait> wait = frontend_.ProposeAsLeader(
+      term, operation, payload,
+      [shared](const state::ApplyResult& result) { (*shared)(result.status); });
+  wait.ok() ? std::move(*wait).Detach() : (*shared)(wait.status());
 }
 
 std::unique_ptr<rpc::Fetch> MemberLeaseHost::AskLeader(const std::string& target, std::string body,

@@ -44,7 +44,7 @@ class LeaseHost {
   virtual void KeysOf(int64_t id, OnKeys done) = 0;
 };
 
-// Thread: the lease loop.
+// The lease loop's object outlives that loop: no wait is cancelled. Thread: the lease loop.
 class MemberLeaseHost final : public LeaseHost {
  public:
   // `frontend` is the lease loop's own.
@@ -52,7 +52,7 @@ class MemberLeaseHost final : public LeaseHost {
       : env_(env), frontend_(frontend), apply_(apply), apply_loop_(apply_loop) {}
 
   bool ReadableNow() const override { return frontend_.ReadableNow(); }
-  void WaitReadable(OnStatus done) override { frontend_.WaitReadable(std::move(done)); }
+  void WaitReadable(OnStatus done) override { frontend_.WaitReadable(std::move(done)).Detach(); }
   void Propose(Term term, state::Operation operation, std::string_view payload,
                OnStatus done) override;
   std::unique_ptr<rpc::Fetch> AskLeader(const std::string& target, std::string body,

@@ -24,9 +24,9 @@ void Propose(Frontend& frontend, raft::ConfChangeType type, uint64_t id, std::st
   change.type = type;
   change.node_id = NodeId(id);
   change.context = std::move(context);
-  StatusOr<Frontend::WaitId> wait = frontend.ProposeConfChange(
+  StatusOr<Frontend::Wait> wait = frontend.ProposeConfChange(
       std::move(change), [done](const state::ApplyResult& result) { (*done)(result.status); });
-  if (!wait.ok()) (*done)(wait.status());
+  wait.ok() ? std::move(*wait).Detach() : (*done)(wait.status());
 }
 
 // Who answers now: the peer loop knows.

@@ -1,7 +1,8 @@
 // Changes of the membership as a client asks for them: the checks that need more than the members
 // table (who answers, who has caught up), then the proposal.
 //
-// Thread: the loop of the frontend that is given; `done` runs there, once.
+// Thread: the loop of the frontend that is given; `done` runs there, once, whatever becomes of the
+// caller: it owns what it touches.
 #pragma once
 
 #include <cstdint>

@@ -180,15 +180,16 @@ void Node::PublishAttributes() {
   for (const std::string& url : config_.advertise_client_urls)
     request.mutable_member_attributes()->add_client_urls(url);
   auto done = [this](const state::ApplyResult& result) {
+    attributes_wait_.Over();
     publishing_attributes_ = false;
     if (result.status.ok()) return;
     // Without a batch nobody else would try again.
     apply_executor_->RunAfter(kProposeAgain, [this] { AfterBatch(); });
   };
-  publishing_attributes_ = frontends_.back()
-                               ->Propose(state::Operation::kClusterMemberAttributesSet,
-                                         request.SerializeAsString(), std::move(done))
-                               .ok();
+  StatusOr<Frontend::Wait> wait = frontends_.back()->Propose(
+      state::Operation::kClusterMemberAttributesSet, request.SerializeAsString(), std::move(done));
+  publishing_attributes_ = wait.ok();
+  if (wait.ok()) attributes_wait_ = *std::move(wait);
 }
 
 void Node::Stop(env::Executor& owner, env::Task stopped) {
@@ -226,18 +227,17 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
   });
 }
 
-// The loops end first: after that no task touches what they worked on. The apply loop is the last:
-// frozen images go back to it, out of the transport and out of tasks that never run.
+// All loops end before the first object goes: no task touches what they worked on, and none posts
+// to a loop that is gone. The apply loop is the last, because frozen images go back to it out of
+// tasks that never run.
 Node::~Node() {
+  for (env::Executor* loop : {raft_executor_.get(), wal_executor_.get(), storage_executor_.get(),
+                              peer_executor_.get(), lease_executor_.get(), apply_executor_.get()}) {
+    if (loop != nullptr) loop->Stop();
+  }
   if (peers_ != nullptr) peers_->Abandon();
   if (versions_ != nullptr) versions_->Abandon();
   if (corruption_ != nullptr) corruption_->Abandon();
-  raft_executor_.reset();
-  wal_executor_.reset();
-  storage_executor_.reset();
-  peer_executor_.reset();
-  lease_executor_.reset();
-  apply_executor_.reset();
 }
 
 }  // namespace quoin::server

@@ -107,6 +107,7 @@ class Node {
   env::Task ready_;
   bool stopping_ = false;
   bool publishing_attributes_ = false;
+  Frontend::Wait attributes_wait_;
   std::unique_ptr<VersionMonitor> versions_;
   std::unique_ptr<CorruptionCheck> corruption_;
 };

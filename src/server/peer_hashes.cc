@@ -34,9 +34,7 @@ PeerHashes::PeerHashes(env::Env& env, env::Executor& loop, Question question, Do
 
 // Neither inside the constructor nor inside a fetch.
 void PeerHashes::EndLater() {
-  loop_.Post([this, alive = std::weak_ptr<bool>(alive_)] {
-    if (!alive.expired()) std::exchange(done_, nullptr)(std::move(hashes_));
-  });
+  loop_.Post(lifeline_.Tie([this] { std::exchange(done_, nullptr)(std::move(hashes_)); }));
 }
 
 void PeerHashes::Ask(size_t i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/lifeline.h"
 #include "cluster/hashes.h"
 #include "cluster/membership.h"
 #include "env/env.h"
@@ -44,7 +45,7 @@ class PeerHashes {
   size_t missing_;  // answers
   std::vector<Asked> asked_;
   std::vector<cluster::PeerHash> hashes_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::server

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/lifeline.h"
 #include "env/blocking.h"
 #include "server/data.h"
 
@@ -19,8 +20,7 @@ class ImageSource final : public peer::SnapshotSource {
       : image_(std::move(image)),
         size_bytes_(image_->image->size_bytes()),
         peer_(peer),
-        storage_(storage),
-        alive_(std::make_shared<bool>(true)) {}
+        storage_(storage) {}
 
   uint64_t size_bytes() const override { return size_bytes_; }
 
@@ -28,21 +28,21 @@ class ImageSource final : public peer::SnapshotSource {
     if (at_ < piece_.size() || offset_ == size_bytes_) {
       std::string bytes = piece_.substr(at_, bytes_max);
       at_ += bytes.size();
-      std::weak_ptr<bool> alive = alive_;
-      peer_.Post([alive, bytes = std::move(bytes), done = std::move(done)]() mutable {
-        if (alive.lock() != nullptr) done(std::move(bytes));
-      });
-      return;
+      return peer_.Post(lifeline_.Tie([bytes = std::move(bytes), done = std::move(done)]() mutable {
+        done(std::move(bytes));
+      }));
     }
     const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size_bytes_ - offset_));
-    storage_.Post([this, image = image_, offset = offset_, n, bytes_max, &peer = peer_,
-                   alive = std::weak_ptr<bool>(alive_), done = std::move(done)]() mutable {
-      StatusOr<std::string> bytes = image->image->ReadRaw(offset, n);
-      peer.Post([this, alive, image = std::move(image), bytes = std::move(bytes), bytes_max,
-                 done = std::move(done)]() mutable {
-        if (alive.lock() != nullptr) Take(std::move(bytes), bytes_max, std::move(done));
-      });
-    });
+    auto take =
+        lifeline_.Tie([this, bytes_max, done = std::move(done)](StatusOr<std::string> b) mutable {
+          Take(std::move(b), bytes_max, std::move(done));
+        });
+    storage_.Post(
+        [image = image_, offset = offset_, n, &peer = peer_, take = std::move(take)]() mutable {
+          StatusOr<std::string> bytes = image->image->ReadRaw(offset, n);
+          peer.Post([image = std::move(image), bytes = std::move(bytes),
+                     take = std::move(take)]() mutable { take(std::move(bytes)); });
+        });
   }
 
  private:
@@ -59,10 +59,10 @@ class ImageSource final : public peer::SnapshotSource {
   const uint64_t size_bytes_;
   env::Executor& peer_;
   env::Executor& storage_;
-  std::shared_ptr<bool> alive_;
   std::string piece_;
   size_t at_ = 0;
   uint64_t offset_ = 0;  // of what comes after piece_
+  Lifeline lifeline_;
 };
 
 // The index up to which a tree file holds the log. Opened as the apply loop will open it, each page
@@ -131,8 +131,7 @@ class ReceivedTree final : public peer::SnapshotSink {
         peer_(peer),
         storage_(storage),
         file_(std::make_shared<Arriving>(
-            files.blocking(), paths_.snap + "/tmp" + std::to_string(number), config, log)),
-        alive_(std::make_shared<bool>(true)) {}
+            files.blocking(), paths_.snap + "/tmp" + std::to_string(number), config, log)) {}
   ~ReceivedTree() override {
     storage_.Post([file = std::move(file_)] {});
   }
@@ -147,12 +146,10 @@ class ReceivedTree final : public peer::SnapshotSink {
 
  private:
   void Run(absl::AnyInvocable<Status(Arriving&)> work, absl::AnyInvocable<void(Status)> done) {
-    storage_.Post([file = file_, work = std::move(work), done = std::move(done), &peer = peer_,
-                   alive = std::weak_ptr<bool>(alive_)]() mutable {
-      Status status = work(*file);
-      peer.Post([alive, status = std::move(status), done = std::move(done)]() mutable {
-        if (alive.lock() != nullptr) done(std::move(status));
-      });
+    storage_.Post([file = file_, work = std::move(work), &peer = peer_,
+                   done = lifeline_.Tie(std::move(done))]() mutable {
+      peer.Post(
+          [done = std::move(done), status = work(*file)]() mutable { done(std::move(status)); });
     });
   }
 
@@ -161,7 +158,7 @@ class ReceivedTree final : public peer::SnapshotSink {
   env::Executor& peer_;
   env::Executor& storage_;
   std::shared_ptr<Arriving> file_;
-  std::shared_ptr<bool> alive_;
+  Lifeline lifeline_;
 };
 
 }  // namespace

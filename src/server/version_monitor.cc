@@ -114,11 +114,14 @@ void VersionMonitor::LookLater() {
 
 void VersionMonitor::Propose(state::Operation operation, const std::string& payload) {
   auto done = [this](const state::ApplyResult&) {
+    wait_.Over();
     busy_ = false;
     if (!stopped_) LookLater();  // where it failed, that tries again
   };
-  busy_ = own_.Propose(operation, payload, std::move(done)).ok();
-  if (!busy_) LookLater();
+  StatusOr<Frontend::Wait> wait = own_.Propose(operation, payload, std::move(done));
+  busy_ = wait.ok();
+  if (!busy_) return LookLater();
+  wait_ = *std::move(wait);
 }
 
 }  // namespace quoin::server

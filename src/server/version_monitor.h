@@ -60,6 +60,7 @@ class VersionMonitor {
   std::string target_seen_;  // of the downgrade, empty: none
   env::TimerId timer_;
   std::unique_ptr<VersionPoll> poll_;
+  Frontend::Wait wait_;
 };
 
 }  // namespace quoin::server

@@ -486,7 +486,9 @@ TEST(SimulatedCluster, AChangeOfMembersIsAnsweredWhenTheNextOneIsPossible) {
           EXPECT_EQ(result.status, OkStatus());
           learners = cluster[0].node().raft_loop().status().conf_state.learners.size();
         };
-        EXPECT_TRUE(cluster[0].node().frontend(0).ProposeConfChange(change, answered).ok());
+        auto wait = cluster[0].node().frontend(0).ProposeConfChange(change, answered);
+        ASSERT_TRUE(wait.ok());
+        std::move(*wait).Detach();
       });
       ASSERT_TRUE(cluster.Until([&] { return learners.has_value(); }));
       EXPECT_EQ(*learners, id - 100);

@@ -71,9 +71,9 @@ void Machine::Down() {
 
 void Machine::Propose(state::Operation operation, const std::string& payload, OnApplied done) {
   io_->Post([this, operation, payload, done] {
-    StatusOr<server::Frontend::WaitId> wait = node_->frontend(0).Propose(
+    StatusOr<server::Frontend::Wait> wait = node_->frontend(0).Propose(
         operation, payload, [done](const state::ApplyResult& result) { done(result); });
-    if (!wait.ok()) done({wait.status()});
+    wait.ok() ? std::move(*wait).Detach() : done({wait.status()});
   });
 }
 
@@ -87,7 +87,7 @@ void Machine::Put(const std::string& key, const std::string& value, OnApplied do
 void Machine::WaitReadable(std::function<void(Status)> done) {
   io_->Post([this, done] {
     if (node_->frontend(0).ReadableNow()) return done(OkStatus());
-    node_->frontend(0).WaitReadable([done](Status status) { done(status); });
+    node_->frontend(0).WaitReadable([done](Status status) { done(status); }).Detach();
   });
 }
 

@@ -59,8 +59,9 @@ class Machine {
       auto done = [acknowledged](const state::ApplyResult& result) {
         if (result.status.ok()) acknowledged(result.revision);
       };
-      ASSERT_TRUE(
-          node_->frontend(0).Propose(state::Operation::kPut, put.SerializeAsString(), done).ok());
+      auto wait = node_->frontend(0).Propose(state::Operation::kPut, put.SerializeAsString(), done);
+      ASSERT_TRUE(wait.ok());
+      std::move(*wait).Detach();
     });
   }
 
@@ -72,7 +73,7 @@ class Machine {
       if (frontend.ReadableNow())
         readable = true;
       else
-        frontend.WaitReadable([&](Status status) { readable = status.ok(); });
+        frontend.WaitReadable([&](Status status) { readable = status.ok(); }).Detach();
     });
     EXPECT_TRUE(world_.RunUntil([&] { return readable; }, kStepsMax));
     std::map<std::string, std::string> found;

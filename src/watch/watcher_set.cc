@@ -18,8 +18,6 @@ bool Wants(const WatchOptions& options, const mvcc::Event& event) {
 
 }  // namespace
 
-WatcherSet::~WatcherSet() { *alive_ = false; }
-
 std::vector<Watcher*>& WatcherSet::ListOf(const Watcher& watcher) {
   const WatchOptions& options = watcher.options_;
   if (options.range_end.empty()) return by_key_[options.key];
@@ -204,9 +202,9 @@ void WatcherSet::StartReads() {
     ++reads_;
     history_.Read({options.key, options.range_end, found->second->next_, options.prev_kv,
                    options.puts, options.deletes},
-                  [this, alive = alive_, line, number = found->first](HistoryAnswer answer) {
-                    if (*alive) OnRead(line, number, std::move(answer));
-                  });
+                  lifeline_.Tie([this, line, number = found->first](HistoryAnswer answer) {
+                    OnRead(line, number, std::move(answer));
+                  }));
   }
 }
 

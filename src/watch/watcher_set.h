@@ -21,6 +21,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
+#include "base/lifeline.h"
 #include "base/status.h"
 #include "base/string_hash.h"
 #include "watch/events.h"
@@ -103,8 +104,6 @@ class Watcher {
 class WatcherSet {
  public:
   explicit WatcherSet(History& history) : history_(history) {}
-  ~WatcherSet();
-
   // `current`: the store's published revision as this loop knows it. Deliveries begin after the
   // call.
   Watcher& Add(Sink& sink, WatchOptions options, int64_t current);
@@ -170,7 +169,7 @@ class WatcherSet {
   std::map<Sink*, std::shared_ptr<Line>> lines_;
   std::deque<std::shared_ptr<Line>> ready_;  // somebody in it can read
   size_t reads_ = 0;                         // under way
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 }  // namespace quoin::watch

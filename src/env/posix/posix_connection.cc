@@ -53,7 +53,7 @@ std::string AddressText(int fd, bool remote) {
 PosixConnection::PosixConnection(PosixExecutor& executor, int fd) : executor_(executor), fd_(fd) {}
 
 PosixConnection::~PosixConnection() {
-  *alive_ = false;
+  lifeline_.Cut();
   if (flush_scheduled_) executor_.CancelFlush(this);
   if (grace_timer_.value != 0) executor_.Cancel(grace_timer_);
   if (watched_ != 0) executor_.Unwatch(fd_, this);
@@ -82,11 +82,11 @@ void PosixConnection::UpdateWatch() {
 }
 
 void PosixConnection::OnEvents(uint32_t events) {
-  std::shared_ptr<bool> alive = alive_;
+  const Lifeline::Sign sign = lifeline_.sign();
   if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0 && blocked_) {
     blocked_ = false;
     SendQueued();
-    if (!*alive || closed_) return;
+    if (!sign.alive() || closed_) return;
   }
   if ((events & ~static_cast<uint32_t>(EPOLLOUT)) != 0 && reading_) ReadOnce();
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <variant>
 
+#include "base/lifeline.h"
 #include "env/network.h"
 #include "env/posix/posix_executor.h"
 
@@ -53,8 +54,7 @@ class PosixConnection final : public Connection, private Pollable, private Flush
   bool closing_ = false;  // CloseAfterFlush
   bool closed_ = false;
   TimerId grace_timer_;
-  std::shared_ptr<bool> alive_ =
-      std::make_shared<bool>(true);  // tells callbacks whether the handler destroyed us
+  Lifeline lifeline_;  // the handler may destroy this connection
 };
 
 // "host:port" of a socket address, or "unix:path".

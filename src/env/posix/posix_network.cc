@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/lifeline.h"
 #include "env/posix/posix_address.h"
 #include "env/posix/posix_connection.h"
 #include "env/posix/posix_executor.h"
@@ -21,15 +22,10 @@ class Connector final : public Dialer::Attempt, private Pollable {
   Connector(PosixExecutor& loop, const std::string& address, Dialer::Done done)
       : loop_(loop), what_("dial " + NetworkAndAddress(address)), done_(std::move(done)) {
     if (Status status = Begin(address); !status.ok()) {
-      loop_.Post([this, alive = alive_, status = std::move(status)] {
-        if (*alive) Answer(status);
-      });
+      loop_.Post(lifeline_.Tie([this, status = std::move(status)] { Answer(status); }));
     }
   }
-  ~Connector() override {
-    *alive_ = false;
-    Close();
-  }
+  ~Connector() override { Close(); }
 
  private:
   Status Failed(const std::string& why) const { return absl::UnavailableError(what_ + ": " + why); }
@@ -70,7 +66,7 @@ class Connector final : public Dialer::Attempt, private Pollable {
   Dialer::Done done_;
   int fd_ = -1;
   bool watched_ = false;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 PosixExecutor& AsPosix(Executor& executor) {

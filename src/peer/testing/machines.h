@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lifeline.h"
 #include "env/sim/sim_world.h"
 #include "peer/transport.h"
 
@@ -43,16 +44,14 @@ class MemorySource final : public SnapshotSource {
  public:
   MemorySource(env::Executor& loop, std::string bytes, size_t fail_at)
       : loop_(loop), bytes_(std::move(bytes)), fail_at_(fail_at) {}
-  ~MemorySource() override { *alive_ = false; }
   uint64_t size_bytes() const override { return bytes_.size(); }
   void Read(size_t bytes_max, absl::AnyInvocable<void(StatusOr<std::string>)> done) override {
-    loop_.Post([this, alive = alive_, bytes_max, done = std::move(done)]() mutable {
-      if (!*alive) return;
+    loop_.Post(lifeline_.Tie([this, bytes_max, done = std::move(done)]() mutable {
       if (at_ >= fail_at_) return done(absl::DataLossError("unreadable"));
       std::string piece = bytes_.substr(at_, bytes_max);
       at_ += piece.size();
       done(std::move(piece));
-    });
+    }));
   }
 
  private:
@@ -60,7 +59,7 @@ class MemorySource final : public SnapshotSource {
   const std::string bytes_;
   const size_t fail_at_;
   size_t at_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;
 };
 
 // Keeps the messages of warnings.

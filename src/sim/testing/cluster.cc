@@ -106,9 +106,10 @@ Status Cluster::WaitReadable(Machine& machine) {
 Status Cluster::ChangeMembers(Machine& machine, raft::ConfChange change) {
   std::optional<Status> answer;
   machine.io().Post([&] {
-    StatusOr<server::Frontend::WaitId> wait = machine.node().frontend(0).ProposeConfChange(
+    StatusOr<server::Frontend::Wait> wait = machine.node().frontend(0).ProposeConfChange(
         change, [&](const state::ApplyResult& result) { answer = result.status; });
     if (!wait.ok()) answer = wait.status();
+    if (wait.ok()) std::move(*wait).Detach();
   });
   EXPECT_TRUE(Until([&] { return answer.has_value(); }));
   return answer.value_or(absl::DeadlineExceededError("no answer"));
