@@ -56,7 +56,7 @@ class Quoin {
     Status status = is_new || !node_config_.initial_corrupt_check ? OkStatus() : CheckData();
     if (status.ok()) status = node_->Run();
     if (status.ok()) return true;
-    node_.reset();
+    Destroy();
     return Fail(status);
   }
 
@@ -67,18 +67,29 @@ class Quoin {
   void Stop() {
     Latch stopped;
     main_loop_->Post([this, &stopped] {
+      stopping_ = true;
       if (server_ == nullptr) return StopNode(stopped);
       server_->Drain(kDrainGrace, [this, &stopped] {
         main_loop_->Post([this, &stopped] { StopNode(stopped); });
       });
     });
     stopped.Wait();
-    server_.reset();
-    io_executors_.clear();
-    node_.reset();
+    Destroy();
   }
 
  private:
+  // Loops end before what they work on, and exist until nobody can post to them.
+  void Destroy() {
+    main_loop_->Stop();
+    for (auto& loop : io_executors_) loop->Stop();
+    server_.reset();
+    pages_.reset();
+    dispatcher_.reset();
+    context_.reset();
+    node_.reset();
+    io_executors_.clear();
+  }
+
   bool Fail(const Status& status) {
     log_.Error("discovery failed", {{"error", std::string(status.message())}});
     return false;
@@ -143,6 +154,7 @@ class Quoin {
 
   // Main loop: the member is ready, clients may come.
   void Serve() {
+    if (stopping_) return;  // it became ready while it was about to end
     context_ = std::make_unique<api::Context>(*node_, io_loops_, [] { return ReadProcessStats(); });
     dispatcher_ = api::NewDispatcher(*context_);
     pages_ = api::NewHttpPages(*context_, log_);
@@ -185,6 +197,8 @@ class Quoin {
   std::vector<env::Executor*> io_loops_;
   server::NodeConfig node_config_;
   std::unique_ptr<server::Node> node_;
+  // Main loop, and main() once that has ended:
+  bool stopping_ = false;
   bool removed_ = false;
   std::unique_ptr<api::Context> context_;
   std::unique_ptr<rpc::GrpcDispatcher> dispatcher_;

@@ -60,6 +60,7 @@ void ApplyLoop::Start() {
 }
 
 void ApplyLoop::OnCommitted(std::vector<raft::Entry> entries) {
+  if (ended_) return;
   for (raft::Entry& entry : entries) queue_.push_back(std::move(entry));
   Drain();
 }
@@ -125,6 +126,7 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
 }
 
 void ApplyLoop::OnConfState(raft::ConfState state) {
+  if (ended_) return;
   machine().SetConfState(state);
   waits_for_conf_state_ = false;
   // Not before: whoever hears of it may ask for the next change at once, and raft makes nothing of
@@ -413,6 +415,7 @@ void ApplyLoop::Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> i
 
 void ApplyLoop::Install(raft::SnapshotMetadata metadata, env::Task installed) {
   CHECK(!replacement_);
+  CHECK(!ended_) << "raft stops when nothing of it is under way";
   replacement_ = Replacement{std::move(metadata), std::move(installed)};
   machine().tree().HurryCheckpoint();
   TryInstall();
@@ -503,6 +506,7 @@ void ApplyLoop::FinishStop() {
     return;
   Status status = machine().tree().CheckpointNow();
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
+  ended_ = true;
   std::exchange(stopped_, nullptr)();
 }
 

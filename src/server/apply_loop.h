@@ -160,6 +160,7 @@ class ApplyLoop {
   std::deque<env::DoneStatus> defragmenters_;
   int idle_checkpoints_ = 0;
   bool stopping_ = false;
+  bool ended_ = false;  // the last checkpoint is written: nothing is applied any more
   env::Task stopped_;
 };
 

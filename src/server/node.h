@@ -70,7 +70,10 @@ class Node {
   void WithFrozenImage(ApplyLoop::OnImage use);
 
   // Hands the lead over, answers what waits, writes a last checkpoint, closes the log. `stopped` is
-  // posted to `owner`; destroy after it.
+  // posted to `owner`. At any moment after Run, also while the member starts, joins, installs a
+  // snapshot or elects. Then, in this order: stop the I/O loops, destroy what works on frontends
+  // (calls), destroy the node, destroy the I/O loops. Until the node is gone its loops may still
+  // post to those.
   void Stop(env::Executor& owner, env::Task stopped);
 
  private:
@@ -87,7 +90,7 @@ class Node {
   const NodeConfig config_;
   Logger& log_;
   NodeInfo info_;
-  // Executors before what runs on them; destroyed first by hand (see ~Node).
+  // Stopped before anything else goes, and destroyed last (see ~Node).
   std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
       peer_executor_, lease_executor_;
   Recovered recovered_;

@@ -62,6 +62,7 @@ void Machine::Stop() {
 }
 
 void Machine::Down() {
+  if (io_ != nullptr) io_->Stop();
   node_.reset();
   io_.reset();
   owner_.reset();
