@@ -1,5 +1,8 @@
 #include "api/maintenance_service.h"
 
+#include <atomic>
+#include <memory>
+
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
 #include "server/member_changes.h"
@@ -65,15 +68,19 @@ class StatusCall final : public UnaryCall {
 class DefragmentCall final : public RemoteCall {
  public:
   using RemoteCall::RemoteCall;
+  ~DefragmentCall() override { wanted_->store(false); }
 
  protected:
   void Handle(std::string_view) override {
     auto done = BackHere<Status>([this](Status status) { status.ok() ? Reply("") : Fail(status); });
     server::Node& node = context_.node();
-    node.apply_executor().Post([&node, done = std::move(done)]() mutable {
-      node.apply_loop().Defragment(std::move(done));
+    node.apply_executor().Post([&node, wanted = wanted_, done = std::move(done)]() mutable {
+      node.apply_loop().Defragment(std::move(wanted), std::move(done));
     });
   }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> wanted_ = std::make_shared<std::atomic<bool>>(true);
 };
 
 class MoveLeaderCall final : public RemoteCall {

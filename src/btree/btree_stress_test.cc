@@ -388,10 +388,10 @@ TEST(Space, TheFileIsCutThoughNothingElseIsWritten) {
   writer.Publish();
   InlineExecutor storage;
   for (int idle = 0; idle < 5; ++idle) {  // as a defragmentation does
-    StatusOr<size_t> moved = (*tree)->RelocateSlice(256);
+    StatusOr<Relocation> moved = (*tree)->RelocateSlice(256);
     ASSERT_TRUE(moved.ok());
     writer.Publish();
-    if (*moved > 0) idle = 0;
+    if (moved->pages > 0) idle = 0;
     std::unique_ptr<Image> image = (*tree)->BeginCheckpoint();
     if (image == nullptr) continue;
     bool done = false;

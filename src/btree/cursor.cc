@@ -18,25 +18,42 @@ Status Cursor::Push(PageId id) {
   return OkStatus();
 }
 
+// A file may hold leaves without elements, any number of them in a row: they are passed over in
+// loops.
 Status Cursor::DescendFirst() {
-  while (levels_[depth_ - 1].frame->view().is_branch()) {
-    RETURN_IF_ERROR(Push(levels_[depth_ - 1].frame->view().child(levels_[depth_ - 1].index)));
-  }
-  valid_ = Leaf().count() > 0;
-  // Only an empty root leaf has no element: others are removed when they empty.
-  return valid_ || depth_ == 1 ? OkStatus() : Next();
+  do {
+    while (Top().frame->view().is_branch())
+      RETURN_IF_ERROR(Push(Top().frame->view().child(Top().index)));
+    valid_ = Leaf().count() > 0;
+  } while (!valid_ && StepBranch(+1));
+  return OkStatus();
 }
 
 Status Cursor::DescendLast() {
-  while (true) {
-    Level& level = levels_[depth_ - 1];
-    const uint16_t count = level.frame->view().count();
-    level.index = count == 0 ? 0 : count - 1u;
-    if (level.frame->view().is_leaf()) break;
-    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
+  do {
+    while (Top().frame->view().is_branch()) {
+      RETURN_IF_ERROR(Push(Top().frame->view().child(Top().index)));
+      ChooseLast();
+    }
+    valid_ = Leaf().count() > 0;
+  } while (!valid_ && StepBranch(-1));
+  return OkStatus();
+}
+
+void Cursor::ChooseLast() {
+  const uint16_t count = Top().frame->view().count();
+  Top().index = count == 0 ? 0 : count - 1u;
+}
+
+bool Cursor::StepBranch(int direction) {
+  for (int up = depth_ - 2; up >= 0; --up) {
+    Level& level = levels_[up];
+    if (direction > 0 ? level.index + 1 >= level.frame->view().count() : level.index == 0) continue;
+    level.index += static_cast<uint32_t>(direction);
+    depth_ = up + 1;
+    return true;
   }
-  valid_ = Leaf().count() > 0;
-  return valid_ || depth_ == 1 ? OkStatus() : Prev();
+  return false;
 }
 
 Status Cursor::SeekFirst() {
@@ -52,6 +69,7 @@ Status Cursor::SeekLast() {
   depth_ = 0;
   if (cache_ == nullptr) return OkStatus();
   RETURN_IF_ERROR(Push(root_));
+  ChooseLast();
   return DescendLast();
 }
 
@@ -79,44 +97,28 @@ Status Cursor::Seek(std::string_view wanted) {
 }
 
 Status Cursor::Next() {
-  Level& leaf = levels_[depth_ - 1];
+  Level& leaf = Top();
   if (leaf.index + 1 < leaf.frame->view().count()) {
     ++leaf.index;
     return OkStatus();
   }
   valid_ = false;
-  for (int up = depth_ - 2; up >= 0; --up) {
-    Level& level = levels_[up];
-    if (level.index + 1 >= level.frame->view().count()) continue;
-    ++level.index;
-    depth_ = up + 1;
-    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
-    return DescendFirst();
-  }
-  return OkStatus();
+  return StepBranch(+1) ? DescendFirst() : OkStatus();
 }
 
 Status Cursor::Prev() {
-  Level& leaf = levels_[depth_ - 1];
+  Level& leaf = Top();
   if (leaf.index > 0 && leaf.frame->view().count() > 0) {
     --leaf.index;
     return OkStatus();
   }
   valid_ = false;
-  for (int up = depth_ - 2; up >= 0; --up) {
-    Level& level = levels_[up];
-    if (level.index == 0) continue;
-    --level.index;
-    depth_ = up + 1;
-    RETURN_IF_ERROR(Push(level.frame->view().child(level.index)));
-    return DescendLast();
-  }
-  return OkStatus();
+  return StepBranch(-1) ? DescendLast() : OkStatus();
 }
 
 Cursor Snapshot::NewCursor(std::string_view bucket, OnMiss on_miss) const {
   for (const auto& [name, root] : published_->buckets) {
-    if (name == bucket) return Cursor(*cache_, root, published_->high_water, on_miss);
+    if (name == bucket && root != 0) return Cursor(*cache_, root, published_->high_water, on_miss);
   }
   return Cursor();
 }

@@ -6,8 +6,11 @@
 
 namespace quoin::btree {
 
-PageId FreePages::Take(uint64_t count) {
+PageId FreePages::Take(uint64_t count) { return TakeBelow(count, UINT64_MAX); }
+
+PageId FreePages::TakeBelow(uint64_t count, PageId limit) {
   for (auto run = runs_.begin(); run != runs_.end(); ++run) {
+    if (limit < count || run->first > limit - count) return 0;
     if (run->second < count) continue;
     const PageId first = run->first;
     const uint64_t left = run->second - count;
@@ -53,15 +56,6 @@ PageId FreePages::Shrink(PageId high_water) {
   free_count_ -= last->second;
   runs_.erase(last);
   return mark;
-}
-
-uint64_t FreePages::CountBelow(PageId limit) const {
-  uint64_t count = 0;
-  for (const auto& [first, n] : runs_) {
-    if (first >= limit) break;
-    count += std::min<uint64_t>(n, limit - first);
-  }
-  return count;
 }
 
 }  // namespace quoin::btree

@@ -30,6 +30,8 @@ class FreePages {
   // `count` adjacent pages; 0 when none are free (the caller takes them beyond the high-water
   // mark).
   PageId Take(uint64_t count);
+  // The same, of a run's part in front of `limit`.
+  PageId TakeBelow(uint64_t count, PageId limit);
   // Nobody can reach the run any more but readers that are in a guard now.
   void Release(PageRun run);
   // Moves what no reader can reach to the free set; `reusable` is told of each run, once, before it
@@ -48,8 +50,6 @@ class FreePages {
   // If the free set ends exactly at `high_water`, gives that tail up and returns the new mark.
   PageId Shrink(PageId high_water);
   uint64_t free_count() const { return free_count_; }
-  // Free ids below `limit`.
-  uint64_t CountBelow(PageId limit) const;
   const std::map<PageId, uint64_t>& runs() const { return runs_; }
   template <typename F>
   void ForEachWaiting(F&& visit) const {

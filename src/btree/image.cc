@@ -1,5 +1,4 @@
-// Frozen roots: checkpoints that write them, copies that read them, and moving pages so that the
-// file can shrink.
+// Frozen roots: checkpoints that write them, copies that read them.
 
 #include <algorithm>
 
@@ -12,8 +11,6 @@ namespace {
 
 constexpr uint64_t kGrowBytes = 1 << 20;  // the file grows by this much at least
 constexpr size_t kSliceBytes = 1 << 20;   // one write of a checkpoint
-constexpr uint64_t kRelocationSlackPages = 64;
-constexpr uint64_t kPathPagesMax = 8;  // new pages that one move may take
 
 }  // namespace
 
@@ -226,7 +223,9 @@ Status Image::FindReachable() {
   absl::FunctionRef<void(PageId, uint64_t)> visitor(note);
   walker.set_on_page(&visitor);
   RETURN_IF_ERROR(walker.WalkDirectory(meta_.root, [](auto, auto) { return OkStatus(); }));
-  for (const auto& [name, root] : published_.buckets) RETURN_IF_ERROR(walker.WalkBucket(root));
+  for (const auto& [name, root] : published_.buckets) {
+    if (root != 0) RETURN_IF_ERROR(walker.WalkBucket(root));
+  }
   reachable_ = walker.reached();
   return OkStatus();
 }
@@ -256,38 +255,6 @@ StatusOr<std::string> Image::ReadRaw(uint64_t offset, size_t n) {
     std::memcpy(to, frame->data + (id - head) * page_size, page_size);
   }
   return out;
-}
-
-// --- giving space back
-// ----------------------------------------------------------------------------------------------
-
-StatusOr<size_t> Tree::RelocateSlice(size_t pages_max) {
-  // Pages beyond `target` could lie below it, with some slack: what moves leaves its old place free
-  // only after the next checkpoint, and each move copies a whole path.
-  const uint64_t in_use = stat_in_use_bytes_.load(std::memory_order_relaxed) / page_size_;
-  const PageId target = in_use + in_use / 10 + kRelocationSlackPages;
-  if (high_water_ <= target || free_.CountBelow(target) < kPathPagesMax) return 0;
-  size_t moved = 0;
-  for (auto& [name, bucket] : writer_->buckets_) {
-    std::vector<std::string> keys;  // a key in each page that should move
-    Walker walker(*cache_, high_water_, high_water_);
-    auto note = [&](PageId id, uint64_t) {
-      if (id < target || keys.size() + moved >= pages_max) return;
-      StatusOr<Frame*> frame = cache_->Load(id, high_water_);
-      if (frame.ok() && (*frame)->view().count() > 0) keys.emplace_back((*frame)->view().key(0));
-    };
-    absl::FunctionRef<void(PageId, uint64_t)> visitor(note);
-    walker.set_on_page(&visitor);
-    writer_->EnterBatch();
-    RETURN_IF_ERROR(walker.WalkBucket(bucket.root));
-    for (const std::string& key : keys) {
-      if (free_.CountBelow(target) < kPathPagesMax) return moved;
-      Writer::Path path;
-      RETURN_IF_ERROR(writer_->Descend(bucket, key, path));
-      ++moved;
-    }
-  }
-  return moved;
 }
 
 }  // namespace quoin::btree

@@ -7,6 +7,13 @@
 
 namespace quoin::btree {
 
+std::string BucketValue(PageId root) {
+  std::string value(root == 0 ? kBucketHeaderBytes + kPageHeaderBytes : kBucketHeaderBytes, '\0');
+  Store<uint64_t>(value.data(), root);
+  if (root == 0) Store<uint16_t>(value.data() + kBucketHeaderBytes + 8, kLeafFlag);
+  return value;
+}
+
 std::string PageProblem(const char* data, size_t bytes, PageId id) {
   const PageView page(data);
   if (page.id() != id) return "says that it is page " + std::to_string(page.id());

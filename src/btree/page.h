@@ -22,6 +22,7 @@ using PageId = uint64_t;
 
 inline constexpr size_t kPageHeaderBytes = 16;
 inline constexpr size_t kElementBytes = 16;
+inline constexpr size_t kBucketHeaderBytes = 16;  // root page u64, sequence u64
 inline constexpr uint16_t kBranchFlag = 0x01;
 inline constexpr uint16_t kLeafFlag = 0x02;
 inline constexpr uint16_t kMetaFlag = 0x04;
@@ -132,6 +133,10 @@ class PageView {
 
   const char* data_;
 };
+
+// What a bucket's element in the root tree holds: root page and sequence (0 in etcd's files), and
+// for a bucket without a page (root 0) an empty leaf.
+std::string BucketValue(PageId root);
 
 // What is wrong with a branch or leaf image of `bytes` bytes that claims to be page `id`: element
 // bounds, key order, types. Empty = nothing. Does not look at other pages.

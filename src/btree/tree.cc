@@ -1,6 +1,7 @@
 #include "btree/tree.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "btree/walker.h"
@@ -13,20 +14,28 @@ std::string Parent(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash);
 }
 
-// Two metas, an empty freelist and an empty root leaf, as a new file has them.
-std::string FreshFile(uint32_t page_size, Meta& durable) {
+// Two metas, an empty freelist and a root leaf with empty buckets, as a new file has them.
+std::string FreshFile(uint32_t page_size, const std::vector<std::string>& buckets, Meta& durable) {
   Meta first{page_size, 3, 4, 0, 2};
   Meta second = first;
   second.txid = 1;
   durable = second;
-  std::string file = first.Encode(0) + second.Encode(1);
-  for (const auto& [id, flags] : {std::pair<PageId, uint16_t>{2, kFreelistFlag}, {3, kLeafFlag}}) {
-    std::string page(page_size, '\0');
-    Store<uint64_t>(page.data(), id);
-    Store<uint16_t>(page.data() + 8, flags);
-    file += page;
+  std::string list(page_size, '\0'), root(page_size, '\0');
+  Store<uint64_t>(list.data(), 2);
+  Store<uint16_t>(list.data() + 8, kFreelistFlag);
+  uint32_t free_upper = 0, garbage = 0;
+  PageEditor editor(root.data(), root.size(), free_upper, garbage);
+  editor.Format(3, kLeafFlag, 0);
+  const std::string value = BucketValue(0);
+  size_t at = 0;
+  for (const std::string& name : std::set<std::string>(buckets.begin(), buckets.end())) {
+    Element element;
+    element.key = name;
+    element.value = value;
+    element.flags = kBucketElementFlag;
+    editor.Insert(at++, element);
   }
-  return file;
+  return first.Encode(0) + second.Encode(1) + list + root;
 }
 
 // The newest meta may stand in the kernel's pages only, and pages that the one before reaches are
@@ -69,6 +78,7 @@ StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::
   tree->cache_ = std::make_unique<PageCache>(tree->epochs_, tree->path_, file, tree->page_size_,
                                              options.cache_bytes);
   tree->writer_ = std::make_unique<Writer>(*tree);
+  tree->relocator_ = std::make_unique<Relocator>(*tree);
   tree->high_water_ = tree->durable_.high_water;
   RETURN_IF_ERROR(tree->WalkAndCollectFree());
   if (!fresh && !options.read_only) {
@@ -77,18 +87,33 @@ StatusOr<std::unique_ptr<Tree>> Tree::Open(env::BlockingFileSystem& files, std::
   return tree;
 }
 
+// The file gets its name when it is whole and durable.
 Status Tree::CreateFile(env::BlockingFileSystem& files) {
   page_size_ = options_.page_size;
-  const std::string content = FreshFile(page_size_, durable_);
+  const std::string content = FreshFile(page_size_, options_.new_buckets, durable_);
   durable_before_ = durable_;
   durable_page_ = 1;
   if (options_.read_only) return OkStatus();  // lives in memory only
-  ASSIGN_OR_RETURN(file_, files.Open(path_, env::OpenMode::kCreateTrunc));
-  RETURN_IF_ERROR(file_->blocking().Write(0, content));
-  RETURN_IF_ERROR(file_->blocking().Sync());
+  const std::string building = path_ + ".tmp.new";
+  {
+    ASSIGN_OR_RETURN(std::unique_ptr<env::File> file,
+                     files.Open(building, env::OpenMode::kCreateTrunc));
+    RETURN_IF_ERROR(file->blocking().Write(0, content));
+    RETURN_IF_ERROR(file->blocking().Sync());
+  }
+  RETURN_IF_ERROR(files.Rename(building, path_));
   RETURN_IF_ERROR(files.SyncDirectory(Parent(path_)));
+  ASSIGN_OR_RETURN(file_, files.Open(path_, env::OpenMode::kReadWrite));
   file_bytes_ = content.size();
   return OkStatus();
+}
+
+StatusOr<bool> Tree::IsDataFile(env::BlockingFileSystem& files, const std::string& path) {
+  Tree tree(path, {});
+  ASSIGN_OR_RETURN(tree.file_, files.Open(path, env::OpenMode::kRead));
+  const Status status = tree.ReadMetas();
+  if (!status.ok() && !absl::IsDataLoss(status)) return status;
+  return status.ok();
 }
 
 // Meta 0 tells the page size; when it is damaged, meta 1 is looked for where each possible size
@@ -177,13 +202,11 @@ Status Tree::WalkAndCollectFree() {
   return OkStatus();
 }
 
-// Small buckets of bbolt live inside their element of the root tree. Here every bucket has pages of
-// its own, which the format allows; they move out in memory now and on disk with the next
-// checkpoint.
+// Small buckets of bbolt live inside their element of the root tree. Here every bucket that is not
+// empty has pages of its own, which the format allows; they move out in memory now and on disk with
+// the next checkpoint.
 Status Tree::ConvertInlineBuckets(const std::vector<std::pair<std::string, std::string>>& buckets) {
   for (const auto& [name, image] : buckets) {
-    writer_->buckets_.erase(name);
-    RETURN_IF_ERROR(writer_->CreateBucket(name));
     if (image.size() < kPageHeaderBytes)
       return cache_->Corrupt(durable_.root, "holds a truncated inline bucket");
     if (std::string problem = PageProblem(image.data(), image.size(), 0); !problem.empty()) {
@@ -289,7 +312,9 @@ CheckReport Tree::Check() {
     if (!status.ok()) report.problems.emplace_back(status.message());
   };
   note(walker.WalkDirectory(root->root, [](auto, auto) { return OkStatus(); }));
-  for (const auto& [name, bucket_root] : root->buckets) note(walker.WalkBucket(bucket_root));
+  for (const auto& [name, bucket_root] : root->buckets) {
+    if (bucket_root != 0) note(walker.WalkBucket(bucket_root));
+  }
   report.pages_reachable = walker.reached_count();
   // Every page is reached, or in exactly one of the lists of pages to reuse.
   std::vector<bool> taken = walker.reached();

@@ -32,6 +32,7 @@
 #include "btree/free_pages.h"
 #include "btree/meta.h"
 #include "btree/page_cache.h"
+#include "btree/relocator.h"
 #include "env/blocking.h"
 #include "env/executor.h"
 
@@ -42,8 +43,9 @@ class Tree;
 struct Options {
   // Pages kept in memory. Dirty ones are among them and stay beyond it, until checkpointed.
   uint64_t cache_bytes = 256 << 20;
-  uint32_t page_size = 4096;  // of a new file; an existing one says its own
-  bool read_only = false;     // tools: nothing is written, not even a new file
+  uint32_t page_size = 4096;             // of a new file; an existing one says its own
+  bool read_only = false;                // tools: nothing is written, not even a new file
+  std::vector<std::string> new_buckets;  // empty ones that a new file holds from its first moment
 };
 
 struct Stats {
@@ -87,11 +89,16 @@ class Cursor {
     const Frame* frame;
     uint32_t index;
   };
+  Level& Top() { return levels_[depth_ - 1]; }
   PageView Leaf() const { return levels_[depth_ - 1].frame->view(); }
   Status Push(PageId id);
-  // From the top level's chosen child down to a leaf's first or last element.
+  // From the deepest level's chosen child down to the first or last element there is, onwards or
+  // backwards.
   Status DescendFirst();
   Status DescendLast();
+  void ChooseLast();  // child or element of the deepest level
+  // Goes up to the next branch that has a child in this direction, and chooses it.
+  bool StepBranch(int direction);
 
   PageCache* cache_ = nullptr;
   PageId root_ = 0;
@@ -147,8 +154,9 @@ class Writer {
 
  private:
   friend class Tree;
+  friend class Relocator;
   struct Bucket {
-    PageId root = 0;
+    PageId root = 0;  // 0: it is empty and has no page
     bool changed = false;
     Frame* tail = nullptr;  // its rightmost leaf, if this batch made it: appends go there straight
   };
@@ -164,6 +172,12 @@ class Writer {
   StatusOr<Frame*> Fetch(PageId id);
   Frame* NewFrame(uint16_t flags, size_t bytes);
   Frame* CopyOf(const Frame& frame);
+  Frame* CopyTo(const Frame& frame, PageId id);
+  // Moves page `id`, found by `key`, of up to `length_max` pages, to a free run in front of
+  // `pivot`. Returns how many pages moved: 0 when it is not there any more or finds no run.
+  // REQUIRES: id ≥ pivot.
+  StatusOr<uint64_t> MovePage(const std::string& bucket, std::string_view key, PageId id,
+                              PageId pivot, uint64_t length_max);
   // Walks to the leaf for `key`, making every page on the way this batch's own.
   Status Descend(Bucket& bucket, std::string_view key, Path& path);
   bool AppendToTail(Bucket& bucket, const Element& element);
@@ -245,8 +259,11 @@ class Tree {
   static StatusOr<std::unique_ptr<Tree>> Open(env::BlockingFileSystem& files, std::string path,
                                               const Options& options);
   ~Tree();
+  // Whether the file has a valid meta page. What has none is no data file, or was never one.
+  static StatusOr<bool> IsDataFile(env::BlockingFileSystem& files, const std::string& path);
 
   EpochDomain& epochs() { return epochs_; }
+  uint32_t page_size() const { return page_size_; }
   // The newest published root. Thread: any; see Snapshot for what keeps it alive.
   Snapshot Current() const {
     return Snapshot(*cache_, *published_.load(std::memory_order_acquire));
@@ -275,10 +292,11 @@ class Tree {
   Snapshot SnapshotOf(const Image& image) const { return Snapshot(*cache_, image.published_); }
 
   // --- giving space back: apply loop, between batches ---
-  // Moves up to `pages_max` pages from the end of the file to free places nearer its start; returns
-  // how many moved (0 = nothing can move before the next checkpoint). The file is cut once both
-  // durable metas have the lower mark.
-  StatusOr<size_t> RelocateSlice(size_t pages_max);
+  // Moves about `pages_max` pages from the end of the file to free places nearer its start. The
+  // file is cut once both durable metas have the lower mark.
+  StatusOr<Relocation> RelocateSlice(size_t pages_max) { return relocator_->Slice(pages_max); }
+  // Another one goes on with this: whatever was noted about the tree is forgotten.
+  void RestartRelocation() { relocator_->Restart(); }
 
   // Structure check of the newest published root: every page reachable once or free, keys in order
   // and within their parent's bounds, types and counts plausible. Thread: the apply loop, or nobody
@@ -289,6 +307,7 @@ class Tree {
   friend class Writer;
   friend class Image;
   friend class CheckpointRun;
+  friend class Relocator;
   Tree(std::string path, const Options& options);
 
   Status CreateFile(env::BlockingFileSystem& files);
@@ -314,6 +333,7 @@ class Tree {
   std::unique_ptr<PageCache> cache_;
   FreePages free_;
   std::unique_ptr<Writer> writer_;
+  std::unique_ptr<Relocator> relocator_;
   std::atomic<const PublishedRoot*> published_{nullptr};
   std::deque<std::pair<uint64_t, const PublishedRoot*>> old_roots_;
 

@@ -300,13 +300,11 @@ TEST_F(TreeTest, RelocationGivesTheFileBack) {
   writer.Publish();
   const uint64_t before = tree_->stats().file_bytes;
   for (int idle = 0; idle < 4;) {
-    StatusOr<size_t> moved = tree_->RelocateSlice(64);
+    StatusOr<Relocation> moved = tree_->RelocateSlice(64);
     ASSERT_TRUE(moved.ok());
     writer.Publish();
-    if (*moved > 0) {
-      idle = 0;
-      continue;
-    }
+    if (moved->pages > 0) idle = 0;
+    if (!moved->at_end) continue;
     ASSERT_TRUE(tree_->CheckpointNow().ok());
     ++idle;
     ASSERT_TRUE(writer.Put("b", "touch", std::to_string(idle)).ok());
@@ -317,6 +315,131 @@ TEST_F(TreeTest, RelocationGivesTheFileBack) {
   ASSERT_TRUE(tree_->CheckpointNow().ok());
   Open();
   EXPECT_EQ(Contents()["b"].size(), 301u);
+}
+
+// ---- every mix of value sizes ----
+
+struct Mix {
+  const char* name;
+  std::vector<std::pair<int, size_t>> stretches;  // so many values of this size, one behind another
+  int rounds;                                     // the stretches again and again
+  int block;                                      // every second block of so many keys is deleted
+  size_t deleted_max;                             // of values up to this size
+};
+
+void PrintTo(const Mix& mix, std::ostream* out) { *out << mix.name; }
+
+class RelocationTest : public TreeTest, public testing::WithParamInterface<Mix> {
+ protected:
+  // As a member does it: passes and checkpoints in turn, until three passes moved nothing. Returns
+  // how many pages moved.
+  uint64_t GiveBack() {
+    uint64_t moved = 0, slices = 0;
+    for (int idle = 0; idle < 3; ++idle) {
+      for (bool at_end = false; !at_end; ++slices) {
+        StatusOr<Relocation> slice = tree_->RelocateSlice(64);
+        EXPECT_TRUE(slice.ok()) << slice.status();
+        if (!slice.ok()) return moved;
+        tree_->writer().Publish();
+        moved += slice->pages;
+        if (slice->pages > 0) idle = 0;
+        at_end = slice->at_end;
+        EXPECT_LT(slices, 20000u) << "it does not end";
+        if (slices >= 20000u) return moved;
+      }
+      EXPECT_TRUE(tree_->CheckpointNow().ok());
+    }
+    return moved;
+  }
+};
+
+TEST_P(RelocationTest, EndsAndTheFileShrinks) {
+  const Mix& mix = GetParam();
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("key").ok());
+  Model model;
+  std::map<std::string, std::string>& bucket = model["key"];
+  std::vector<std::pair<std::string, size_t>> keys;
+  for (int round = 0; round < mix.rounds; ++round) {
+    for (const auto& [count, size] : mix.stretches) {
+      for (int i = 0; i < count; ++i) {
+        char key[16];
+        std::snprintf(key, sizeof key, "%09zu", keys.size());
+        keys.emplace_back(key, size);
+        bucket[key] = std::string(size, static_cast<char>('a' + keys.size() % 26));
+        ASSERT_TRUE(writer.Put("key", key, bucket[key]).ok());
+        if (i % 16 == 15) writer.Publish();
+      }
+    }
+  }
+  writer.Publish();
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (i / static_cast<size_t>(mix.block) % 2 == 0 || keys[i].second > mix.deleted_max) continue;
+    ASSERT_TRUE(writer.Delete("key", keys[i].first).ok());
+    bucket.erase(keys[i].first);
+  }
+  writer.Publish();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(tree_->CheckpointNow().ok());
+    ASSERT_TRUE(writer.Put("key", "touch", "t").ok());
+    writer.Publish();
+  }
+  bucket["touch"] = "t";
+  const uint64_t before = tree_->stats().file_bytes, pages = before / 4096;
+  const uint64_t moved = GiveBack();
+  EXPECT_LE(moved, pages);
+  const Stats stats = tree_->stats();
+  EXPECT_LT(stats.file_bytes, before);
+  EXPECT_LT(stats.file_bytes, stats.in_use_bytes * 5 / 4 + (1 << 20))
+      << "before " << before << ", moved " << moved << " pages of " << pages;
+  ExpectSound("after relocation");
+  EXPECT_EQ(GiveBack(), 0u);
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  Open();
+  EXPECT_TRUE(Contents() == model);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Mixes, RelocationTest,
+    testing::Values(
+        Mix{"short values in front of long ones", {{12000, 1000}, {200, 100000}}, 1, 40, 1000},
+        Mix{"long values in front of short ones", {{200, 100000}, {12000, 1000}}, 1, 40, 100000},
+        Mix{"short values only", {{20000, 500}}, 1, 7, 500},
+        Mix{"long values only", {{300, 100000}}, 1, 1, 100000},
+        Mix{"long values in long blocks", {{300, 100000}}, 1, 10, 100000},
+        Mix{"of every size, one by one",
+            {{3, 900}, {1, 9000}, {2, 300}, {1, 40000}},
+            400,
+            1,
+            40000},
+        Mix{"of every size, the short ones go",
+            {{9, 900}, {1, 9000}, {7, 300}, {1, 40000}},
+            200,
+            3,
+            900},
+        Mix{"stretches", {{300, 900}, {20, 9000}, {500, 100}, {9, 150000}}, 6, 25, 150000}));
+
+// A short value behind a long one: each batch that puts one more copies its own page, not those of
+// the long value.
+TEST_F(TreeTest, AShortValueDoesNotShareThePagesOfALongOne) {
+  Open();
+  Writer& writer = tree_->writer();
+  ASSERT_TRUE(writer.CreateBucket("key").ok());
+  ASSERT_TRUE(writer.Put("key", "a", std::string(1 << 20, 'l')).ok());
+  writer.Publish();
+  ASSERT_TRUE(writer.Put("key", "b", "short").ok());
+  writer.Publish();
+  ASSERT_TRUE(tree_->CheckpointNow().ok());
+  for (const char* key : {"c", "aa", "Z", "b"}) {
+    ASSERT_TRUE(writer.Put("key", key, "short").ok());
+    writer.Publish();
+    if (std::string(key) == "Z") ASSERT_TRUE(tree_->CheckpointNow().ok());
+  }
+  EXPECT_LT(tree_->stats().dirty_bytes, 1u << 16);
+  EXPECT_EQ(Contents()["key"].size(), 5u);
+  ExpectSound("after short values");
 }
 
 }  // namespace

@@ -7,16 +7,6 @@
 #include "btree/tree.h"
 
 namespace quoin::btree {
-namespace {
-
-// What a bucket's element in the root tree holds: root page u64, sequence u64 (0 in etcd's files).
-std::string BucketValue(PageId root) {
-  std::string value(16, '\0');
-  Store<uint64_t>(value.data(), root);
-  return value;
-}
-
-}  // namespace
 
 Writer::Writer(Tree& tree) : tree_(tree), slot_(tree.epochs()) {}
 
@@ -46,9 +36,7 @@ Writer::Bucket* Writer::FindBucket(std::string_view name) {
 Status Writer::CreateBucket(std::string_view name) {
   if (FindBucket(name) != nullptr) return OkStatus();
   EnterBatch();
-  Bucket& bucket = buckets_[std::string(name)];
-  bucket.root = NewFrame(kLeafFlag, tree_.page_size_)->id;
-  bucket.changed = changed_ = true;
+  buckets_[std::string(name)].changed = changed_ = true;
   return OkStatus();
 }
 
@@ -57,7 +45,7 @@ Status Writer::DeleteBucket(std::string_view name) {
   if (bucket == nullptr) return OkStatus();
   EnterBatch();
   changed_ = true;
-  RETURN_IF_ERROR(FreeSubtree(bucket->root, 0));
+  if (bucket->root != 0) RETURN_IF_ERROR(FreeSubtree(bucket->root, 0));
   RETURN_IF_ERROR(DeleteFrom(directory_, name));
   buckets_.erase(std::string(name));
   return OkStatus();
@@ -91,8 +79,11 @@ Frame* Writer::NewFrame(uint16_t flags, size_t bytes) {
 }
 
 Frame* Writer::CopyOf(const Frame& source) {
-  auto frame =
-      tree_.cache_->NewFrame(tree_.Allocate(source.bytes / tree_.page_size_), source.bytes);
+  return CopyTo(source, tree_.Allocate(source.bytes / tree_.page_size_));
+}
+
+Frame* Writer::CopyTo(const Frame& source, PageId id) {
+  auto frame = tree_.cache_->NewFrame(id, source.bytes);
   std::memcpy(frame->data, source.data, source.bytes);
   frame->batch = batch_;
   frame->generation = tree_.generation_;
@@ -149,6 +140,7 @@ bool Writer::AppendToTail(Bucket& bucket, const Element& element) {
   if (tail == nullptr || tail->batch != batch_) return false;
   const PageView page = tail->view();
   if (page.count() == 0 || page.key(page.count() - 1u) >= element.key) return false;
+  if (tail->bytes > tree_.page_size_) return false;  // a long value keeps its pages to itself
   PageEditor editor = tail->editor();
   if (editor.contiguous_free() < element.bytes()) return false;
   editor.Insert(page.count(), element);
@@ -156,6 +148,7 @@ bool Writer::AppendToTail(Bucket& bucket, const Element& element) {
 }
 
 Status Writer::PutInto(Bucket& bucket, const Element& element) {
+  if (bucket.root == 0) bucket.root = NewFrame(kLeafFlag, tree_.page_size_)->id;
   Path path;
   do {
     RETURN_IF_ERROR(Descend(bucket, element.key, path));
@@ -180,6 +173,7 @@ Status Writer::Delete(std::string_view bucket_name, std::string_view key) {
 }
 
 Status Writer::DeleteFrom(Bucket& bucket, std::string_view key) {
+  if (bucket.root == 0) return OkStatus();
   Cursor cursor(*tree_.cache_, bucket.root, tree_.high_water_, OnMiss::kLoad);
   RETURN_IF_ERROR(cursor.Seek(key));
   if (!cursor.Valid() || cursor.key() != key)
@@ -202,8 +196,9 @@ StatusOr<std::optional<std::string_view>> Writer::Get(std::string_view bucket_na
 Cursor Writer::NewCursor(std::string_view bucket_name) {
   EnterBatch();
   Bucket* bucket = FindBucket(bucket_name);
-  return bucket == nullptr ? Cursor()
-                           : Cursor(*tree_.cache_, bucket->root, tree_.high_water_, OnMiss::kLoad);
+  return bucket == nullptr || bucket->root == 0
+             ? Cursor()
+             : Cursor(*tree_.cache_, bucket->root, tree_.high_water_, OnMiss::kLoad);
 }
 
 void Writer::Publish() {

@@ -82,7 +82,11 @@ void Writer::InsertAt(Bucket& bucket, Path& path, size_t level, size_t at,
   Frame* frame = path[level].frame;
   PageEditor editor = frame->editor();
   const size_t bytes = SumBytes(elements);
-  if (editor.total_free() < bytes) return Split(bucket, path, level, at, elements);
+  // A long value keeps its pages to itself: what shares them would copy all of them with each
+  // batch.
+  const PageView page = frame->view();
+  const bool is_long = page.is_leaf() && page.count() > 0 && frame->bytes > tree_.page_size_;
+  if (is_long || editor.total_free() < bytes) return Split(bucket, path, level, at, elements);
   if (editor.contiguous_free() < bytes) editor.Compact();
   for (size_t i = 0; i < elements.size(); ++i) editor.Insert(at + i, elements[i]);
 }

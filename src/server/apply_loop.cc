@@ -460,34 +460,50 @@ void ApplyLoop::TryInstall() {
   if (stopping_) FinishStop();
 }
 
-void ApplyLoop::Defragment(env::DoneStatus done) {
-  defragmenters_.push_back(std::move(done));
-  if (defragmenters_.size() == 1) DefragmentTurn();
+void ApplyLoop::Defragment(std::shared_ptr<const std::atomic<bool>> wanted, env::DoneStatus done) {
+  defragmenters_.push_back({std::move(wanted), std::move(done)});
+  if (defragmenters_.size() > 1) return;
+  const btree::Tree& tree = machine().tree();
+  defragment_pages_left_ = tree.stats().file_bytes / tree.page_size();
+  defragment_moved_ = false;
+  idle_passes_ = 0;
+  machine().tree().RestartRelocation();
+  DefragmentTurn();
 }
 
-// One slice of moving per turn, so that writes go on in between; then two checkpoints: the file may
-// only be cut once both metas know the lower mark.
+// One slice of moving per turn, so that writes go on in between.
 void ApplyLoop::DefragmentTurn() {
-  if (stopping_) {
-    for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(errors::Stopped());
-    return;
-  }
-  StatusOr<size_t> moved = machine().tree().RelocateSlice(kRelocatePagesPerTurn);
-  if (!moved.ok()) DieOnDiskError(std::string(moved.status().message()));
+  if (stopping_) return FinishDefragment(errors::Stopped());
+  std::erase_if(defragmenters_, [](const Defragmenter& one) { return !one.wanted->load(); });
+  if (defragmenters_.empty()) return;
+  const StatusOr<btree::Relocation> slice = machine().tree().RelocateSlice(kRelocatePagesPerTurn);
+  if (!slice.ok()) DieOnDiskError(std::string(slice.status().message()));
   machine().Publish();
-  if (*moved > 0) {
-    idle_checkpoints_ = 0;
-    loops_.apply.Post([this] { DefragmentTurn(); });
-    return;
+  defragment_moved_ |= slice->pages > 0;
+  defragment_pages_left_ -= std::min(defragment_pages_left_, slice->pages);
+  if (slice->at_end || defragment_pages_left_ == 0) return EndPassOfDefragment();
+  BoundDirtyBytes();
+  const btree::Stats stats = machine().tree().stats();
+  if (stats.dirty_bytes + stats.writing_bytes > config_.checkpoint_dirty_bytes) {
+    after_checkpoint_.push_back(
+        [this](Status) { loops_.apply.Post([this] { DefragmentTurn(); }); });
+    return MaybeCheckpoint(Pace::kFast);
   }
-  if (idle_checkpoints_ >= 3) {
-    idle_checkpoints_ = 0;
-    for (env::DoneStatus& done : std::exchange(defragmenters_, {})) done(OkStatus());
-    return;
-  }
-  ++idle_checkpoints_;
+  loops_.apply.Post([this] { DefragmentTurn(); });
+}
+
+// What has moved leaves its old place free after the next checkpoint, and the file may only be cut
+// once both metas know the lower mark: three passes that find nothing to move see to it.
+void ApplyLoop::EndPassOfDefragment() {
+  idle_passes_ =
+      std::exchange(defragment_moved_, false) && defragment_pages_left_ > 0 ? 0 : idle_passes_ + 1;
+  if (idle_passes_ > 3) return FinishDefragment(OkStatus());
   after_checkpoint_.push_back([this](Status) { loops_.apply.Post([this] { DefragmentTurn(); }); });
   MaybeCheckpoint(Pace::kFast);
+}
+
+void ApplyLoop::FinishDefragment(const Status& status) {
+  for (Defragmenter& one : std::exchange(defragmenters_, {})) one.done(status);
 }
 
 // --- stop ---

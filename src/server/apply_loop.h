@@ -5,6 +5,7 @@
 // Thread: the apply loop; every method runs there (others post).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -63,7 +64,8 @@ class ApplyLoop {
   // The same for a lagging member, who may share one that exists if it holds `at_least`.
   void FreezeAt(Index at_least, OnImage ready);
   // Moves pages to the front of the file until it cannot shrink, writes it, cuts it; then done.
-  void Defragment(env::DoneStatus done);
+  // Ends without an answer once nobody's `wanted` is true any more (any thread sets it).
+  void Defragment(std::shared_ptr<const std::atomic<bool>> wanted, env::DoneStatus done);
 
   // Called (here) after each batch: for what the member itself wants to do next.
   void set_after_batch(std::function<void()> hook) { after_batch_ = std::move(hook); }
@@ -110,7 +112,13 @@ class ApplyLoop {
   void OnCheckpointWritten(Status status);
   void MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string data);
   void ServeFreezers();
+  struct Defragmenter {
+    std::shared_ptr<const std::atomic<bool>> wanted;
+    env::DoneStatus done;
+  };
   void DefragmentTurn();
+  void EndPassOfDefragment();
+  void FinishDefragment(const Status& status);
   void FinishStop();
 
   const NodeConfig& config_;
@@ -157,8 +165,10 @@ class ApplyLoop {
   bool frozen_out_ = false;            // it has not come back
   int images_out_ = 0;                 // of any generation
   std::optional<Replacement> replacement_;
-  std::deque<env::DoneStatus> defragmenters_;
-  int idle_checkpoints_ = 0;
+  std::vector<Defragmenter> defragmenters_;
+  uint64_t defragment_pages_left_ = 0;  // that may still move
+  bool defragment_moved_ = false;       // in this pass
+  int idle_passes_ = 0;
   bool stopping_ = false;
   bool ended_ = false;  // the last checkpoint is written: nothing is applied any more
   env::Task stopped_;
