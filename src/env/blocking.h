@@ -4,6 +4,7 @@
 // Thread: any; one file by one thread at a time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -63,6 +64,19 @@ class BlockingFileSystem {
   // NotFound when absent.
   virtual StatusOr<FileInfo> Stat(const std::string& path) = 0;
   bool Exists(const std::string& path) { return Stat(path).ok(); }
+  // MakeDirectory, and the names of all that it made are durable, up to the parent that was there.
+  Status MakeDurableDirectory(const std::string& path, uint32_t permissions = 0700) {
+    std::vector<std::string> parents;  // of what is missing
+    for (std::string at = path; !at.empty() && !Exists(at);) {
+      const size_t name = at.find_last_not_of('/');
+      const size_t slash = name == std::string::npos ? name : at.find_last_of('/', name);
+      at = slash == std::string::npos ? "" : at.substr(0, std::max<size_t>(slash, 1));
+      parents.push_back(at.empty() ? "." : at);
+    }
+    RETURN_IF_ERROR(MakeDirectory(path, permissions));
+    for (const std::string& parent : parents) RETURN_IF_ERROR(SyncDirectory(parent));
+    return OkStatus();
+  }
   // flock: exclusive or shared; FailedPrecondition when another process (or another Lock) holds it.
   virtual StatusOr<std::unique_ptr<FileLock>> Lock(const std::string& path, bool exclusive) = 0;
 };

@@ -37,6 +37,14 @@ Status ErrnoStatus(const std::string& what, int error) {
   }
 }
 
+// Calls `call` until no signal interrupts it: some file systems let one interrupt any call.
+template <typename F>
+auto AgainOnSignal(F call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 std::string At(const std::string& path, uint64_t offset) {
   return path + " at offset " + std::to_string(offset);
 }
@@ -72,9 +80,9 @@ class PosixFile final : public File, public BlockingFile {
   StatusOr<size_t> Read(uint64_t offset, std::span<char> into) override {
     size_t got = 0;
     while (got < into.size()) {
-      ssize_t n =
-          pread(fd_, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
-      if (n < 0 && errno == EINTR) continue;
+      const ssize_t n = AgainOnSignal([&] {
+        return pread(fd_, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
+      });
       if (n < 0) return ErrnoStatus("read " + At(path_, offset + got), errno);
       if (n == 0) break;
       got += static_cast<size_t>(n);
@@ -83,10 +91,8 @@ class PosixFile final : public File, public BlockingFile {
   }
   StatusOr<size_t> ReadNow(uint64_t offset, std::span<char> into) override {
     const iovec vector{into.data(), into.size()};
-    ssize_t n;
-    do {
-      n = preadv2(fd_, &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-    } while (n < 0 && errno == EINTR);
+    const ssize_t n = AgainOnSignal(
+        [&] { return preadv2(fd_, &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT); });
     if (n == static_cast<ssize_t>(into.size())) return into.size();
     // Also what only a waiting read may judge: an error, the end of the file.
     return absl::UnavailableError(At(path_, offset) + " is not in the kernel's memory");
@@ -101,18 +107,19 @@ class PosixFile final : public File, public BlockingFile {
     return WritePieces(offset, pieces);
   }
   Status Sync() override {
-    int result;
-    do {
-      result = fdatasync(fd_);
-    } while (result != 0 && errno == EINTR);
+    const int result = AgainOnSignal([&] { return fdatasync(fd_); });
     return result == 0 ? OkStatus() : ErrnoStatus("fdatasync " + path_, errno);
   }
   Status Resize(uint64_t size) override {
-    if (ftruncate(fd_, static_cast<off_t>(size)) == 0) return OkStatus();
+    if (AgainOnSignal([&] { return ftruncate(fd_, static_cast<off_t>(size)); }) == 0)
+      return OkStatus();
     return ErrnoStatus("resize " + path_ + " to " + std::to_string(size), errno);
   }
   Status Allocate(uint64_t size) override {
-    const int error = posix_fallocate(fd_, 0, static_cast<off_t>(size));
+    int error;  // returned, not set
+    do {
+      error = posix_fallocate(fd_, 0, static_cast<off_t>(size));
+    } while (error == EINTR);
     return error == 0
                ? OkStatus()
                : ErrnoStatus("allocate " + std::to_string(size) + " bytes for " + path_, error);
@@ -132,8 +139,8 @@ class PosixFile final : public File, public BlockingFile {
     size_t first = 0;
     while (first < vectors.size()) {
       const int count = static_cast<int>(std::min<size_t>(vectors.size() - first, IOV_MAX));
-      ssize_t n = pwritev(fd_, &vectors[first], count, static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
+      const ssize_t n = AgainOnSignal(
+          [&] { return pwritev(fd_, &vectors[first], count, static_cast<off_t>(offset)); });
       if (n < 0) return ErrnoStatus("write " + At(path_, offset), errno);
       if (n == 0)
         return absl::ResourceExhaustedError("write " + At(path_, offset) + ": nothing was taken");
@@ -198,7 +205,8 @@ void PosixFileSystem::SyncDirectory(std::string path, Executor& on, DoneStatus d
 
 StatusOr<std::unique_ptr<File>> PosixFileSystem::Open(const std::string& path, OpenMode mode,
                                                       uint32_t permissions) {
-  const int fd = open(path.c_str(), Flags(mode) | O_CLOEXEC, permissions);
+  const int fd =
+      AgainOnSignal([&] { return open(path.c_str(), Flags(mode) | O_CLOEXEC, permissions); });
   if (fd < 0) return ErrnoStatus("open " + path, errno);
   return std::unique_ptr<File>(new PosixFile(path, fd));
 }
@@ -241,23 +249,31 @@ Status PosixFileSystem::MakeDirectory(const std::string& path, uint32_t permissi
 }
 
 Status PosixFileSystem::SyncDirectory(const std::string& path) {
-  const int fd = open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = AgainOnSignal(
+      [&] { return open(path.empty() ? "." : path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd < 0) return ErrnoStatus("open directory " + path, errno);
-  const int result = fsync(fd);
+  const int result = AgainOnSignal([&] { return fsync(fd); });
   const int error = errno;
   close(fd);
   return result == 0 ? OkStatus() : ErrnoStatus("fsync directory " + path, error);
 }
 
 StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string& path) {
-  DIR* directory = opendir(path.c_str());
+  DIR* directory;
+  do {
+    directory = opendir(path.c_str());
+  } while (directory == nullptr && errno == EINTR);
   if (directory == nullptr) return ErrnoStatus("list " + path, errno);
   std::vector<std::string> names;
+  errno = 0;  // readdir says the end and an error alike; only an error sets it
   while (const dirent* entry = readdir(directory)) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
   }
+  const int error = errno;
   closedir(directory);
+  if (error != 0) return ErrnoStatus("list " + path, error);
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -269,9 +285,9 @@ StatusOr<FileInfo> PosixFileSystem::Stat(const std::string& path) {
 }
 
 StatusOr<std::unique_ptr<FileLock>> PosixFileSystem::Lock(const std::string& path, bool exclusive) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = AgainOnSignal([&] { return open(path.c_str(), O_RDONLY | O_CLOEXEC); });
   if (fd < 0) return ErrnoStatus("open " + path, errno);
-  if (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) {
+  if (AgainOnSignal([&] { return flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB); }) == 0) {
     return std::unique_ptr<FileLock>(new PosixLock(fd));
   }
   const int error = errno;

@@ -220,6 +220,15 @@ TEST(SimDisk, ANewNameNeedsItsDirectorysSync) {
   EXPECT_EQ(Outcomes(disk, look), std::set<std::string>{"x"});
 }
 
+TEST(SimDisk, ADurableDirectoryIsThereWithAllItsParents) {
+  SimDisk disk;
+  ASSERT_TRUE(disk.MakeDirectory("/there").ok());
+  ASSERT_TRUE(disk.SyncDirectory("/").ok());
+  ASSERT_TRUE(disk.MakeDurableDirectory("/there/a/b/c").ok());
+  EXPECT_EQ(Outcomes(disk, [](SimDisk& d) { return d.Exists("/there/a/b/c") ? "there" : "gone"; }),
+            std::set<std::string>{"there"});
+}
+
 TEST(SimDisk, ADurableNameDoesNotMakeBytesDurable) {
   SimDisk disk;
   std::unique_ptr<File> file = MustOpen(disk, "f", OpenMode::kCreate);
