@@ -435,7 +435,9 @@ TEST_F(TreeTest, AShortValueDoesNotShareThePagesOfALongOne) {
   for (const char* key : {"c", "aa", "Z", "b"}) {
     ASSERT_TRUE(writer.Put("key", key, "short").ok());
     writer.Publish();
-    if (std::string(key) == "Z") ASSERT_TRUE(tree_->CheckpointNow().ok());
+    if (std::string(key) == "Z") {
+      ASSERT_TRUE(tree_->CheckpointNow().ok());
+    }
   }
   EXPECT_LT(tree_->stats().dirty_bytes, 1u << 16);
   EXPECT_EQ(Contents()["key"].size(), 5u);

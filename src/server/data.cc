@@ -44,6 +44,7 @@ StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const s
   }
   btree::Options options;
   options.cache_bytes = config.cache_bytes;
+  options.new_buckets = state::BucketNames();
   ASSIGN_OR_RETURN(data->tree, btree::Tree::Open(files, path, options));
   if (data->lock == nullptr) {
     ASSIGN_OR_RETURN(data->lock, files.Lock(path, /*exclusive=*/true));

@@ -116,10 +116,11 @@ class Recovery {
 
   StatusOr<Recovered> Run() {
     const bool has_log = wal::Exists(files_, paths_.wal);
+    if (!has_log) RETURN_IF_ERROR(PutLeftoverAside());
     StatusOr<env::FileInfo> db = files_.Stat(paths_.db);
     const bool has_db = db.ok() && db->size > 0;
     if (has_log && !has_db) RETURN_IF_ERROR(RefuseLogWithoutTree());
-    RETURN_IF_ERROR(files_.MakeDirectory(paths_.snap));
+    RETURN_IF_ERROR(files_.MakeDurableDirectory(paths_.snap));
     if (has_db) RETURN_IF_ERROR(OpenTree());
     if (!has_log) {
       if (has_db && out_.data->machine->applied_index().value() != 0) {
@@ -138,6 +139,20 @@ class Recovery {
   }
 
  private:
+  // A new member's start was interrupted before its data file was whole: nothing can be read from
+  // it, and it must not stop the next start.
+  Status PutLeftoverAside() {
+    StatusOr<env::FileInfo> db = files_.Stat(paths_.db);
+    if (!db.ok() || db->size == 0) return OkStatus();
+    ASSIGN_OR_RETURN(const bool valid, btree::Tree::IsDataFile(files_, paths_.db));
+    if (valid) return OkStatus();
+    const std::string aside = paths_.db + ".broken";
+    log_.Warn("there is no log, and the data file has no valid meta page: it is put aside",
+              {{"path", paths_.db}, {"aside", aside}});
+    RETURN_IF_ERROR(files_.Rename(paths_.db, aside));
+    return files_.SyncDirectory(paths_.snap);
+  }
+
   // A log that starts at its very first entry can rebuild the tree; any other cannot.
   Status RefuseLogWithoutTree() {
     ASSIGN_OR_RETURN(wal::Recovered log,
@@ -147,7 +162,8 @@ class Recovery {
     return absl::DataLossError(
         paths_.db + ": missing or empty, and the log in " + paths_.wal +
         " starts after a snapshot at index " + std::to_string(log.start.index.value()) +
-        ": the state before it is gone. Restore the file, or start from a snapshot");
+        ": the state before it is gone. failed to find database snapshot file (snap: snapshot file "
+        "doesn't exist). Restore the file, or start from a snapshot");
   }
 
   Status OpenTree() {

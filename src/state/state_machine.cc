@@ -10,10 +10,6 @@ namespace {
 
 constexpr std::string_view kMeta = "meta";
 constexpr std::string_view kAlarm = "alarm";
-constexpr std::string_view kBuckets[] = {"alarm",           "auth", "authRoles", "authUsers",
-                                         "cluster",         "key",  "lease",     "members",
-                                         "members_removed", "meta"};
-
 std::string BigEndian(uint64_t value) {
   std::string out;
   for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
@@ -30,6 +26,11 @@ StatusOr<uint64_t> ReadBigEndian(std::string_view bytes, std::string_view what) 
 
 }  // namespace
 
+std::vector<std::string> BucketNames() {
+  return {"alarm", "auth",  "authRoles", "authUsers",       "cluster",
+          "key",   "lease", "members",   "members_removed", "meta"};
+}
+
 void MustSucceed(const Status& status) {
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
 }
@@ -45,7 +46,7 @@ StatusOr<std::unique_ptr<StateMachine>> StateMachine::Open(btree::Tree& tree,
 }
 
 Status StateMachine::Load() {
-  for (std::string_view bucket : kBuckets) RETURN_IF_ERROR(writer_.CreateBucket(bucket));
+  for (const std::string& bucket : BucketNames()) RETURN_IF_ERROR(writer_.CreateBucket(bucket));
   writer_.Publish();
   {
     EpochDomain::ReaderSlot slot(tree_.epochs());

@@ -47,6 +47,9 @@ struct Options {
 
 enum class AlarmType : uint8_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
 
+// etcd's buckets: a data file holds all of them from its first moment.
+std::vector<std::string> BucketNames();
+
 class StateMachine {
  public:
   // Reads everything from the tree (which may be empty: then the ten buckets are made).

@@ -5,8 +5,6 @@
 namespace quoin::utl {
 namespace {
 
-constexpr size_t kBucketHeaderBytes = 16;  // root page, sequence
-
 uint64_t UsedBytes(const btree::PageView& page) {
   uint64_t bytes = btree::kPageHeaderBytes;
   for (size_t i = 0; i < page.count(); ++i) {
@@ -51,18 +49,32 @@ Status DataFile::VisitBuckets(PageCounts& counts, Visit visit) {
 }
 
 Status DataFile::VisitPairs(std::string_view bucket_value, PageCounts& counts, Visit visit) {
-  if (bucket_value.size() < kBucketHeaderBytes)
+  if (bucket_value.size() < btree::kBucketHeaderBytes)
     return absl::DataLossError("a bucket without a root");
   const auto root = btree::Load<uint64_t>(bucket_value.data());
   if (root != 0) return Walk(root, 1, counts, visit);
   // A small bucket of bbolt stands in its element, as a page.
-  const std::string image(bucket_value.substr(kBucketHeaderBytes));
+  const std::string image(bucket_value.substr(btree::kBucketHeaderBytes));
+  if (image.size() < btree::kPageHeaderBytes)
+    return absl::DataLossError("a truncated inline bucket");
+  const std::string problem = btree::PageProblem(image.data(), image.size(), 0);
+  if (!problem.empty() || !btree::PageView(image.data()).is_leaf())
+    return absl::DataLossError("an inline bucket that " +
+                               (problem.empty() ? "is no leaf" : problem));
   return VisitLeaf(btree::PageView(image.data()), visit);
 }
 
 Status DataFile::Walk(btree::PageId id, uint64_t depth, PageCounts& counts, Visit visit) {
   const uint64_t page_size = newest().page_size;
+  if (depth > btree::kDepthMax) {
+    return absl::DataLossError("page " + std::to_string(id) +
+                               " lies too deep: the tree has a cycle");
+  }
   std::string image(page_size, '\0');
+  if (counts.branches + counts.leaves >= file_bytes_ / page_size)
+    return absl::DataLossError("page " + std::to_string(id) + " is referred to twice");
+  if (id >= file_bytes_ / page_size)
+    return absl::DataLossError("page " + std::to_string(id) + " lies beyond the end of the file");
   ASSIGN_OR_RETURN(size_t got, file_->blocking().Read(id * page_size, image));
   const uint64_t overflow = btree::PageView(image.data()).overflow();
   if (overflow > 0) {
@@ -73,6 +85,10 @@ Status DataFile::Walk(btree::PageId id, uint64_t depth, PageCounts& counts, Visi
   }
   if (got != image.size())
     return absl::DataLossError("the file ends within page " + std::to_string(id));
+  if (const std::string problem = btree::PageProblem(image.data(), image.size(), id);
+      !problem.empty()) {
+    return absl::DataLossError("page " + std::to_string(id) + " " + problem);
+  }
   const btree::PageView page(image.data());
   counts.overflow += overflow;
   counts.depth = std::max(counts.depth, depth);

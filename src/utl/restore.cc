@@ -6,6 +6,7 @@
 #include "mvcc/store.h"
 #include "raft_types/codec.h"
 #include "state/conf_state_json.h"
+#include "state/state_machine.h"
 #include "utl/directory.h"
 #include "wal/wal.h"
 
@@ -139,6 +140,23 @@ wal::Writer::Batch FirstBatch(const NewCluster& cluster) {
   return first;
 }
 
+// What was made is read as a server would read it: a snapshot file may hold anything.
+Status OpenAgain(env::BlockingFileSystem& files, const std::string& db, const std::string& wal_dir,
+                 Index last, Logger& log) {
+  btree::Options options;
+  options.read_only = true;
+  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree, btree::Tree::Open(files, db, options));
+  if (const btree::CheckReport report = tree->Check(); !report.problems.empty())
+    return absl::DataLossError(db + ": " + report.problems[0]);
+  ASSIGN_OR_RETURN(std::unique_ptr<state::StateMachine> machine,
+                   state::StateMachine::Open(*tree, state::Options(), log));
+  ASSIGN_OR_RETURN(const wal::Recovered recovered,
+                   wal::Recover(files, wal_dir, wal::ReadMode::kReadOnly, last, log));
+  if (recovered.start.index != last || machine->applied_index() != last)
+    return absl::DataLossError(wal_dir + ": does not begin where " + db + " ends");
+  return OkStatus();
+}
+
 }  // namespace
 
 Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
@@ -162,7 +180,7 @@ Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
 
   const NewCluster cluster = MakeCluster(options);
   const std::string snap_dir = options.data_dir + "/member/snap";
-  RETURN_IF_ERROR(files.MakeDirectory(snap_dir));
+  RETURN_IF_ERROR(files.MakeDurableDirectory(snap_dir));
   RETURN_IF_ERROR(CopyFile(files, options.snapshot, bytes, snap_dir + "/db"));
   ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree,
                    btree::Tree::Open(files, snap_dir + "/db", {}));
@@ -182,9 +200,11 @@ Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
   std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
   const std::string wal_dir =
       options.wal_dir.empty() ? options.data_dir + "/member/wal" : options.wal_dir;
-  return wal::Writer::Create(env.files(), wal_dir, {cluster.self, cluster.id}, first, {}, *loop,
-                             log)
-      .status();
+  RETURN_IF_ERROR(
+      wal::Writer::Create(env.files(), wal_dir, {cluster.self, cluster.id}, first, {}, *loop, log)
+          .status());
+  tree.reset();
+  return OpenAgain(files, snap_dir + "/db", wal_dir, last, log);
 }
 
 }  // namespace quoin::utl

@@ -237,7 +237,8 @@ class LogReader {
 
 bool Exists(env::BlockingFileSystem& files, const std::string& dir) {
   StatusOr<std::vector<SegmentName>> segments = ListSegments(files, dir);
-  return segments.ok() && !segments->empty();
+  if (!segments.ok()) return !absl::IsNotFound(segments.status());
+  return !segments->empty();
 }
 
 StatusOr<Recovered> Recover(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode,

@@ -59,7 +59,8 @@ enum class ReadMode : uint8_t {
   kReadOnly,  // tools: nothing is changed; a torn tail is reported in `repaired`
 };
 
-// Whether `dir` holds a log (at least one .wal name).
+// Whether `dir` holds a log (at least one .wal name). A directory that cannot be listed counts as
+// one: Recover then says why, and no new log takes its place.
 bool Exists(env::BlockingFileSystem& files, const std::string& dir);
 
 // Reads a log. Refuses (DataLoss with file and offset, nothing changed on disk) whatever could mean

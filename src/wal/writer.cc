@@ -94,7 +94,7 @@ class SegmentWriter final : public Writer {
     env::BlockingFileSystem& files = files_.blocking();
     const std::string building = dir_ + ".tmp";
     RETURN_IF_ERROR(files.RemoveAll(building));
-    RETURN_IF_ERROR(files.MakeDirectory(building));
+    RETURN_IF_ERROR(files.MakeDurableDirectory(building));
     segments_.push_back({0, Index(0)});
     ASSIGN_OR_RETURN(file_,
                      files.Open(building + "/" + segments_.back().text(), env::OpenMode::kCreate));
