@@ -6,6 +6,10 @@
 // between two slices. In key order nothing is held at all; another order holds what it sorts by
 // (api/sorted_range.h).
 //
+// A compaction meanwhile waits (Hold::kCompactions): what was begun is completed. It stops waiting
+// for a reader who takes nothing for limits::kPinIdleMax, and for all after
+// limits::kCompactionWaitMax; ReadPart fails then. Without the hold a compaction fails it at once.
+//
 // Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
 #pragma once
 
@@ -36,18 +40,21 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   // The next elements of RangeResponse.kvs; `last`: there are no more.
   using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
+  enum class Hold : uint8_t { kNothing, kCompactions };
+
   // For any query; callbacks stop after Cancel. A query for the count alone has no parts.
   static std::shared_ptr<LargeRange> New(server::Node& node, env::Executor& loop,
-                                         const mvcc::RangeQuery& query);
+                                         const mvcc::RangeQuery& query, Hold hold);
   virtual ~LargeRange() = default;
 
   void Measure(OnSize on_size);
   // One part per call; the next call after the part has come.
   void ReadPart(OnPart on_part);
-  void Cancel() { cancelled_.store(true); }
+  // The hold ends in a later turn of the storage loop.
+  void Cancel();
 
  protected:
-  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query);
+  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query, Hold hold);
 
   // Storage loop, within a guard; one slice of work each. True: size_ is complete.
   virtual StatusOr<bool> MeasureSlice(const mvcc::View& view) = 0;
@@ -66,12 +73,17 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   void MeasureTurn(OnSize on_size);
   StatusOr<bool> MeasureOnce();
   StatusOr<std::string> ReadOnce();
+  template <typename Slice>
+  auto SliceOf(const mvcc::View& view, Slice slice) -> decltype(slice());
 
   server::Node& node_;
   env::Executor& loop_;
+  const Hold hold_;
   const std::string key_, range_end_;
   mvcc::RangeQuery query_;  // points to the two above
   int64_t revision_;        // as asked, then pinned
+  std::shared_ptr<server::StorageReader> reader_;  // of the first slice's generation, to the end
+  std::unique_ptr<mvcc::ReadPins::Pin> pin_;
   std::atomic<bool> cancelled_{false};
 };
 

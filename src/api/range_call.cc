@@ -64,6 +64,8 @@ class RangeBase : public RemoteCall {
   virtual void Answer(const std::string& body, int64_t store_revision) = 0;
   virtual void BeginLarge(const LargeRange::Size& size) = 0;
   virtual void SendPart(std::string part, bool last) = 0;
+  // A stream may end with "compacted" between two messages, as etcd's; an answer is completed.
+  virtual LargeRange::Hold Holds() const { return LargeRange::Hold::kCompactions; }
 
   bool LearnerMay(std::string_view message) const override {
     std::optional<state::RangeCommand> range = state::ParseRange(message);
@@ -122,7 +124,7 @@ class RangeBase : public RemoteCall {
   }
 
   void StartLarge(const mvcc::RangeQuery& query) {
-    large_ = LargeRange::New(context_.node(), frontend_.loop(), query);
+    large_ = LargeRange::New(context_.node(), frontend_.loop(), query, Holds());
     large_->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());
       large_size_ = *size;
@@ -181,6 +183,7 @@ class RangeStreamCall final : public RangeBase {
 
  protected:
   bool LearnerMay(std::string_view) const override { return false; }
+  LargeRange::Hold Holds() const override { return LargeRange::Hold::kNothing; }
   Status CheckKind(const mvcc::RangeQuery& query) const override {
     const bool key_order =
         query.order == mvcc::SortOrder::kNone ||

@@ -16,7 +16,7 @@ namespace quoin::api {
 
 class SortedRange final : public LargeRange {
  public:
-  SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query);
+  SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query, Hold hold);
 
  private:
   struct Item {

@@ -37,6 +37,11 @@ inline Status InvalidSortOption() {
 inline Status Compacted() {
   return Status(StatusCode::kOutOfRange, "etcdserver: mvcc: required revision has been compacted");
 }
+// Ours: etcd holds whole answers in memory.
+inline Status TakenTooSlowly() {
+  return Status(StatusCode::kResourceExhausted,
+                "quoin: the answer was taken too slowly, and a compaction waited for it");
+}
 inline Status FutureRevision() {
   return Status(StatusCode::kOutOfRange,
                 "etcdserver: mvcc: required revision is a future revision");

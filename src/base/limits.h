@@ -2,6 +2,7 @@
 // says otherwise.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -24,12 +25,16 @@ inline constexpr size_t kMessageBytesMax = 1 << 20;        // raft MaxSizePerMsg
 inline constexpr size_t kInflightMessagesMax = 512;        // raft MaxInflightMsgs
 inline constexpr size_t kWatchResponseBytes = 2 << 20;     // ours: revisions sent together
 inline constexpr size_t kCallUnsentBytesMax = 1 << 20;     // ours: response bytes buffered per call
+// Ours: how long a compaction waits for a reader without progress, and for readers at all.
+inline constexpr std::chrono::nanoseconds kPinIdleMax = std::chrono::seconds(30);
+inline constexpr std::chrono::nanoseconds kCompactionWaitMax = std::chrono::minutes(5);
 inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for a leader
 inline constexpr size_t kHeldProposalBatchesMax = 100'000;
 inline constexpr size_t kProtobufDepthMax = 1000;  // nested txns: 128 levels are legal
 
 static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,
               "one request fits one WAL batch");
+static_assert(kPinIdleMax < kCompactionWaitMax);
 static_assert(kCatchUpEntries < kSnapshotCount);
 static_assert(kProtobufDepthMax > 2 * kTxnOpsMax, "a legal nested txn must parse");
 

@@ -48,8 +48,31 @@ bool Store::AnyKept(int64_t revision) const {
   return any;
 }
 
+// A reader takes its revision and looks whether it is compacted within one guard. One who entered
+// before the compaction was visible may read below it until that guard ends, or longer by a pin,
+// which was made within the guard. One who enters later cannot get below it.
+bool Store::ReadersBelowCompaction() {
+  if (pending_.empty()) return false;
+  PendingCompaction& compaction = pending_.front();
+  if (compaction.removes) return false;
+  CHECK_GE(published_revision_.load(std::memory_order_relaxed), compaction.revision)
+      << "a compaction that readers do not see yet";
+  if (!compaction.visible_since) compaction.visible_since = tree_.epochs().Advance();
+  compaction.removes = *compaction.visible_since < tree_.epochs().SafeEpoch() &&
+                       !pins_.AnyBelow(compaction.revision);
+  return !compaction.removes;
+}
+
+void Store::RevokePins(ReadPins::Time touched_before) {
+  if (pending_.empty() || pending_.front().removes) return;
+  if (pins_.Revoke(pending_.front().revision, touched_before) == 0) return;
+  // A slice that asked before goes on until its guard ends.
+  pending_.front().visible_since.reset();
+}
+
 StatusOr<bool> Store::CompactionSlice(size_t revisions_max) {
   if (pending_.empty()) return true;
+  if (ReadersBelowCompaction()) return false;
   PendingCompaction& compaction = pending_.front();
   if (compaction.next_key.size() == 1) compaction.skips_unkept = AnyKept(compaction.revision);
   const std::string end = RevisionKey({compaction.revision + 1, 0}, false);

@@ -69,6 +69,10 @@ Status View::StillReadable(int64_t revision) const {
   return revision < store_->compact_revision() ? errors::Compacted() : OkStatus();
 }
 
+std::unique_ptr<ReadPins::Pin> View::PinRevision(int64_t revision, ReadPins::Time now) const {
+  return store_->pins_.Add(revision, now);
+}
+
 void View::VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
                      absl::FunctionRef<bool(const KeyValue&)> visit) const {
   VisitSlice(key, range_end, at_revision, SIZE_MAX, visit);
@@ -125,7 +129,6 @@ StatusOr<RangeResult> View::Range(const RangeQuery& query) const {
       result.kvs.push_back(kv);
     return query.want_count || result.kvs.size() < wanted;
   });
-  RETURN_IF_ERROR(StillReadable(revision));
   if (query.count_only) return result;
 
   // Values that the order needs are read before sorting, others only for what remains.

@@ -21,6 +21,7 @@
 #include "base/status.h"
 #include "btree/tree.h"
 #include "mvcc/key_index.h"
+#include "mvcc/read_pins.h"
 
 namespace quoin::mvcc {
 
@@ -98,8 +99,11 @@ class View {
   Status Fill(KeyValue& kv) const;
   // The revision that a query means, or why it cannot be read.
   StatusOr<int64_t> ResolveRevision(int64_t revision) const;
-  // For a caller that has read at `revision`: a compaction may have passed it meanwhile.
+  // For a caller who reads at `revision` in several guards without a pin: a compaction may have
+  // passed it meanwhile. Within one guard nothing is removed that the view can read.
   Status StillReadable(int64_t revision) const;
+  // Keeps `revision`, which this view can read, readable in later guards.
+  std::unique_ptr<ReadPins::Pin> PinRevision(int64_t revision, ReadPins::Time now) const;
 
  private:
   friend class Store;
@@ -205,9 +209,15 @@ class Store {
   Status ScheduleCompaction(int64_t revision);
   // Step 2, between batches: looks at at most `revisions_max` records of the pending compaction and
   // deletes the superseded ones, in tree and index; true when none is pending any more
-  // (finishedCompactRev written, hash kept).
+  // (finishedCompactRev written, hash kept). Does nothing while somebody reads below its revision.
+  // REQUIRES: step 1 has been published.
   StatusOr<bool> CompactionSlice(size_t revisions_max);
   bool compaction_pending() const { return !pending_.empty(); }
+  // Whether the next slice would find readers below the pending compaction: those in a guard that
+  // they entered before step 1 was published, and pins.
+  bool ReadersBelowCompaction();
+  // Revokes the pins that the pending compaction waits for, and which made no progress since then.
+  void RevokePins(ReadPins::Time touched_before);
 
   // --- any thread, within a guard that was entered before ---
   // The changes of an interval up to the current revision. OutOfRange (etcd's text) when `from` has
@@ -236,6 +246,9 @@ class Store {
     bool skips_unkept = true;   // etcd's rule needs at least one kept record
     std::string next_key;       // of bucket `key`
     uint32_t crc = 0;
+    // Readers who entered a guard later see the compaction, and read at its revision or above.
+    std::optional<uint64_t> visible_since;
+    bool removes = false;  // nobody reads below it any more
   };
   explicit Store(btree::Tree& tree) : tree_(tree), writer_(tree.writer()), index_(tree.epochs()) {}
   Status Restore(absl::FunctionRef<void(std::string_view key, int64_t lease)> on_live_lease);
@@ -255,6 +268,7 @@ class Store {
   std::atomic<int64_t> published_revision_{1};
   std::atomic<int64_t> compact_revision_{-1};
   std::deque<PendingCompaction> pending_;
+  mutable ReadPins pins_;
   bool collect_events_ = false;
   std::vector<Event> events_;
   std::string scratch_;

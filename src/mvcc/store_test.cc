@@ -497,6 +497,84 @@ TEST_P(StoreTest, ManyKeysAndManyVersions) {
   CheckHistory();
 }
 
+// One key, written again and again: what a compaction takes away of it, and when.
+class CompactionWaitsTest : public StoreTest {
+ protected:
+  int64_t Put(const std::string& value) {
+    WriteTxn txn = store_->Begin();
+    EXPECT_TRUE(txn.Put("k", value, 0).ok());
+    return txn.End();
+  }
+  StatusOr<std::string> ValueAt(const View& view, int64_t revision) {
+    RangeQuery query;
+    query.key = "k";
+    query.revision = revision;
+    ASSIGN_OR_RETURN(RangeResult found, view.Range(query));
+    if (found.kvs.size() != 1) return absl::NotFoundError("no such key");
+    return std::string(found.kvs[0].value);
+  }
+  bool CompactAll() {
+    StatusOr<bool> finished = store_->CompactionSlice(1000);
+    EXPECT_TRUE(finished.ok());
+    store_->Publish();
+    return *finished;
+  }
+};
+
+TEST_P(CompactionWaitsTest, AGuardThatWasEnteredBeforeReadsOn) {
+  const int64_t old = Put("old");
+  store_->Publish();
+  auto guard = std::make_unique<EpochDomain::Guard>(*slot_);
+  const View view = store_->Current(btree::OnMiss::kLoad);
+  ASSERT_TRUE(store_->ScheduleCompaction(Put("new")).ok());
+  EXPECT_EQ(*ValueAt(view, 0), "old") << "before the compaction is visible";
+  store_->Publish();
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(CompactAll());
+  EXPECT_EQ(*ValueAt(view, 0), "old");
+  EXPECT_EQ(*ValueAt(view, old), "old");
+  guard.reset();
+  EXPECT_TRUE(CompactAll());
+  EpochDomain::Guard later(*slot_);
+  EXPECT_EQ(*ValueAt(store_->Current(btree::OnMiss::kLoad), 0), "new");
+  EXPECT_TRUE(absl::IsOutOfRange(ValueAt(store_->Current(btree::OnMiss::kLoad), old).status()));
+}
+
+TEST_P(CompactionWaitsTest, APinIsWaitedForUntilItGoesOrIsRevoked) {
+  using Time = ReadPins::Time;
+  for (const bool revoke : {false, true}) {
+    const int64_t old = Put("old");
+    store_->Publish();
+    std::unique_ptr<ReadPins::Pin> pin;
+    std::optional<View> view;
+    {
+      EpochDomain::Guard guard(*slot_);
+      view = store_->Current(btree::OnMiss::kLoad);
+      pin = view->PinRevision(old, Time(1));
+    }
+    ASSERT_TRUE(store_->ScheduleCompaction(Put("new")).ok());
+    store_->Publish();
+    pin->Touch(Time(5));
+    store_->RevokePins(Time(5));
+    EXPECT_FALSE(CompactAll());
+    auto guard = std::make_unique<EpochDomain::Guard>(*slot_);
+    EXPECT_FALSE(pin->revoked());
+    view = store_->Current(btree::OnMiss::kLoad);
+    EXPECT_EQ(view->revision(), old + 1);
+    if (revoke) {
+      store_->RevokePins(Time(6));
+      EXPECT_TRUE(pin->revoked());
+    } else {
+      pin.reset();
+    }
+    // The slice that asked in time ends in peace.
+    EXPECT_EQ(CompactAll(), !revoke);
+    guard.reset();
+    EXPECT_TRUE(CompactAll());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(One, CompactionWaitsTest, testing::Values(1u));
+
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreTest, testing::Range(1u, 13u));
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/limits.h"
 #include "base/version.h"
 #include "raft_types/codec.h"
 #include "server/lease_loop.h"
@@ -14,6 +15,7 @@ namespace quoin::server {
 namespace {
 
 constexpr size_t kRelocatePagesPerTurn = 256;
+constexpr env::Duration kReadersPoll = std::chrono::milliseconds(10);
 
 // Keeps the newest `keep_max` .snap files; names sort by term and index.
 void PurgeSnapFiles(env::BlockingFileSystem& files, const std::string& dir, size_t keep_max) {
@@ -249,6 +251,8 @@ void ApplyLoop::ScheduleCompaction() {
 void ApplyLoop::CompactionTurn() {
   compaction_scheduled_ = false;
   if (stopping_) return;
+  if (machine().store().ReadersBelowCompaction()) return AwaitReaders();
+  compaction_waits_since_.reset();
   const bool finished = machine().CompactionSlice(config_.compaction_batch_revisions);
   machine().Publish();
   if (!finished) return ScheduleCompaction();
@@ -261,6 +265,16 @@ void ApplyLoop::CompactionTurn() {
         EndBatch();
       });
   MaybeCheckpoint(Pace::kFast);
+}
+
+// Answers that were begun below the compaction are completed first; not for ever.
+void ApplyLoop::AwaitReaders() {
+  const env::Duration now = loops_.apply.clock().Now();
+  if (!compaction_waits_since_) compaction_waits_since_ = now;
+  const bool too_long = now - *compaction_waits_since_ > limits::kCompactionWaitMax;
+  machine().store().RevokePins(too_long ? env::Duration::max() : now - limits::kPinIdleMax);
+  compaction_scheduled_ = true;
+  loops_.apply.RunAfter(kReadersPoll, [this] { CompactionTurn(); });
 }
 
 // --- checkpoints and snapshots ---

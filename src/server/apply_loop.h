@@ -105,6 +105,7 @@ class ApplyLoop {
   void NoteClusterVersion(const std::string& version);
   void ScheduleCompaction();
   void CompactionTurn();
+  void AwaitReaders();
   void CheckpointTimer();
   enum class Pace : uint8_t { kGentle, kFast };
   void MaybeCheckpoint(Pace pace);
@@ -147,6 +148,7 @@ class ApplyLoop {
   int64_t published_revision_ = 0;  // of the last batch
   bool cluster_changed_ = true;
   bool compaction_scheduled_ = false;
+  std::optional<env::Duration> compaction_waits_since_;
 
   std::unique_ptr<btree::Image> checkpoint_;  // under way
   raft::SnapshotMetadata checkpoint_holds_;

@@ -22,6 +22,18 @@ struct Data {
   std::unique_ptr<state::StateMachine> machine;
 };
 
+// A generation of the data, and the storage loop's slot for reading it. A reader over several turns
+// keeps it, and goes on reading the generation that it began with.
+// Thread: the storage loop; let go of anywhere.
+struct StorageReader {
+  explicit StorageReader(std::shared_ptr<Data> of)
+      : data(std::move(of)), slot(data->tree->epochs()) {}
+  mvcc::Store& store() { return data->machine->store(); }
+
+  const std::shared_ptr<Data> data;
+  EpochDomain::ReaderSlot slot;
+};
+
 // Opens or makes the tree file at `path`, locks it, and loads the state machine. Waits for the
 // disk.
 StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const std::string& path,

@@ -69,10 +69,10 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   raft_executor_ = env_.NewExecutor("raft");
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");
+  bulk_executor_ = env_.NewExecutor("bulk");
   peer_executor_ = env_.NewExecutor("peer");
   lease_executor_ = env_.NewExecutor("lease");
-  storage_data_ = recovered_.data;
-  storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(storage_data_->tree->epochs());
+  storage_reader_ = NewStorageReader(recovered_.data);
   info_.member_id = recovered_.identity.node_id;
   info_.cluster_id = recovered_.identity.cluster_id;
   info_.applied_index.store(recovered_.data->machine->applied_index().value());
@@ -134,12 +134,18 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
   compactor_ = std::make_unique<AutoCompactor>(config_, info_, *frontends_.back(), log_);
 }
 
+// The last of an old generation may be let go of on any loop: freeing it is no work for that one.
+std::shared_ptr<StorageReader> Node::NewStorageReader(std::shared_ptr<Data> data) {
+  return {new StorageReader(std::move(data)), [&bulk = *bulk_executor_](StorageReader* last) {
+            bulk.Post([owned = std::unique_ptr<StorageReader>(last)] {});
+          }};
+}
+
 void Node::StartLoops() {
   apply_->set_after_batch([this] { AfterBatch(); });
   apply_->set_on_replaced([this](std::shared_ptr<Data> data) {
     storage_executor_->Post([this, data = std::move(data)]() mutable {
-      storage_slot_ = std::make_unique<EpochDomain::ReaderSlot>(data->tree->epochs());
-      storage_data_ = std::move(data);
+      storage_reader_ = NewStorageReader(std::move(data));
     });
   });
   apply_->set_on_cluster([this](std::shared_ptr<const ClusterInfo> cluster) {
@@ -232,7 +238,8 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
 // tasks that never run.
 Node::~Node() {
   for (env::Executor* loop : {raft_executor_.get(), wal_executor_.get(), storage_executor_.get(),
-                              peer_executor_.get(), lease_executor_.get(), apply_executor_.get()}) {
+                              peer_executor_.get(), lease_executor_.get(), bulk_executor_.get(),
+                              apply_executor_.get()}) {
     if (loop != nullptr) loop->Stop();
   }
   if (peers_ != nullptr) peers_->Abandon();

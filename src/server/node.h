@@ -55,8 +55,10 @@ class Node {
   // For work that may wait for pages: posted there. The store and the reader slot of that loop,
   // of the present generation: used there, and not kept across turns.
   env::Executor& storage_loop() { return *storage_executor_; }
-  mvcc::Store& store() { return storage_data_->machine->store(); }
-  EpochDomain::ReaderSlot& storage_slot() { return *storage_slot_; }
+  mvcc::Store& store() { return storage_reader_->store(); }
+  EpochDomain::ReaderSlot& storage_slot() { return storage_reader_->slot; }
+  // Both, for who reads in several turns.
+  std::shared_ptr<StorageReader> storage_reader() { return storage_reader_; }
   env::Env& env() { return env_; }
   env::Executor& apply_executor() { return *apply_executor_; }
   ApplyLoop& apply_loop() { return *apply_; }
@@ -83,6 +85,7 @@ class Node {
   void BuildLoops(std::vector<env::Executor*> io_loops);
   void StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped);
   void StartLoops();
+  std::shared_ptr<StorageReader> NewStorageReader(std::shared_ptr<Data> data);
   void AfterBatch();
   void PublishAttributes();
 
@@ -92,15 +95,14 @@ class Node {
   NodeInfo info_;
   // Stopped before anything else goes, and destroyed last (see ~Node).
   std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
-      peer_executor_, lease_executor_;
+      peer_executor_, lease_executor_, bulk_executor_;
   Recovered recovered_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
   std::unique_ptr<PeerHost> peers_;
   std::unique_ptr<LeaseHost> lease_host_;
   std::unique_ptr<LeaseLoop> leases_;
-  std::shared_ptr<Data> storage_data_;  // storage loop's
-  std::unique_ptr<EpochDomain::ReaderSlot> storage_slot_;
+  std::shared_ptr<StorageReader> storage_reader_;  // storage loop's
   std::vector<std::unique_ptr<Frontend>>
       frontends_;  // the last two belong to the lease loop and the apply loop
   std::unique_ptr<AutoCompactor> compactor_;

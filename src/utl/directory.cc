@@ -77,8 +77,9 @@ StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path
     }
     RETURN_IF_ERROR(Replay(out, path));
   }
-  while (!out.machine->CompactionSlice(kCompactionSlice)) {
-  }
+  do {
+    out.machine->Publish();  // ends the writer's guard: a compaction waits for readers
+  } while (!out.machine->CompactionSlice(kCompactionSlice));
   out.machine->Publish();
   return out;
 }
