@@ -3,6 +3,7 @@
 
 #include "api/kv_service.h"
 
+#include "api/large_txn.h"
 #include "base/errors.h"
 #include "base/limits.h"
 #include "proto/rpc.pb.h"
@@ -54,55 +55,75 @@ class CompactCall final : public UnaryCall {
   }
 };
 
-class TxnCall final : public RemoteCall {
+class TxnCall final : public UnaryCall {
  public:
-  using RemoteCall::RemoteCall;
+  using UnaryCall::UnaryCall;
+  ~TxnCall() override {
+    if (large_ != nullptr) large_->Cancel();
+  }
+  void OnCancel(const Status& why) override {
+    if (large_ != nullptr) large_->Cancel();
+    UnaryCall::OnCancel(why);
+  }
+  void OnDrained() override {
+    if (wants_room_) NextPart();
+  }
 
  protected:
   void Handle(std::string_view message) override {
-    if (!state::ParseDeep(message, request_)) return Fail(UnmarshalError());
-    if (!AdmitSpace(state::TxnCost(request_))) return;
-    Status status = state::CheckTxn(request_, frontend_.config().txn_ops_max);
+    auto request = std::make_shared<etcdserverpb::TxnRequest>();
+    if (!state::ParseDeep(message, *request)) return Fail(UnmarshalError());
+    if (!AdmitSpace(state::TxnCost(*request))) return;
+    Status status = state::CheckTxn(*request, frontend_.config().txn_ops_max);
     if (!status.ok()) return Fail(status);
-    if (!state::IsReadOnly(request_)) return ProposeAndReply(state::Operation::kTxn, message);
-    if (state::IsSerializable(request_)) return Read(btree::OnMiss::kReport);
-    WhenReadable([this] { Read(btree::OnMiss::kReport); });
+    if (!state::IsReadOnly(*request)) return ProposeAndReply(state::Operation::kTxn, message);
+    request_ = std::move(request);
+    if (state::IsSerializable(*request_)) return Read();
+    WhenReadable([this] { Read(); });
   }
 
  private:
-  // Reads on this loop what is in memory; the rest goes to the loop that may wait for pages.
-  void Read(btree::OnMiss on_miss) {
+  // At once if it is small, and its pages are in memory.
+  void Read() {
     EpochDomain::Guard guard(frontend_.slot());
-    mvcc::View view = frontend_.store().Current(on_miss);
-    StatusOr<std::string> body = state::RunReadOnlyTxn(view, request_);
-    if (absl::IsUnavailable(body.status())) return ReadOnStorage();
-    Answer(std::move(body), view.revision());
-  }
-
-  void ReadOnStorage() {
-    struct Found {
-      StatusOr<std::string> body;
-      int64_t revision;
-    };
-    auto done =
-        BackHere<Found>([this](Found found) { Answer(std::move(found.body), found.revision); });
-    server::Node& node = context_.node();
-    node.storage_loop().Post([&node, request = request_, done = std::move(done)]() mutable {
-      EpochDomain::Guard guard(node.storage_slot());
-      mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-      done({state::RunReadOnlyTxn(view, request), view.revision()});
-    });
-  }
-
-  void Answer(StatusOr<std::string> body, int64_t revision) {
+    const mvcc::View view = frontend_.store().Current(btree::OnMiss::kReport);
+    const StatusOr<std::optional<std::string>> body =
+        state::RunReadOnlyTxn(view, *request_, kAtOnce);
+    if (absl::IsUnavailable(body.status()) || (body.ok() && !*body)) return StartLarge();
     if (!body.ok()) return Fail(body.status());
     std::string response;
-    AppendHeader(frontend_.info(), revision, response);
-    response += *body;
+    AppendHeader(frontend_.info(), view.revision(), response);
+    response += **body;
     Reply(std::move(response));
   }
 
-  etcdserverpb::TxnRequest request_;
+  void StartLarge() {
+    large_ = std::make_shared<LargeTxn>(context_.node(), frontend_.loop(), request_);
+    large_->Measure([this](StatusOr<LargeTxn::Size> size) {
+      if (!size.ok()) return Fail(size.status());
+      std::string header;
+      AppendHeader(frontend_.info(), size->revision, header);
+      const uint64_t bytes = header.size() + size->body_bytes;
+      if (bytes > kMessageBytesMax) return Fail(MessageTooLarge(bytes));
+      call_.StartMessage(bytes);
+      call_.AppendMessage(std::move(header));
+      NextPart();
+    });
+  }
+
+  void NextPart() {
+    wants_room_ = call_.unsent_bytes() > limits::kCallUnsentBytesMax;
+    if (wants_room_) return;  // OnDrained goes on
+    large_->ReadPart([this](StatusOr<std::string> part, bool last) {
+      if (!part.ok()) return Fail(part.status());
+      call_.AppendMessage(*std::move(part));
+      last ? call_.Finish(OkStatus()) : NextPart();
+    });
+  }
+
+  std::shared_ptr<const etcdserverpb::TxnRequest> request_;  // of one that only reads
+  std::shared_ptr<LargeTxn> large_;
+  bool wants_room_ = false;
 };
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "api/large_range.h"
 
 #include "api/sorted_range.h"
-#include "base/errors.h"
 #include "state/range_response.h"
 
 namespace quoin::api {
@@ -13,8 +12,9 @@ constexpr size_t kPartBytes = 256 * 1024;
 // Keys come in the order in which they are sent.
 class KeyOrderRange final : public LargeRange {
  public:
-  KeyOrderRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query, Hold hold)
-      : LargeRange(node, loop, query, hold),
+  KeyOrderRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+                std::shared_ptr<Moment> moment)
+      : LargeRange(node, loop, query, std::move(moment)),
         limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
         next_key_(query.key) {}
 
@@ -70,31 +70,32 @@ class KeyOrderRange final : public LargeRange {
 
 }  // namespace
 
+Status MessageTooLarge(uint64_t bytes) {
+  return absl::ResourceExhaustedError("grpc: trying to send message larger than max (" +
+                                      std::to_string(bytes) + " vs. " +
+                                      std::to_string(kMessageBytesMax) + ")");
+}
+
 std::shared_ptr<LargeRange> LargeRange::New(server::Node& node, env::Executor& loop,
-                                            const mvcc::RangeQuery& query, Hold hold) {
+                                            const mvcc::RangeQuery& query,
+                                            std::shared_ptr<Moment> moment) {
   const bool key_order =
       query.target == mvcc::SortTarget::kKey && query.order != mvcc::SortOrder::kDescend;
   if (key_order || query.count_only)
-    return std::make_shared<KeyOrderRange>(node, loop, query, hold);
-  return std::make_shared<SortedRange>(node, loop, query, hold);
+    return std::make_shared<KeyOrderRange>(node, loop, query, std::move(moment));
+  return std::make_shared<SortedRange>(node, loop, query, std::move(moment));
 }
 
 LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
-                       Hold hold)
+                       std::shared_ptr<Moment> moment)
     : node_(node),
       loop_(loop),
-      hold_(hold),
+      moment_(std::move(moment)),
       key_(query.key),
       range_end_(query.range_end),
-      query_(query),
-      revision_(query.revision) {
+      query_(query) {
   query_.key = key_;
   query_.range_end = range_end_;
-}
-
-void LargeRange::Cancel() {
-  if (cancelled_.exchange(true)) return;
-  node_.storage_loop().Post([self = shared_from_this()] { self->pin_.reset(); });
 }
 
 void LargeRange::Measure(OnSize on_size) {
@@ -112,32 +113,14 @@ void LargeRange::MeasureTurn(OnSize on_size) {
   });
 }
 
-// A pin that is held when the slice begins is as good until its guard ends. Without one, a
-// compaction may have passed before the slice or during it.
-template <typename Slice>
-auto LargeRange::SliceOf(const mvcc::View& view, Slice slice) -> decltype(slice()) {
-  if (hold_ == Hold::kCompactions) {
-    if (pin_->revoked()) return errors::TakenTooSlowly();
-    pin_->Touch(node_.env().clock().Now());
-    return slice();
-  }
-  RETURN_IF_ERROR(view.StillReadable(revision_));
-  auto result = slice();
-  RETURN_IF_ERROR(view.StillReadable(revision_));
-  return result;
-}
-
 StatusOr<bool> LargeRange::MeasureOnce() {
-  if (reader_ == nullptr) reader_ = node_.storage_reader();
-  EpochDomain::Guard guard(reader_->slot);
-  const mvcc::View view = reader_->store().Current(btree::OnMiss::kLoad);
-  if (size_.store_revision == 0) {  // the first slice pins
-    ASSIGN_OR_RETURN(revision_, view.ResolveRevision(revision_));
-    size_.store_revision = view.revision();
-    if (hold_ == Hold::kCompactions)
-      pin_ = view.PinRevision(revision_, node_.env().clock().Now());
-  }
-  return SliceOf(view, [&] { return MeasureSlice(view); });
+  return moment_->Read([this](const mvcc::View& view) -> StatusOr<bool> {
+    if (revision_ == 0) {
+      ASSIGN_OR_RETURN(revision_, moment_->Resolve(query_.revision));
+      size_.store_revision = moment_->revision();
+    }
+    return MeasureSlice(view);
+  });
 }
 
 void LargeRange::ReadPart(OnPart on_part) {
@@ -147,7 +130,6 @@ void LargeRange::ReadPart(OnPart on_part) {
     const bool last = self->sent_ == self->size_.keys;
     // A slice without any key that passes the filters has nothing to send.
     if (part.ok() && part->empty() && !last) return self->ReadPart(on_part);
-    if (last || !part.ok()) self->pin_.reset();
     self->loop_.Post([self, on_part, last, part = std::move(part)]() mutable {
       if (!self->cancelled_.load()) on_part(std::move(part), last);
     });
@@ -156,9 +138,7 @@ void LargeRange::ReadPart(OnPart on_part) {
 
 StatusOr<std::string> LargeRange::ReadOnce() {
   if (sent_ == size_.keys) return std::string();
-  EpochDomain::Guard guard(reader_->slot);
-  const mvcc::View view = reader_->store().Current(btree::OnMiss::kLoad);
-  return SliceOf(view, [&] { return ReadSlice(view); });
+  return moment_->Read([this](const mvcc::View& view) { return ReadSlice(view); });
 }
 
 }  // namespace quoin::api

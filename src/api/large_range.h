@@ -6,10 +6,6 @@
 // between two slices. In key order nothing is held at all; another order holds what it sorts by
 // (api/sorted_range.h).
 //
-// A compaction meanwhile waits (Hold::kCompactions): what was begun is completed. It stops waiting
-// for a reader who takes nothing for limits::kPinIdleMax, and for all after
-// limits::kCompactionWaitMax; ReadPart fails then. Without the hold a compaction fails it at once.
-//
 // Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
 #pragma once
 
@@ -20,11 +16,18 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "api/moment.h"
 #include "base/status.h"
 #include "mvcc/store.h"
 #include "server/node.h"
 
 namespace quoin::api {
+
+// What an I/O loop reads itself; more goes to the storage loop.
+inline constexpr mvcc::ReadBudget kAtOnce{1000, 256 * 1024};
+// gRPC's: what Go's library refuses to send.
+inline constexpr uint64_t kMessageBytesMax = INT32_MAX;
+Status MessageTooLarge(uint64_t bytes);
 
 class LargeRange : public std::enable_shared_from_this<LargeRange> {
  public:
@@ -40,21 +43,21 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   // The next elements of RangeResponse.kvs; `last`: there are no more.
   using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
-  enum class Hold : uint8_t { kNothing, kCompactions };
-
-  // For any query; callbacks stop after Cancel. A query for the count alone has no parts.
+  // For any query, answered as of `moment`; callbacks stop after Cancel. A query for the count
+  // alone has no parts.
   static std::shared_ptr<LargeRange> New(server::Node& node, env::Executor& loop,
-                                         const mvcc::RangeQuery& query, Hold hold);
+                                         const mvcc::RangeQuery& query,
+                                         std::shared_ptr<Moment> moment);
   virtual ~LargeRange() = default;
 
   void Measure(OnSize on_size);
   // One part per call; the next call after the part has come.
   void ReadPart(OnPart on_part);
-  // The hold ends in a later turn of the storage loop.
-  void Cancel();
+  void Cancel() { cancelled_.store(true); }
 
  protected:
-  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query, Hold hold);
+  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+             std::shared_ptr<Moment> moment);
 
   // Storage loop, within a guard; one slice of work each. True: size_ is complete.
   virtual StatusOr<bool> MeasureSlice(const mvcc::View& view) = 0;
@@ -62,7 +65,7 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   virtual StatusOr<std::string> ReadSlice(const mvcc::View& view) = 0;
 
   const mvcc::RangeQuery& query() const { return query_; }
-  // The pinned one, from the first slice on.
+  // The one that is read, from the first slice on.
   int64_t revision() const { return revision_; }
 
   // Storage loop:
@@ -73,17 +76,13 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
   void MeasureTurn(OnSize on_size);
   StatusOr<bool> MeasureOnce();
   StatusOr<std::string> ReadOnce();
-  template <typename Slice>
-  auto SliceOf(const mvcc::View& view, Slice slice) -> decltype(slice());
 
   server::Node& node_;
   env::Executor& loop_;
-  const Hold hold_;
+  const std::shared_ptr<Moment> moment_;
   const std::string key_, range_end_;
   mvcc::RangeQuery query_;  // points to the two above
-  int64_t revision_;        // as asked, then pinned
-  std::shared_ptr<server::StorageReader> reader_;  // of the first slice's generation, to the end
-  std::unique_ptr<mvcc::ReadPins::Pin> pin_;
+  int64_t revision_ = 0;
   std::atomic<bool> cancelled_{false};
 };
 

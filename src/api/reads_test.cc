@@ -1,10 +1,14 @@
-// Reads with a whole member behind them, on virtual time: answers too big for one turn, clients that
-// take them slowly or not at all, and what goes on meanwhile.
+// Reads with a whole member behind them, on virtual time: answers too big for one turn, clients
+// that take them slowly or not at all, and what goes on meanwhile.
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
+#include <numeric>
+#include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -16,6 +20,7 @@
 #include "env/sim/sim_world.h"
 #include "proto/rpc.pb.h"
 #include "server/node.h"
+#include "state/txn.h"
 
 namespace quoin::api {
 namespace {
@@ -122,12 +127,15 @@ class ReadsTest : public testing::Test {
   // The client takes `bytes` at once; time passes until the member has filled up again.
   void Take(Call& call, size_t bytes) {
     OnLoop([&] {
-      if (call.call.Take(bytes) && !call.ended()) call.handler->OnDrained();
+      const bool drained = call.call.Take(bytes);
+      if (drained && !call.ended()) call.handler->OnDrained();
     });
     world_.RunFor(milliseconds(5));
   }
+  // To its end; the session then destroys the handler.
   void TakeAll(Call& call) {
     while (!call.ended()) Take(call, SIZE_MAX);
+    OnLoop([&] { call.handler.reset(); });
   }
 
   void OnLoop(std::function<void()> task) {
@@ -146,6 +154,7 @@ class ReadsTest : public testing::Test {
         revision = result.revision;
       });
       CHECK(wait.ok());
+      std::move(*wait).Detach();
     });
     CHECK(world_.RunUntil([&] { return revision.has_value(); }, kStepsMax));
     return *revision;
@@ -188,9 +197,8 @@ class ReadsTest : public testing::Test {
   static etcdserverpb::RangeResponse Answer(const Call& call) {
     etcdserverpb::RangeResponse response;
     EXPECT_EQ(call.status(), OkStatus());
-    EXPECT_EQ(call.call.messages().size(), 1);
-    if (call.call.messages().size() == 1)
-      EXPECT_TRUE(response.ParseFromString(call.call.messages()[0]));
+    const bool is_one = call.call.messages().size() == 1;
+    EXPECT_TRUE(is_one && response.ParseFromString(call.call.messages()[0]));
     return response;
   }
 
@@ -255,13 +263,13 @@ TEST_F(ReadsTest, AClientThatTakesNothingHoldsACompactionForHalfAMinute) {
 }
 
 TEST_F(ReadsTest, AClientThatIsSlowHoldsACompactionForFiveMinutes) {
-  Fill(5000, 1000);
+  Fill(10'000, 1000);
   Call& call = Ask(&NewRangeCall, Everything());
   world_.RunFor(seconds(1));
   Compact(Fill(100, 10));
   const env::Duration compacted = world_.Now();
   while (CompactionPending() && !call.ended()) {
-    Take(call, 100'000);
+    Take(call, 400'000);  // more than a part of the answer
     world_.RunFor(seconds(20));
   }
   ASSERT_FALSE(call.ended());
@@ -295,6 +303,219 @@ TEST_F(ReadsTest, AStreamEndsWithACompactionAndHoldsNothing) {
   EXPECT_FALSE(CompactionPending());
   TakeAll(call);
   EXPECT_EQ(call.status(), errors::Compacted());
+}
+
+// --- transactions that only read ---
+
+class ReadOnlyTxnTest : public ReadsTest {
+ protected:
+  // What the transaction is answered behind the header, found in one go.
+  std::string Expected(const etcdserverpb::TxnRequest& txn) {
+    std::string body;
+    OnLoop([&] {
+      EpochDomain::Guard guard(node_->frontend(0).slot());
+      const mvcc::View view = node_->frontend(0).store().Current(btree::OnMiss::kLoad);
+      auto found = state::RunReadOnlyTxn(view, txn, mvcc::ReadBudget());
+      CHECK(found.ok()) << found.status();
+      AppendHeader(node_->frontend(0).info(), view.revision(), body);
+      body += **found;
+    });
+    return body;
+  }
+  static void AddRange(etcdserverpb::TxnRequest& txn, const etcdserverpb::RangeRequest& range) {
+    *txn.add_success()->mutable_request_range() = range;
+    *txn.add_failure()->mutable_request_range() = range;
+  }
+  static etcdserverpb::Compare* AddValueGuard(etcdserverpb::TxnRequest& txn,
+                                              const std::string& value) {
+    etcdserverpb::Compare* guard = txn.add_compare();
+    guard->set_key(kFromKey);
+    guard->set_range_end(kFromKey);
+    guard->set_target(etcdserverpb::Compare::VALUE);
+    guard->set_result(etcdserverpb::Compare::EQUAL);
+    guard->set_value(value);
+    return guard;
+  }
+  etcdserverpb::RangeRequest SomeRange(std::mt19937& random, int keys, int64_t revision) {
+    auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+    etcdserverpb::RangeRequest range;
+    const int first = below(keys);
+    range.set_key(Key(first));
+    if (below(10) > 0) range.set_range_end(below(2) == 0 ? kFromKey : Key(first + below(keys)));
+    if (below(3) == 0) range.set_limit(below(keys));
+    range.set_sort_order(static_cast<etcdserverpb::RangeRequest::SortOrder>(below(3)));
+    range.set_sort_target(static_cast<etcdserverpb::RangeRequest::SortTarget>(below(5)));
+    range.set_keys_only(below(3) == 0);
+    range.set_count_only(below(6) == 0);
+    if (below(3) == 0) range.set_revision(2 + below(static_cast<int>(revision) - 1));
+    if (below(4) == 0) range.set_min_mod_revision(1 + below(static_cast<int>(revision)));
+    return range;
+  }
+};
+
+TEST_F(ReadOnlyTxnTest, LargeOnesAreAnsweredAsSmallOnes) {
+  constexpr int kKeys = 3000;
+  Fill(kKeys, 100);
+  const int64_t revision = Fill(kKeys / 2, 30);
+  for (uint32_t seed = 1; seed <= 30; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    etcdserverpb::TxnRequest txn;
+    for (uint32_t guards = random() % 3; guards > 0; --guards) {
+      AddValueGuard(txn, std::string(random() % 2 == 0 ? 100 : 30, 'v'))
+          ->set_key(Key(static_cast<int>(random() % kKeys)));
+    }
+    for (uint32_t ranges = random() % 6; ranges > 0; --ranges)
+      AddRange(txn, SomeRange(random, kKeys, revision));
+    Call& call = Ask(&NewTxnCall, txn);
+    TakeAll(call);
+    ASSERT_EQ(call.status(), OkStatus());
+    ASSERT_EQ(call.call.messages().size(), 1);
+    EXPECT_TRUE(call.call.messages()[0] == Expected(txn));
+  }
+}
+
+TEST_F(ReadOnlyTxnTest, AnAnswerOfAnyLengthTakesTheMemoryOfAPart) {
+  Fill(5000, 1000);
+  etcdserverpb::TxnRequest txn;
+  for (int i = 0; i < 20; ++i) AddRange(txn, Everything());
+  Call& call = Ask(&NewTxnCall, txn);
+  EXPECT_FALSE(call.ended()) << "on the I/O loop, in one turn";
+  world_.RunFor(seconds(1));
+  Compact(Fill(5000, 10));  // all of it is still of one moment
+  TakeAll(call);
+  ASSERT_EQ(call.status(), OkStatus());
+  EXPECT_LT(call.call.most_unsent(), limits::kCallUnsentBytesMax + (600 << 10));
+  etcdserverpb::TxnResponse response;
+  ASSERT_TRUE(response.ParseFromString(call.call.messages()[0]));
+  ASSERT_EQ(response.responses_size(), 20);
+  for (const etcdserverpb::ResponseOp& op : response.responses()) {
+    ASSERT_EQ(op.response_range().kvs_size(), 5000);
+    EXPECT_EQ(op.response_range().kvs(4999).value().size(), 1000);
+  }
+}
+
+TEST_F(ReadOnlyTxnTest, AGuardEndsAtTheFirstKeyThatDecides) {
+  Fill(5000, 10);
+  etcdserverpb::TxnRequest txn;
+  AddValueGuard(txn, "another");
+  AddValueGuard(txn, std::string(10, 'v'));
+  OnLoop([&] {
+    EpochDomain::Guard guard(node_->frontend(0).slot());
+    const mvcc::View view = node_->frontend(0).store().Current(btree::OnMiss::kLoad);
+    mvcc::ReadBudget budget{1, 1000};
+    auto holds = state::GuardsRun(txn).Slice(view, view.revision(), budget);
+    ASSERT_TRUE(holds.ok());
+    EXPECT_EQ(*holds, std::optional<bool>(false));
+  });
+}
+
+TEST_F(ReadOnlyTxnTest, GuardsOverManyKeysLeaveTheIoLoop) {
+  Fill(5000, 10);
+  etcdserverpb::TxnRequest txn;
+  for (int i = 0; i < 32; ++i) AddValueGuard(txn, std::string(10, 'v'));
+  Call& call = Ask(&NewTxnCall, txn);
+  EXPECT_FALSE(call.ended()) << "on the I/O loop, in one turn";
+  TakeAll(call);
+  ASSERT_EQ(call.status(), OkStatus());
+  EXPECT_EQ(call.call.messages()[0], Expected(txn));
+}
+
+TEST_F(ReadOnlyTxnTest, WhatCannotBeReadIsSaidBeforeAnythingIsSent) {
+  Fill(3000, 100);
+  etcdserverpb::TxnRequest txn;
+  AddRange(txn, Everything());
+  etcdserverpb::RangeRequest future = Everything();
+  future.set_revision(1'000'000);
+  AddRange(txn, future);
+  AddValueGuard(txn, std::string(100, 'v'));
+  Call& call = Ask(&NewTxnCall, txn);
+  TakeAll(call);
+  EXPECT_EQ(call.status(), errors::FutureRevision());
+  EXPECT_TRUE(call.call.messages().empty());
+}
+
+// --- streams ---
+
+class StreamTest : public ReadsTest {
+ protected:
+  // The responses of a stream that has ended well.
+  std::vector<etcdserverpb::RangeResponse> Stream(const etcdserverpb::RangeRequest& range) {
+    Call& call = Ask(&NewRangeStreamCall, range);
+    TakeAll(call);
+    EXPECT_EQ(call.status(), OkStatus());
+    std::vector<etcdserverpb::RangeResponse> responses;
+    for (const std::string& message : call.call.messages()) {
+      etcdserverpb::RangeStreamResponse response;
+      EXPECT_TRUE(response.ParseFromString(message));
+      responses.push_back(response.range_response());
+    }
+    for (size_t i = 0; i + 1 < responses.size(); ++i) {
+      EXPECT_FALSE(responses[i].has_header());
+      EXPECT_EQ(responses[i].count(), 0);
+    }
+    EXPECT_TRUE(!responses.empty() && responses.back().has_header());
+    return responses;
+  }
+  static std::vector<int> Sizes(const std::vector<etcdserverpb::RangeResponse>& responses) {
+    std::vector<int> sizes;
+    for (const auto& response : responses) sizes.push_back(response.kvs_size());
+    return sizes;
+  }
+};
+
+TEST_F(StreamTest, ChunksBeginWithTenKeysAndDouble) {
+  Fill(1000, 100);
+  const auto all = Stream(Everything());
+  EXPECT_EQ(Sizes(all), (std::vector<int>{10, 20, 40, 80, 160, 320, 370}));
+  EXPECT_EQ(all.back().count(), 1000);
+  EXPECT_FALSE(all.back().more());
+  int next = 0;
+  for (const auto& response : all) {
+    for (const mvccpb::KeyValue& kv : response.kvs()) ASSERT_EQ(kv.key(), Key(next++));
+  }
+  EXPECT_EQ(next, 1000);
+}
+
+TEST_F(StreamTest, ALimitCutsTheLastChunk) {
+  Fill(1000, 100);
+  etcdserverpb::RangeRequest range = Everything();
+  for (const auto& [limit, sizes] :
+       std::vector<std::pair<int, std::vector<int>>>{{3, {3}}, {10, {10}}, {45, {10, 20, 15}}}) {
+    range.set_limit(limit);
+    const auto some = Stream(range);
+    EXPECT_EQ(Sizes(some), sizes);
+    EXPECT_EQ(some.back().count(), 1000);
+    EXPECT_TRUE(some.back().more());
+  }
+  range.set_limit(1000);
+  EXPECT_FALSE(Stream(range).back().more());
+  range.set_limit(0);
+  range.set_count_only(true);
+  const auto counted = Stream(range);
+  EXPECT_EQ(Sizes(counted), std::vector<int>{0});
+  EXPECT_EQ(counted.back().count(), 1000);
+}
+
+TEST_F(StreamTest, ChunksShrinkWhereValuesAreLarge) {
+  Fill(200, 400'000 / 100);
+  etcdserverpb::RangeRequest range = Everything();
+  // 4 kB each: below half of 1.5 MiB up to 160 keys.
+  EXPECT_EQ(Sizes(Stream(range)), (std::vector<int>{10, 20, 40, 80, 50}));
+  for (int i = 0; i < 40; ++i) {
+    etcdserverpb::PutRequest put;
+    put.set_key(Key(i));
+    put.set_value(std::string(1'000'000, 'v'));
+    Apply(state::Operation::kPut, put.SerializeAsString());
+  }
+  // 10 MB would be in the first: it ends early, and so does the next, of half as many keys.
+  const std::vector<int> sizes = Sizes(Stream(range));
+  EXPECT_EQ(std::vector<int>(sizes.begin(), sizes.begin() + 4), (std::vector<int>{7, 5, 2, 2}));
+  EXPECT_EQ(std::accumulate(sizes.begin(), sizes.end(), 0), 200);
+}
+
+TEST_F(StreamTest, ARangeWithoutKeysIsOneMessage) {
+  EXPECT_EQ(Sizes(Stream(Everything())), std::vector<int>{0});
 }
 
 }  // namespace

@@ -15,8 +15,8 @@ constexpr size_t kPartBytes = 256 * 1024;
 }  // namespace
 
 SortedRange::SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
-                         Hold hold)
-    : LargeRange(node, loop, query, hold),
+                         std::shared_ptr<Moment> moment)
+    : LargeRange(node, loop, query, std::move(moment)),
       by_value_(query.target == mvcc::SortTarget::kValue),
       limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
       taken_max_(mvcc::KeysTaken(query)),

@@ -16,7 +16,8 @@ namespace quoin::api {
 
 class SortedRange final : public LargeRange {
  public:
-  SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query, Hold hold);
+  SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+              std::shared_ptr<Moment> moment);
 
  private:
   struct Item {

@@ -81,17 +81,38 @@ void View::VisitKeys(std::string_view key, std::string_view range_end, int64_t a
 std::optional<std::string> View::VisitSlice(std::string_view key, std::string_view range_end,
                                             int64_t at_revision, size_t keys_max,
                                             absl::FunctionRef<bool(const KeyValue&)> visit) const {
+  ReadBudget budget{keys_max};
+  return VisitSlice(key, range_end, at_revision, budget, visit);
+}
+
+std::optional<std::string> View::VisitSlice(std::string_view key, std::string_view range_end,
+                                            int64_t at_revision, ReadBudget& budget,
+                                            absl::FunctionRef<bool(const KeyValue&)> visit) const {
   std::optional<std::string> go_on;
   store_->index_.Visit(key, range_end, [&](const KeyEntry& entry) {
-    if (keys_max-- == 0) {
+    if (budget.spent()) {
       go_on = std::string(entry.key());
       return false;
     }
+    --budget.keys;
     const std::optional<KeyVersion> version = entry.At(at_revision);
     if (!version || version->is_tombstone() || entry.key().empty()) return true;
     return visit(FromIndex(entry, *version));
   });
   return go_on;
+}
+
+bool View::Fits(const RangeQuery& query, ReadBudget& budget) const {
+  const StatusOr<int64_t> revision = ResolveRevision(query.revision);
+  if (!revision.ok()) return true;
+  const bool from_index = query.keys_only && query.target != SortTarget::kValue;
+  const auto more =
+      VisitSlice(query.key, query.range_end, *revision, budget, [&](const KeyValue& kv) {
+        const size_t bytes = from_index ? kv.key.size() : kv.record_bytes;
+        if (!query.count_only) budget.Take(bytes);
+        return true;
+      });
+  return !more && budget.bytes > 0;
 }
 
 Status View::Fill(KeyValue& kv) const {

@@ -4,6 +4,7 @@
 // There are Store, WriteTxn (apply loop), View (what a reader or a transaction sees), RangeQuery.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -70,6 +71,14 @@ struct RangeQuery {
 // Whether the query's bounds on revisions admit this key.
 bool PassesFilters(const RangeQuery& query, const KeyValue& kv);
 
+// What one slice of reading may still look at. Value type; counts down.
+struct ReadBudget {
+  size_t keys = SIZE_MAX;   // of the index, dead ones included
+  size_t bytes = SIZE_MAX;  // of records, as the reader says
+  bool spent() const { return keys == 0 || bytes == 0; }
+  void Take(size_t record_bytes) { bytes -= std::min(bytes, record_bytes); }
+};
+
 struct RangeResult {
   std::vector<KeyValue> kvs;  // point into pages and index nodes: valid as long as the view
   bool more = false;
@@ -95,6 +104,13 @@ class View {
   std::optional<std::string> VisitSlice(std::string_view key, std::string_view range_end,
                                         int64_t at_revision, size_t keys_max,
                                         absl::FunctionRef<bool(const KeyValue&)> visit) const;
+  // … and stops when `budget` is spent. Of its bytes `visit` takes what it reads.
+  std::optional<std::string> VisitSlice(std::string_view key, std::string_view range_end,
+                                        int64_t at_revision, ReadBudget& budget,
+                                        absl::FunctionRef<bool(const KeyValue&)> visit) const;
+  // Whether Range(query) looks at no more than `budget`, which it uses up, as far as the index
+  // tells. True for what cannot be read: an error is small.
+  bool Fits(const RangeQuery& query, ReadBudget& budget) const;
   // Reads the record that `kv.at` names and fills in value, lease and record.
   Status Fill(KeyValue& kv) const;
   // The revision that a query means, or why it cannot be read.

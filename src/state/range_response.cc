@@ -124,8 +124,12 @@ void AppendRangeElement(const mvcc::KeyValue& kv, bool keys_only, std::string& o
 
 void AppendRangeBody(const mvcc::RangeResult& result, bool keys_only, std::string& out) {
   for (const mvcc::KeyValue& kv : result.kvs) AppendRangeElement(kv, keys_only, out);
-  wire::PutUintNonZero(out, 3, result.more ? 1 : 0);
-  wire::PutUintNonZero(out, 4, static_cast<uint64_t>(result.count));
+  AppendRangeTail(result.more, result.count, out);
+}
+
+void AppendRangeTail(bool more, int64_t count, std::string& out) {
+  wire::PutUintNonZero(out, 3, more ? 1 : 0);
+  wire::PutUintNonZero(out, 4, static_cast<uint64_t>(count));
 }
 
 void AppendRevisionHeader(int64_t revision, std::string& out) {

@@ -27,6 +27,8 @@ Status CheckRangeQuery(const mvcc::RangeQuery& query);
 
 // The parts of RangeResponse after the header: kvs (2), more (3), count (4).
 void AppendRangeBody(const mvcc::RangeResult& result, bool keys_only, std::string& out);
+// … what stands behind the kvs alone.
+void AppendRangeTail(bool more, int64_t count, std::string& out);
 // mvccpb.KeyValue of one result, without field tag: the stored record, or key and revisions alone
 // for keys_only.
 void AppendKeyValue(const mvcc::KeyValue& kv, bool keys_only, std::string& out);

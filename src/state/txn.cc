@@ -63,23 +63,6 @@ bool Holds(const Compare& compare, const mvcc::KeyValue& kv) {
   }
 }
 
-StatusOr<bool> EvaluateCompare(const mvcc::View& view, const Compare& compare) {
-  mvcc::RangeQuery query;
-  query.key = compare.key();
-  query.range_end = compare.range_end();
-  query.want_count = false;
-  query.keys_only = compare.target() != Compare::VALUE && compare.target() != Compare::LEASE;
-  ASSIGN_OR_RETURN(mvcc::RangeResult found, view.Range(query));
-  if (found.kvs.empty()) {
-    // Nothing there: no value compares, not even with !=; everything else compares as zero.
-    return compare.target() != Compare::VALUE && Holds(compare, mvcc::KeyValue());
-  }
-  for (const mvcc::KeyValue& kv : found.kvs) {
-    if (!Holds(compare, kv)) return false;
-  }
-  return true;
-}
-
 void AppendOp(uint32_t member, const std::string& response, std::string& out) {
   std::string op;
   wire::PutBytes(op, member, response);
@@ -88,16 +71,48 @@ void AppendOp(uint32_t member, const std::string& response, std::string& out) {
 
 }  // namespace
 
+StatusOr<std::optional<bool>> GuardsRun::Slice(const mvcc::View& view, int64_t at_revision,
+                                               mvcc::ReadBudget& budget) {
+  for (; at_ < request_.compare_size(); ++at_, next_key_.reset(), any_ = false) {
+    ASSIGN_OR_RETURN(const std::optional<bool> holds,
+                     CompareSlice(view, at_revision, request_.compare(at_), budget));
+    if (!holds.value_or(false)) return holds;
+  }
+  return true;
+}
+
+StatusOr<std::optional<bool>> GuardsRun::CompareSlice(const mvcc::View& view, int64_t at_revision,
+                                                      const Compare& compare,
+                                                      mvcc::ReadBudget& budget) {
+  const bool from_index = compare.target() != Compare::VALUE && compare.target() != Compare::LEASE;
+  const std::string from = next_key_.value_or(compare.key());
+  Status status;
+  bool holds = true;
+  next_key_ = view.VisitSlice(from, compare.range_end(), at_revision, budget,
+                              [&](const mvcc::KeyValue& found) {
+                                any_ = true;
+                                mvcc::KeyValue kv = found;
+                                if (!from_index) {
+                                  budget.Take(kv.record_bytes);
+                                  status = view.Fill(kv);
+                                }
+                                holds = status.ok() && Holds(compare, kv);
+                                return holds;
+                              });
+  RETURN_IF_ERROR(status);
+  if (!holds) return false;
+  if (next_key_) return std::nullopt;
+  // Nothing there: no value compares, not even with !=; everything else compares as zero.
+  return any_ || (compare.target() != Compare::VALUE && Holds(compare, mvcc::KeyValue()));
+}
+
 StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const TxnRequest& request) {
   TxnPath path;
-  path.succeeded = true;
-  for (const Compare& compare : request.compare()) {
-    ASSIGN_OR_RETURN(bool holds, EvaluateCompare(view, compare));
-    if (!holds) {
-      path.succeeded = false;
-      break;
-    }
-  }
+  mvcc::ReadBudget all;
+  ASSIGN_OR_RETURN(const std::optional<bool> succeeded,
+                   GuardsRun(request).Slice(view, view.revision(), all));
+  CHECK(succeeded.has_value());
+  path.succeeded = *succeeded;
   for (const RequestOp& op : Chosen(request, path.succeeded)) {
     if (!op.has_request_txn()) continue;
     ASSIGN_OR_RETURN(TxnPath child, EvaluateGuards(view, op.request_txn()));
@@ -107,10 +122,14 @@ StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const TxnRequest& reque
 }
 
 Status CheckRangeRevision(const mvcc::View& view, const RangeRequest& request) {
-  int64_t revision = request.revision();  // negative ones are compared as they are
-  if (revision == 0) return OkStatus();
-  if (revision > view.revision()) return errors::FutureRevision();
-  if (revision < view.compact_revision()) return errors::Compacted();
+  return CheckRangeRevision(view.revision(), view.compact_revision(), request);
+}
+
+Status CheckRangeRevision(int64_t revision, int64_t compact_revision, const RangeRequest& request) {
+  const int64_t asked = request.revision();  // negative ones are compared as they are
+  if (asked == 0) return OkStatus();
+  if (asked > revision) return errors::FutureRevision();
+  if (asked < compact_revision) return errors::Compacted();
   return OkStatus();
 }
 
@@ -123,15 +142,22 @@ Status AppendRangeOp(const mvcc::View& view, const RangeRequest& request, std::s
   return OkStatus();
 }
 
-StatusOr<std::string> RunReadOnlyTxn(const mvcc::View& view, const TxnRequest& request) {
-  ASSIGN_OR_RETURN(TxnPath path, EvaluateGuards(view, request));
-  for (const RequestOp& op : Chosen(request, path.succeeded)) {
+StatusOr<std::optional<std::string>> RunReadOnlyTxn(const mvcc::View& view,
+                                                    const TxnRequest& request,
+                                                    mvcc::ReadBudget budget) {
+  ASSIGN_OR_RETURN(const std::optional<bool> succeeded,
+                   GuardsRun(request).Slice(view, view.revision(), budget));
+  if (!succeeded) return std::nullopt;
+  for (const RequestOp& op : Chosen(request, *succeeded)) {
     CHECK(op.has_request_range());
     RETURN_IF_ERROR(CheckRangeRevision(view, op.request_range()));
   }
+  for (const RequestOp& op : Chosen(request, *succeeded)) {
+    if (!view.Fits(ToQuery(op.request_range()), budget)) return std::nullopt;
+  }
   std::string body;
-  wire::PutUintNonZero(body, kSucceeded, path.succeeded ? 1 : 0);
-  for (const RequestOp& op : Chosen(request, path.succeeded)) {
+  wire::PutUintNonZero(body, kSucceeded, *succeeded ? 1 : 0);
+  for (const RequestOp& op : Chosen(request, *succeeded)) {
     RETURN_IF_ERROR(AppendRangeOp(view, op.request_range(), body));
   }
   return body;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,12 +22,37 @@ struct TxnPath {
 // Errors: those of reading (Unavailable when a page is missing, DataLoss).
 StatusOr<TxnPath> EvaluateGuards(const mvcc::View& view, const etcdserverpb::TxnRequest& request);
 
+// Whether the guards of one transaction hold, nested ones left aside, found in slices: a guard over
+// many keys ends at the first that decides. Thread: one at a time.
+class GuardsRun {
+ public:
+  // `request` outlives it.
+  explicit GuardsRun(const etcdserverpb::TxnRequest& request) : request_(request) {}
+  // Goes on where the last slice ended, until `budget` is spent; nullopt: not decided yet. Always
+  // the same revision. Errors: those of reading.
+  StatusOr<std::optional<bool>> Slice(const mvcc::View& view, int64_t at_revision,
+                                      mvcc::ReadBudget& budget);
+
+ private:
+  StatusOr<std::optional<bool>> CompareSlice(const mvcc::View& view, int64_t at_revision,
+                                             const etcdserverpb::Compare& compare,
+                                             mvcc::ReadBudget& budget);
+  const etcdserverpb::TxnRequest& request_;
+  int at_ = 0;                           // the guard that is looked at
+  std::optional<std::string> next_key_;  // of that guard; not set: from its beginning
+  bool any_ = false;                     // it has met a key
+};
+
 // The revision that a range inside a transaction names can be read.
 Status CheckRangeRevision(const mvcc::View& view, const etcdserverpb::RangeRequest& request);
+Status CheckRangeRevision(int64_t revision, int64_t compact_revision,
+                          const etcdserverpb::RangeRequest& request);
 
-// Runs a read-only transaction on a view; returns the response's parts after the header.
-StatusOr<std::string> RunReadOnlyTxn(const mvcc::View& view,
-                                     const etcdserverpb::TxnRequest& request);
+// Runs a read-only transaction on a view, as long as it stays within the budget; returns the
+// response's parts after the header, or nullopt when it does not.
+StatusOr<std::optional<std::string>> RunReadOnlyTxn(const mvcc::View& view,
+                                                    const etcdserverpb::TxnRequest& request,
+                                                    mvcc::ReadBudget budget);
 
 // The chosen list of operations.
 inline const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>& Chosen(
