@@ -10,7 +10,7 @@ from members import Member, equal, finish, quoin_binary, run
 
 QUOINUTL = os.path.join(members.BIN, "quoinutl")
 BUCKETS = ["alarm", "auth", "authRoles", "authUsers", "cluster", "key", "lease", "members", "members_removed", "meta"]
-PAGE = 4096
+PAGE = 1024  # of hostile files
 
 
 def require(condition, what):
@@ -43,7 +43,7 @@ def a_new_file_has_all_buckets():
 
 
 def a_leftover_stops_no_new_member():
-    for leftover in [b"\0" * PAGE, os.urandom(3 * PAGE), b"x"]:
+    for leftover in [b"\0" * 4096, os.urandom(12288), b"x"]:
         m = Member(quoin_binary(), start=False)
         os.makedirs(os.path.dirname(db_of(m)), 0o700)
         with open(db_of(m), "wb") as f:
@@ -102,9 +102,9 @@ def hostile_snapshot(path, leaves):
         pages.append(page(len(pages), 2, []))
     while len(level) > 1:
         above = []
-        for at in range(0, len(level), 160):
+        for at in range(0, len(level), 40):
             above.append((level[at][0], len(pages)))
-            pages.append(page(len(pages), 1, level[at:at + 160]))
+            pages.append(page(len(pages), 1, level[at:at + 40]))
         level = above
     pages[2] = page(2, 16, [])
     pages[3] = page(3, 2, [(b"key", struct.pack("<QQ", level[0][1], 0))])
@@ -117,7 +117,7 @@ def hostile_snapshot(path, leaves):
 def empty_leaves_end_nothing():
     m = Member(quoin_binary(), start=False)
     path = os.path.join(m.root, "hostile")
-    hostile_snapshot(path, 60000)
+    hostile_snapshot(path, 200000)
     for command in (["check", path], ["hashkv", path], ["snapshot", "status", path]):
         done = subprocess.run([QUOINUTL] + command, capture_output=True, timeout=120)
         require(done.returncode in (0, 1), "%s ended with %d" % (command, done.returncode))
