@@ -76,7 +76,7 @@ class RangeCall final : public UnaryCall {
   }
 
   void NextPart() {
-    wants_room_ = call_.unsent_bytes() > limits::kCallUnsentBytesMax;
+    wants_room_ = !call_.has_room();
     if (wants_room_) return;  // OnDrained goes on
     large_->ReadPart([this](StatusOr<std::string> part, bool last) {
       if (!part.ok()) return Fail(part.status());

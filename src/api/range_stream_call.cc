@@ -72,7 +72,7 @@ class RangeStreamCall final : public UnaryCall {
   }
 
   void NextChunk() {
-    wants_room_ = call_.unsent_bytes() > limits::kCallUnsentBytesMax;
+    wants_room_ = !call_.has_room();
     if (wants_room_) return;  // OnDrained goes on
     stream_->ReadChunk([this](StatusOr<RangeStream::Chunk> chunk) {
       if (!chunk.ok()) return Fail(chunk.status());

@@ -56,7 +56,7 @@ class SnapshotCall final : public rpc::CallHandler {
   }
 
   void ReadNext() {
-    if (frozen_ == nullptr || reading_ || call_.unsent_bytes() > limits::kCallUnsentBytesMax)
+    if (frozen_ == nullptr || reading_ || !call_.has_room())
       return;
     const uint64_t size = frozen_->image->size_bytes();
     if (offset_ == size) return End();

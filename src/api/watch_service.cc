@@ -140,7 +140,7 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
 
   // --- watch::Sink ---
   // False exactly when OnDrained is owed.
-  bool CanTake() const override { return call_.unsent_bytes() <= limits::kCallUnsentBytesMax; }
+  bool CanTake() const override { return call_.has_room(); }
 
   void OnEvents(watch::Watcher& watcher, int64_t revision,
                 const std::vector<watch::Delivery>& events) override {

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "base/crc32c.h"
 #include "base/epoch.h"
+#include "base/memory.h"
 #include "base/prng.h"
 #include "base/shared_bytes.h"
 #include "base/version.h"
@@ -93,6 +96,40 @@ TEST(SharedBytes, SharesOneBuffer) {
   a = SharedBytes();
   EXPECT_EQ(b.view(), "hello");
   EXPECT_TRUE(a.empty());
+}
+
+TEST(Memory, ChargesGoUpThroughTheAccountsAndBackWhenTheyEnd) {
+  MemoryBudget budget(1 << 20);
+  {
+    MemoryAccount loop(budget);
+    MemoryAccount connection(loop);
+    MemoryCharge first(connection), second(connection);
+    first.Set(100);
+    second.Set(1 << 20);
+    EXPECT_EQ(connection.used(), (1u << 20) + 100);
+    EXPECT_EQ(loop.used(), connection.used());
+    EXPECT_TRUE(budget.over());
+    MemoryCharge taken = std::move(second);
+    EXPECT_EQ(second.bytes(), 0u);
+    taken.Set(MemoryAccount::kStepBytes);
+    EXPECT_FALSE(budget.over());
+    EXPECT_EQ(connection.used(), MemoryAccount::kStepBytes + 100u);
+    first = std::move(taken);
+    EXPECT_EQ(loop.used(), uint64_t{MemoryAccount::kStepBytes});
+  }
+  EXPECT_EQ(budget.used(), 0);
+}
+
+TEST(Memory, ABudgetIsOffByLessThanAStepPerAccount) {
+  MemoryBudget budget(1 << 20);
+  MemoryAccount account(budget);
+  std::deque<MemoryCharge> charges;
+  for (int i = 0; i < 10'000; ++i) {
+    charges.emplace_back(account).Set(100);
+    EXPECT_LT(std::abs(budget.used() - static_cast<int64_t>(account.used())),
+              MemoryAccount::kStepBytes);
+  }
+  charges.clear();
 }
 
 TEST(Epoch, ReaderHoldsBackReuse) {

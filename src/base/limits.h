@@ -30,12 +30,43 @@ inline constexpr std::chrono::nanoseconds kPinIdleMax = std::chrono::seconds(30)
 inline constexpr std::chrono::nanoseconds kCompactionWaitMax = std::chrono::minutes(5);
 inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for a leader
 inline constexpr size_t kHeldProposalBatchesMax = 100'000;
+
+// --memory-limit, ours: what clients can make the server hold, in all. A fifth of it is for answers
+// that are not taken and requests that wait; their bytes may be an eighth of all, since they cost
+// more than themselves. The rest is for proposals and the log in memory.
+inline constexpr uint64_t kMemoryLimitDefault = uint64_t{320} << 20;
+inline constexpr uint64_t kMemoryLimitMin = uint64_t{64} << 20;
+constexpr uint64_t UnreadBytes(uint64_t memory_limit) { return memory_limit / 8; }
+constexpr uint64_t LogBytes(uint64_t memory_limit) { return memory_limit / 5 * 4; }
+// Proposals that are not applied yet, with what they cost beside their bytes; above it further ones
+// are refused …
+constexpr uint64_t UnappliedBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 16 * 3; }
+// … and what one follower may lack the acknowledgement of.
+constexpr uint64_t InflightBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 4; }
+inline constexpr uint64_t kUnreadBytesMax = UnreadBytes(kMemoryLimitDefault);
+inline constexpr uint64_t kUnappliedBytesMax = UnappliedBytes(kMemoryLimitDefault);
+inline constexpr uint64_t kInflightBytesMax = InflightBytes(kMemoryLimitDefault);
+// An entry of the log beside its bytes: the allocations, its places in raft's queues.
+inline constexpr size_t kLogEntryOverheadBytes = 256;
+// A proposal that its caller waits for: the call, its handler, the callback.
+inline constexpr size_t kWaitingCallBytes = 2048;
+
 inline constexpr size_t kProtobufDepthMax = 1000;  // nested txns: 128 levels are legal
 
 static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,
               "one request fits one WAL batch");
 static_assert(kPinIdleMax < kCompactionWaitMax);
 static_assert(kCatchUpEntries < kSnapshotCount);
+static_assert(kUnreadBytesMax == 40 << 20);
+static_assert(UnreadBytes(kMemoryLimitMin) / 4 > kCallUnsentBytesMax,
+              "one call that waits for its client fits the share of its connection");
+static_assert(UnappliedBytes(kMemoryLimitMin) >= kAppendBatchBytesMax,
+              "the log can be given a whole batch while raft takes more");
+static_assert(InflightBytes(kMemoryLimitMin) >= 4 * kMessageBytesMax,
+              "a follower is kept busy while it acknowledges");
+static_assert(kUnappliedBytesMax + kHeldProposalBytesMax + kInflightBytesMax + kLogTailBytesMax <=
+                  LogBytes(kMemoryLimitDefault),
+              "proposals and log keep to their part");
 static_assert(kProtobufDepthMax > 2 * kTxnOpsMax, "a legal nested txn must parse");
 
 }  // namespace quoin::limits

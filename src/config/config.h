@@ -137,6 +137,7 @@ struct Config {
 
   // quoin's own.
   uint64_t cache_bytes = uint64_t{64} << 20;               // --cache-bytes: page cache
+  uint64_t memory_limit = uint64_t{320} << 20;             // --memory-limit
   uint64_t io_threads = 1;                                 // --io-threads: loops that serve clients
   Duration checkpoint_interval = std::chrono::seconds(5);  // --checkpoint-interval
 

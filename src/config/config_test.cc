@@ -245,6 +245,8 @@ TEST_F(LoadTest, ValidationTexts) {
   EXPECT_EQ(Refused({"--discovery-fallback=proxy"}),
             "v2 proxy is deprecated, and --discovery-fallback can't be configured as \"proxy\"");
   EXPECT_EQ(Refused({"--io-threads=0"}), "--io-threads must be 1 to 64 (set to 0)");
+  EXPECT_EQ(Refused({"--memory-limit=4096"}),
+            "--memory-limit must be at least 67108864 (set to 4096)");
   EXPECT_EQ(Refused({"--cache-bytes=4096"}),
             "--cache-bytes must be at least 1048576 (set to 4096)");
   EXPECT_EQ(Refused({"--checkpoint-interval=0s"}), "--checkpoint-interval must be >0 (set to 0s)");
@@ -501,7 +503,7 @@ TEST_F(LoadTest, FlagsAreThoseOfTheContract) {
   for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
     wanted.insert((*it)[1]);
   EXPECT_EQ(wanted.size(), 113u);
-  std::set<std::string> own = {"cache-bytes", "io-threads", "checkpoint-interval",
+  std::set<std::string> own = {"cache-bytes", "io-threads", "memory-limit", "checkpoint-interval",
                                "keep-cluster-version"};
   for (const FlagGroup& group : FlagGroups()) {
     for (const FlagSpec& flag : group.flags) {

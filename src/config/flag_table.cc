@@ -57,6 +57,8 @@ const FlagSpec kStorage[] = {
     {"quota-backend-bytes", kInt64, "0", IN(quota_backend_bytes),
      "Size of the database above which writes are refused. 0: 2 GiB; negative: none."},
     {"cache-bytes", kUint64, "67108864", IN(cache_bytes), "Page cache in bytes (quoin's own)."},
+    {"memory-limit", kUint64, "335544320", IN(memory_limit),
+     "What clients can make the server hold, in bytes (quoin's own)."},
     {"io-threads", kUint, "1", IN(io_threads), "Loops that serve clients, 1 to 64 (quoin's own)."},
     {"checkpoint-interval", kDuration, "5s", IN(checkpoint_interval),
      "Time between two checkpoints of the database file (quoin's own)."},

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "base/limits.h"
 #include "config/auto_compaction.h"
 #include "config/default_host.h"
 #include "config/flag_table.h"
@@ -174,6 +175,10 @@ Status ValidateOwn(Draft& draft) {
   if (config.cache_bytes < kCacheBytesMin) {
     return Invalid(Cat("--cache-bytes must be at least ", kCacheBytesMin, " (set to ",
                        config.cache_bytes, ")"));
+  }
+  if (config.memory_limit < limits::kMemoryLimitMin) {
+    return Invalid(Cat("--memory-limit must be at least ", limits::kMemoryLimitMin, " (set to ",
+                       config.memory_limit, ")"));
   }
   if (config.checkpoint_interval <= Duration(0)) {
     return Invalid(Cat("--checkpoint-interval must be >0 (set to ",

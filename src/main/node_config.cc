@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "config/initial_cluster.h"
 
 namespace quoin::main {
@@ -37,6 +38,8 @@ StatusOr<server::NodeConfig> ToNodeConfig(const config::Config& config) {
   out.txn_ops_max = config.max_txn_ops;
   out.learners_max = static_cast<size_t>(config.max_learners);
   out.cache_bytes = config.cache_bytes;
+  out.unapplied_bytes_max = limits::UnappliedBytes(config.memory_limit);
+  out.inflight_bytes_max = limits::InflightBytes(config.memory_limit);
   // Dirty pages are part of the cache: some of it stays for reading.
   out.checkpoint_dirty_bytes = std::min(out.checkpoint_dirty_bytes, out.cache_bytes / 2);
   out.keep_cluster_version = config.keep_cluster_version;

@@ -160,6 +160,7 @@ class Quoin {
     pages_ = api::NewHttpPages(*context_, log_);
     rpc::ServerOptions options;
     options.receive_message_bytes_max = config_.max_request_bytes + limits::kGrpcOverheadBytes;
+    options.unread_bytes_max = limits::UnreadBytes(config_.memory_limit);
     options.concurrent_streams_max = config_.max_concurrent_streams;
     options.keepalive_min_time = config_.grpc_keepalive_min_time;
     options.keepalive_interval = config_.grpc_keepalive_interval;

@@ -37,6 +37,7 @@ class TransportImpl final : public Transport, private PeerTable {
       : options_(options), context_{env, loop, options_, host, log}, listener_(context_, *this) {
     rpc::ServerOptions server;
     server.receive_message_bytes_max = kPostBytesMax;
+    server.unread_bytes_max = INT64_MAX;  // members are bounded by raft, and come last
     server_ = rpc::Server::New(env, {&loop}, server, nullptr, &listener_, log);
   }
 

@@ -48,6 +48,9 @@ class Core {
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
   void TrimLog(const LogBounds& bounds);
   size_t log_bytes() const { return log_.bytes(); }
+  size_t uncommitted_bytes() const { return uncommitted_bytes_; }
+  Index last_index() const { return log_.last_index(); }
+  Index applied_index() const { return log_.applied(); }
   bool HasReady() const;
   Ready TakeReady();
   RaftStatus Status() const;

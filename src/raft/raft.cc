@@ -46,6 +46,9 @@ void Raft::Compact(Index index, SnapshotMetadata snapshot, SharedBytes data) {
 }
 void Raft::TrimLog(const LogBounds& bounds) { core_->TrimLog(bounds); }
 size_t Raft::log_bytes() const { return core_->log_bytes(); }
+size_t Raft::uncommitted_bytes() const { return core_->uncommitted_bytes(); }
+Index Raft::last_index() const { return core_->last_index(); }
+Index Raft::applied_index() const { return core_->applied_index(); }
 bool Raft::HasReady() const { return core_->HasReady(); }
 Ready Raft::TakeReady() { return core_->TakeReady(); }
 RaftStatus Raft::Status() const { return core_->Status(); }

@@ -175,6 +175,10 @@ class Raft {
   void TrimLog(const LogBounds& bounds);
   // Of the entries in memory; what bytes_max is held against.
   size_t log_bytes() const;
+  // As leader: data of entries that are not applied; what uncommitted_bytes_max is held against.
+  size_t uncommitted_bytes() const;
+  Index last_index() const;
+  Index applied_index() const;
 
   bool HasReady() const;
   Ready TakeReady();

@@ -92,11 +92,16 @@ std::optional<std::string> HeadProblem(const Message& message) {
   return std::nullopt;
 }
 
-class Http1Session final : public Session, private HttpExchange {
+class Http1Session final : public Session, private HttpExchange, private Holder {
  public:
   Http1Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-               SessionOwner& owner)
-      : context_(context), connection_(connection), loop_(loop), owner_(owner) {
+               SessionOwner& owner, std::shared_ptr<LoopMemory> memory)
+      : context_(context),
+        connection_(connection),
+        loop_(loop),
+        owner_(owner),
+        memory_(std::move(memory)),
+        charge_(memory_->account()) {
     StartRequest();
   }
   ~Http1Session() override {
@@ -109,11 +114,15 @@ class Http1Session final : public Session, private HttpExchange {
     buffer_.append(data);
     if (phase_ == Phase::kAnswering || body_paused_) {
       if (buffer_.size() > kPipelinedBytesMax) connection_.PauseReading();
+      Account();
       return true;
     }
-    return Parse();
+    const Lifeline::Sign sign = lifeline_.sign();
+    const bool goes_on = Parse();
+    if (sign.alive()) Account();
+    return goes_on;
   }
-  void OnDrained() override {}
+  void OnDrained() override { Account(); }
   void OnLost() override {
     lifeline_.Cut();
     EndStream(/*lost=*/true);
@@ -133,6 +142,19 @@ class Http1Session final : public Session, private HttpExchange {
     kStreaming,  // a handler takes the request's body as it comes
     kAnswering,  // the request is complete: bytes that come belong to the next one
   };
+
+  // What is held of the request and of the answer. A connection that moves neither is the first to
+  // go when the server holds too much.
+  void Account() {
+    const size_t held = buffer_.size() + parser_->get().body().size() + connection_.unsent_bytes();
+    const bool grew = held > charge_.bytes();
+    charge_.Set(held);
+    held == 0 ? memory_->Remove(*this) : memory_->Touch(*this);
+    if (grew) memory_->NoteGrowth();
+  }
+  void GiveUp() override {
+    loop_.Post(lifeline_.Tie([this] { owner_.DropSession(); }));
+  }
 
   void StartRequest() {
     phase_ = Phase::kRequest;
@@ -346,6 +368,7 @@ class Http1Session final : public Session, private HttpExchange {
     out += "\r\n";
     if (!head) out += response.body;
     connection_.Write(std::move(out));
+    Account();
   }
 
   // --- HttpExchange ---
@@ -366,6 +389,7 @@ class Http1Session final : public Session, private HttpExchange {
     bytes.insert(0, size, static_cast<size_t>(n));
     bytes += "\r\n";
     connection_.Write(std::move(bytes));
+    Account();
   }
   size_t unsent_bytes() const override { return connection_.unsent_bytes(); }
   void Finish() override {
@@ -405,6 +429,8 @@ class Http1Session final : public Session, private HttpExchange {
   env::Connection& connection_;
   env::Executor& loop_;
   SessionOwner& owner_;
+  const std::shared_ptr<LoopMemory> memory_;
+  MemoryCharge charge_;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::string buffer_;
   Phase phase_ = Phase::kRequest;
@@ -433,8 +459,9 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
 }
 
 std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection,
-                                         env::Executor& loop, SessionOwner& owner) {
-  return std::make_unique<Http1Session>(context, connection, loop, owner);
+                                         env::Executor& loop, SessionOwner& owner,
+                                         std::shared_ptr<LoopMemory> memory) {
+  return std::make_unique<Http1Session>(context, connection, loop, owner, std::move(memory));
 }
 
 }  // namespace quoin::rpc

@@ -9,12 +9,27 @@ namespace quoin::rpc {
 namespace {
 
 constexpr size_t kSharedChunkBytes = 4096;
+// A call without its bytes: the object, nghttp2's stream, the handler.
+constexpr size_t kCallBytes = 2048;
+// A connection with no more calls than these may always begin one.
+constexpr size_t kCallsAlwaysMax = 100;
+// What one call may leave unsent when all together hold much.
+constexpr size_t kTightUnsentBytesMax = 64 * 1024;
 
 Status MalformedMethodName(std::string_view path) {
   return absl::UnimplementedError("malformed method name: \"" + std::string(path) + "\"");
 }
 
 }  // namespace
+
+Http2Call::Http2Call(Http2Session& session, int32_t id)
+    : session_(session),
+      id_(id),
+      answers_(session.account_),
+      requests_(session.memory_->account()),
+      open_(session.memory_->calls()) {
+  open_.Set(kCallBytes);
+}
 
 Http2Call::~Http2Call() {
   if (deadline_timer_.value != 0) session_.loop_.Cancel(deadline_timer_);
@@ -54,6 +69,9 @@ void Http2Call::Begin() {
     }
     return Finish(absl::UnimplementedError("unknown service " + service));
   }
+  open_.Set(kCallBytes + headers_.bytes());
+  if (session_.memory_->too_many_calls() && session_.calls_.size() > kCallsAlwaysMax)
+    return Finish(absl::ResourceExhaustedError("too many calls are open"));
   reader_.emplace(session_.context_.options.receive_message_bytes_max, headers_.encoding());
   handler_ = target_->start(*this);
   if (deadline_) ArmDeadline();
@@ -84,9 +102,20 @@ void Http2Call::ResumeRequests() {
   GoOn();
 }
 
+void Http2Call::CheckShare() {
+  if (starved_ || messages_ > 0 || !OneOnly() || !session_.HoldsTooMuch()) return;
+  starved_ = true;
+  session_.starved_.push_back(id_);
+}
+
 // Takes the requests that have come, as far as the handler and the answers not yet read allow.
 void Http2Call::GoOn() {
-  if (!finished_ && reader_) DeliverMessages();
+  if (!finished_ && reader_) {
+    CheckShare();
+    DeliverMessages();
+    if (reader_ && reader_->buffered_bytes() > 0) session_.memory_->Touch(*this);
+  }
+  Account();
   if (window_held_ == 0 || (!finished_ && Holds())) return;
   nghttp2_session_consume_stream(session_.h2_, id_, std::exchange(window_held_, 0));
   session_.ScheduleFlush();
@@ -100,9 +129,7 @@ void Http2Call::DeliverMessages() {
       return Finish(message.status());
     }
     if (!*message) break;
-    const bool one_only =
-        target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
-    if (++messages_ > 1 && one_only) {
+    if (++messages_ > 1 && OneOnly()) {
       const Status status = absl::InternalError(
           "cardinality violation: received more than one message for a call that takes one");
       handler_->OnCancel(status);
@@ -115,16 +142,13 @@ void Http2Call::DeliverMessages() {
 
 bool Http2Call::AwaitsRequest() const {
   if (finished_ || ended_by_client_ || Holds()) return false;
-  return target_ == nullptr || target_->kind == CallKind::kUnary ||
-         target_->kind == CallKind::kServerStream;
+  return target_ == nullptr || OneOnly();
 }
 
 void Http2Call::OnEnd() {
   ended_by_client_ = true;
   if (finished_ || handler_ == nullptr || Holds() || half_close_told_) return;
-  const bool one_only =
-      target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
-  if (reader_->HasPartial() || (one_only && messages_ == 0)) {
+  if (reader_->HasPartial() || (OneOnly() && messages_ == 0)) {
     const Status status = absl::InternalError(reader_->HasPartial() ? "unexpected EOF" : "EOF");
     handler_->OnCancel(status);
     return Finish(status);
@@ -151,10 +175,14 @@ void Http2Call::AppendMessage(std::string part) { QueueBytes(std::move(part)); }
 void Http2Call::AppendMessage(SharedBytes part) { QueueBytes(std::string(part.view())); }
 
 void Http2Call::QueueBytes(std::string bytes) {
-  if (finished_ || bytes.empty()) return;
+  if (finished_ || given_up_ || bytes.empty()) return;
   session_.guard_.NoteAnswer();
+  if (out_bytes_ == 0) session_.memory_->Touch(*this);
   out_bytes_ += bytes.size();
-  if (out_bytes_ > session_.context_.options.call_unsent_bytes_max) was_full_ = true;
+  const size_t unsent_max = session_.memory_->tight()
+                                ? kTightUnsentBytesMax
+                                : session_.context_.options.call_unsent_bytes_max;
+  if (out_bytes_ > unsent_max) was_full_ = true;
   // Small messages share a chunk.
   if (!out_.empty() && out_.back().size() + bytes.size() <= kSharedChunkBytes)
     out_.back() += bytes;
@@ -165,6 +193,26 @@ void Http2Call::QueueBytes(std::string bytes) {
     deferred_ = false;
     nghttp2_session_resume_data(session_.h2_, id_);
   }
+  session_.ScheduleFlush();
+  Account();
+  session_.memory_->NoteGrowth();
+}
+
+void Http2Call::Account() {
+  answers_.Set(out_bytes_);
+  requests_.Set(reader_ ? reader_->buffered_bytes() : 0);
+  if (answers_.bytes() + requests_.bytes() == 0) session_.memory_->Remove(*this);
+}
+
+// The client sees RESOURCE_EXHAUSTED, which is what gRPC makes of ENHANCE_YOUR_CALM: trailers could
+// overtake nothing that waits for the stream's window.
+void Http2Call::GiveUp() {
+  out_.clear();
+  out_at_ = out_bytes_ = 0;
+  reader_.reset();
+  given_up_ = true;
+  Account();
+  session_.given_up_.push_back(id_);
   session_.ScheduleFlush();
 }
 

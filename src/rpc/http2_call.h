@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "rpc/grpc_wire.h"
+#include "rpc/loop_memory.h"
 #include "rpc/request_headers.h"
 #include "rpc/server.h"
 
@@ -18,9 +19,9 @@ struct Http2Callbacks;
 
 // One HTTP/2 stream that carries a gRPC call. Owned by its session. Once it is finished (by Finish,
 // or because it was cancelled) it takes nothing more. Thread: its I/O loop.
-class Http2Call final : public ServerCall {
+class Http2Call final : public ServerCall, private Holder {
  public:
-  Http2Call(Http2Session& session, int32_t id) : session_(session), id_(id) {}
+  Http2Call(Http2Session& session, int32_t id);
   ~Http2Call() override;
 
   std::string_view method() const override { return headers_.path(); }
@@ -35,6 +36,7 @@ class Http2Call final : public ServerCall {
   void AppendMessage(std::string part) override;
   void AppendMessage(SharedBytes part) override;
   size_t unsent_bytes() const override { return out_bytes_; }
+  bool has_room() const override { return !was_full_; }
   void Finish(const Status& status) override;
   void PauseRequests() override { requests_paused_ = true; }
   void ResumeRequests() override;
@@ -49,8 +51,18 @@ class Http2Call final : public ServerCall {
   void OnEnd();
   void GoOn();
   void DeliverMessages();
-  // No request is taken: the handler wants none, or the client does not read the answers.
-  bool Holds() const { return requests_paused_ || was_full_; }
+  // No request is taken: the handler wants none, or the client does not read the answers, of this
+  // call or of its connection's.
+  bool Holds() const { return requests_paused_ || was_full_ || starved_ || given_up_; }
+  // The method takes one request.
+  bool OneOnly() const {
+    return target_->kind == CallKind::kUnary || target_->kind == CallKind::kServerStream;
+  }
+  // New work of a connection that holds too much waits for it to let go.
+  void CheckShare();
+  // Tells the account what this call holds now.
+  void Account();
+  void GiveUp() override;
   // The one request of the call has not come whole. (A stream of requests may be silent.)
   bool AwaitsRequest() const;
   void Cancel(const Status& why);
@@ -70,6 +82,8 @@ class Http2Call final : public ServerCall {
   bool half_close_told_ = false;
   int silent_sweeps_ = 0;  // the request is not complete, and nothing of it came between sweeps
   bool requests_paused_ = false;
+  bool starved_ = false;    // its session will call it
+  bool given_up_ = false;   // its bytes are gone, and it is reset at the end of the turn
   size_t window_held_ = 0;  // bytes of the stream not yet given back to the client's window
 
   std::deque<std::string> out_;
@@ -81,6 +95,9 @@ class Http2Call final : public ServerCall {
   bool deferred_ = false;  // nghttp2 waits for more data
   bool finished_ = false;
   std::string trailer_status_, trailer_message_;
+  MemoryCharge answers_;   // not taken: on the connection's account
+  MemoryCharge requests_;  // as far as they wait: on the loop's
+  MemoryCharge open_;      // the call itself
 };
 
 }  // namespace quoin::rpc

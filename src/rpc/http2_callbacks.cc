@@ -149,6 +149,7 @@ ssize_t Http2Callbacks::Read(nghttp2_session* h2, int32_t id, uint8_t* to, size_
                              uint32_t* flags, nghttp2_data_source*, void*) {
   Http2Call* call = Call(h2, id);
   if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  if (call->given_up_) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
   size_t done = 0;
   while (done < room && !call->out_.empty()) {
     const std::string& chunk = call->out_.front();
@@ -165,6 +166,8 @@ ssize_t Http2Callbacks::Read(nghttp2_session* h2, int32_t id, uint8_t* to, size_
   if (done > 0) {
     call->session_.guard_.NoteAnswer();
     call->answered_ = true;
+    if (call->out_bytes_ > 0) call->session_.memory_->Touch(*call);
+    call->Account();
   }
   if (call->was_full_ && call->out_bytes_ == 0) call->session_.drained_.push_back(id);
   if (!call->out_.empty()) return static_cast<ssize_t>(done);

@@ -20,8 +20,15 @@ constexpr int kSilentSweepsMax = 3;
 }  // namespace
 
 Http2Session::Http2Session(const ServerContext& context, env::Connection& connection,
-                           env::Executor& loop, SessionOwner& owner)
-    : context_(context), connection_(connection), loop_(loop), owner_(owner) {
+                           env::Executor& loop, SessionOwner& owner,
+                           std::shared_ptr<LoopMemory> memory)
+    : context_(context),
+      connection_(connection),
+      loop_(loop),
+      owner_(owner),
+      memory_(std::move(memory)),
+      account_(memory_->account()),
+      unsent_charge_(account_) {
   h2_ = Http2Callbacks::NewSession(*this);
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, context.options.concurrent_streams_max},
@@ -95,17 +102,26 @@ void Http2Session::ScheduleFlush() {
 void Http2Session::Flush() {
   DestroyRetired();
   if (lost_) return;
+  ResetGivenUp();
   WriteOut();
   if (!condemned_.empty()) {  // by what was sent
     SayGoodbye();
     return owner_.CloseSession();
   }
+  Account();
   const bool full = connection_.unsent_bytes() >= kConnectionUnsentBytesMax;
   if (full != reading_paused_) {
     reading_paused_ = full;
     full ? connection_.PauseReading() : connection_.ResumeReading();
   }
-  // Who waited for room may go on. Handlers may send, finish, or start nothing else here.
+  TellDrained();
+  DestroyRetired();
+  const bool done = nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0;
+  if (done || (draining_ && calls_.empty())) owner_.CloseSession();
+}
+
+// Who waited for room may go on. Handlers may send, finish, or start nothing else here.
+void Http2Session::TellDrained() {
   for (int32_t id : std::exchange(drained_, {})) {
     auto call = calls_.find(id);
     if (call == calls_.end() || !call->second->was_full_ || call->second->out_bytes_ > 0) continue;
@@ -113,9 +129,42 @@ void Http2Session::Flush() {
     if (call->second->handler_ != nullptr) call->second->handler_->OnDrained();
     call->second->GoOn();
   }
-  DestroyRetired();
-  const bool done = nghttp2_session_want_read(h2_) == 0 && nghttp2_session_want_write(h2_) == 0;
-  if (done || (draining_ && calls_.empty())) owner_.CloseSession();
+  if (starved_.empty() || HoldsTooMuch()) return;
+  for (int32_t id : std::exchange(starved_, {})) {
+    auto call = calls_.find(id);
+    if (call == calls_.end()) continue;
+    call->second->starved_ = false;
+    call->second->GoOn();
+  }
+}
+
+bool Http2Session::HoldsTooMuch() const {
+  const uint64_t most = memory_->over() ? kWriteChunkBytes : memory_->connection_bytes_max();
+  return account_.used() > most;
+}
+
+void Http2Session::ResetGivenUp() {
+  for (int32_t id : std::exchange(given_up_, {})) {
+    auto call = calls_.find(id);
+    if (call == calls_.end()) continue;
+    call->second->Cancel(absl::ResourceExhaustedError("the answers were not taken"));
+    nghttp2_submit_rst_stream(h2_, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+}
+
+// What the kernel does not take, because the client does not.
+void Http2Session::Account() {
+  const size_t before = unsent_charge_.bytes(), now = connection_.unsent_bytes();
+  unsent_charge_.Set(now);
+  if (now == 0) return memory_->Remove(*this);
+  if (now < before || before == 0) memory_->Touch(*this);
+  if (now > before) memory_->NoteGrowth();
+}
+
+// The whole connection goes: it cannot be told anything.
+void Http2Session::GiveUp() {
+  if (lost_) return;
+  loop_.Post(lifeline_.Tie([this] { owner_.DropSession(); }));
 }
 
 void Http2Session::DestroyRetired() {
@@ -203,8 +252,9 @@ void Http2Session::KeepaliveTimer() {
 }
 
 std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection,
-                                         env::Executor& loop, SessionOwner& owner) {
-  return std::make_unique<Http2Session>(context, connection, loop, owner);
+                                         env::Executor& loop, SessionOwner& owner,
+                                         std::shared_ptr<LoopMemory> memory) {
+  return std::make_unique<Http2Session>(context, connection, loop, owner, std::move(memory));
 }
 
 }  // namespace quoin::rpc

@@ -13,6 +13,7 @@
 #include "base/lifeline.h"
 #include "rpc/flood_guard.h"
 #include "rpc/http2_call.h"
+#include "rpc/loop_memory.h"
 #include "rpc/session.h"
 
 namespace quoin::rpc {
@@ -20,10 +21,10 @@ namespace quoin::rpc {
 struct Http2Callbacks;
 
 // See Session. Thread: its I/O loop.
-class Http2Session final : public Session {
+class Http2Session final : public Session, private Holder {
  public:
   Http2Session(const ServerContext& context, env::Connection& connection, env::Executor& loop,
-               SessionOwner& owner);
+               SessionOwner& owner, std::shared_ptr<LoopMemory> memory);
   ~Http2Session() override;
   bool Feed(std::string_view data) override;
   void OnDrained() override;
@@ -55,18 +56,30 @@ class Http2Session final : public Session {
   void NotePing();
   void SweepTimer();
   void KeepaliveTimer();
+  // Its clients' answers are more than one connection may leave, or are many while the server holds
+  // too much.
+  bool HoldsTooMuch() const;
+  void ResetGivenUp();
+  void TellDrained();
+  void Account();
+  void GiveUp() override;
 
   const ServerContext& context_;
   env::Connection& connection_;
   env::Executor& loop_;
   SessionOwner& owner_;
+  const std::shared_ptr<LoopMemory> memory_;
+  MemoryAccount account_;       // of the connection: answers that were not taken
+  MemoryCharge unsent_charge_;  // what the connection has not sent
   nghttp2_session* h2_ = nullptr;
   std::map<int32_t, std::unique_ptr<Http2Call>> calls_;
   // What has ended in this turn. A handler goes before its call.
   std::vector<std::unique_ptr<Http2Call>> retired_calls_;
   std::vector<std::unique_ptr<CallHandler>> retired_;
   Lifeline lifeline_;
-  std::vector<int32_t> drained_;  // calls that had too much to send, and have nothing any more
+  std::vector<int32_t> given_up_;  // calls to reset
+  std::vector<int32_t> starved_;   // calls whose requests wait until the connection holds less
+  std::vector<int32_t> drained_;   // calls that had too much to send, and have nothing any more
   bool flush_scheduled_ = false;
   bool reading_paused_ = false;
   bool draining_ = false;

@@ -20,10 +20,11 @@ class LoopHosts;
 class Host final : public env::Connection::Handler, public SessionOwner {
  public:
   Host(const ServerContext& context, std::unique_ptr<env::Connection> connection,
-       env::Executor& loop, LoopHosts& hosts, uint64_t number)
+       env::Executor& loop, std::shared_ptr<LoopMemory> memory, LoopHosts& hosts, uint64_t number)
       : context_(context),
         connection_(std::move(connection)),
         loop_(loop),
+        memory_(std::move(memory)),
         hosts_(hosts),
         number_(number) {}
   ~Host() override { DisarmIdle(); }
@@ -47,8 +48,8 @@ class Host final : public env::Connection::Handler, public SessionOwner {
       DisarmIdle();
       // Nobody answers this protocol here: the connection ends, as with etcd.
       if (http2 ? context_.dispatcher == nullptr : context_.http == nullptr) return End();
-      session_ = http2 ? NewHttp2Session(context_, *connection_, loop_, *this)
-                       : NewHttp1Session(context_, *connection_, loop_, *this);
+      session_ = http2 ? NewHttp2Session(context_, *connection_, loop_, *this, memory_)
+                       : NewHttp1Session(context_, *connection_, loop_, *this, memory_);
       const std::string first = std::exchange(first_, {});
       if (!session_->Feed(first)) CloseSession();
       return;
@@ -67,6 +68,12 @@ class Host final : public env::Connection::Handler, public SessionOwner {
     if (ending_ || closing_) return;
     closing_ = true;
     connection_->CloseAfterFlush();
+  }
+
+  void DropSession() override {
+    if (ending_) return;
+    session_->OnLost();
+    End();
   }
 
   // True when nothing is left to wait for.
@@ -92,6 +99,7 @@ class Host final : public env::Connection::Handler, public SessionOwner {
   const ServerContext& context_;
   std::unique_ptr<env::Connection> connection_;
   env::Executor& loop_;
+  const std::shared_ptr<LoopMemory> memory_;
   LoopHosts& hosts_;
   const uint64_t number_;
   std::unique_ptr<Session> session_;
@@ -104,12 +112,14 @@ class Host final : public env::Connection::Handler, public SessionOwner {
 // The connections of one I/O loop. Thread: that loop.
 class LoopHosts {
  public:
-  LoopHosts(const ServerContext& context, env::Executor& loop) : context_(context), loop_(loop) {}
+  LoopHosts(const ServerContext& context, env::Executor& loop, std::shared_ptr<LoopMemory> memory)
+      : context_(context), loop_(loop), memory_(std::move(memory)) {}
 
   void Accept(std::unique_ptr<env::Connection> connection) {
     if (draining_) return;  // closes it
     const uint64_t number = next_host_++;
-    auto host = std::make_unique<Host>(context_, std::move(connection), loop_, *this, number);
+    auto host =
+        std::make_unique<Host>(context_, std::move(connection), loop_, memory_, *this, number);
     Host* started = host.get();
     hosts_.emplace(number, std::move(host));
     started->Start();
@@ -143,6 +153,7 @@ class LoopHosts {
  private:
   const ServerContext& context_;
   env::Executor& loop_;
+  const std::shared_ptr<LoopMemory> memory_;
   std::map<uint64_t, std::unique_ptr<Host>> hosts_;  // in the order of their making
   uint64_t next_host_ = 1;
   bool draining_ = false;
@@ -163,8 +174,12 @@ class ServerImpl final : public Server {
         loops_(std::move(loops)),
         options_(options),
         context_{options_, dispatcher, http, log} {
-    for (env::Executor* loop : loops_)
-      hosts_.push_back(std::make_unique<LoopHosts>(context_, *loop));
+    auto server_memory = std::make_shared<ServerMemory>(options_.unread_bytes_max);
+    for (env::Executor* loop : loops_) {
+      auto memory = std::make_shared<LoopMemory>(server_memory, *loop, log);
+      server_memory->loops.push_back(memory.get());
+      hosts_.push_back(std::make_unique<LoopHosts>(context_, *loop, std::move(memory)));
+    }
   }
 
   Status Listen(const std::string& address, const env::ListenOptions& options) override {

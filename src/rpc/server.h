@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "env/env.h"
@@ -32,6 +33,9 @@ struct ServerOptions {
   env::Duration keepalive_timeout = std::chrono::seconds(20);
   env::Duration header_timeout = std::chrono::seconds(30);
   size_t call_unsent_bytes_max = 1 << 20;  // above it OnDrained must be awaited
+  // What all clients together may leave with the server: answers not taken, requests that wait,
+  // open calls. Above it the call whose client has taken nothing for longest is reset.
+  uint64_t unread_bytes_max = limits::kUnreadBytesMax;
 };
 
 // One gRPC call as a service sees it. Owned by the session; ends with Finish or OnCancel. It lives
@@ -56,9 +60,11 @@ class ServerCall {
   virtual void StartMessage(uint64_t total_bytes) = 0;
   virtual void AppendMessage(std::string part) = 0;
   virtual void AppendMessage(SharedBytes part) = 0;
-  // Response bytes accepted and not yet written to the connection. Producers stop above
-  // call_unsent_bytes_max and go on at CallHandler::OnDrained.
+  // Response bytes accepted and not yet written to the connection.
   virtual size_t unsent_bytes() const = 0;
+  // Whether a producer may go on. When not, CallHandler::OnDrained follows once all is written.
+  // Less is allowed when all calls together hold much.
+  virtual bool has_room() const { return unsent_bytes() <= limits::kCallUnsentBytesMax; }
   // Ends the call with a status (etcd's code and text); OK after the last message. No further
   // callbacks.
   virtual void Finish(const Status& status) = 0;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "env/env.h"
+#include "rpc/loop_memory.h"
 #include "rpc/server.h"
 
 namespace quoin::rpc {
@@ -40,11 +41,15 @@ class SessionOwner {
  public:
   virtual ~SessionOwner() = default;
   virtual void CloseSession() = 0;
+  // The same at once, with all that is queued: the client does not take it.
+  virtual void DropSession() = 0;
 };
 
 std::unique_ptr<Session> NewHttp2Session(const ServerContext& context, env::Connection& connection,
-                                         env::Executor& loop, SessionOwner& owner);
+                                         env::Executor& loop, SessionOwner& owner,
+                                         std::shared_ptr<LoopMemory> memory);
 std::unique_ptr<Session> NewHttp1Session(const ServerContext& context, env::Connection& connection,
-                                         env::Executor& loop, SessionOwner& owner);
+                                         env::Executor& loop, SessionOwner& owner,
+                                         std::shared_ptr<LoopMemory> memory);
 
 }  // namespace quoin::rpc

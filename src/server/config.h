@@ -44,6 +44,9 @@ struct NodeConfig {
   bool pre_vote = true;
   size_t message_bytes_max = limits::kMessageBytesMax;  // of entries in one message of raft
   size_t inflight_messages_max = limits::kInflightMessagesMax;
+  size_t inflight_bytes_max = limits::kInflightBytesMax;
+  // Proposals that are not applied yet: further ones of clients are refused.
+  uint64_t unapplied_bytes_max = limits::kUnappliedBytesMax;
 
   uint64_t snapshot_count = limits::kSnapshotCount;
   uint64_t catch_up_entries = limits::kCatchUpEntries;

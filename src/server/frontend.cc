@@ -67,12 +67,14 @@ StatusOr<Frontend::WaitId> Frontend::Register(size_t bytes, OnApplied done) {
   if (commit > info_.applied_index.load(std::memory_order_relaxed) + limits::kApplyLagMax) {
     return errors::TooManyRequests();
   }
+  if (bounded_ && info_.unapplied.over()) return errors::TooManyRequests();
   if (bytes > config_.request_bytes_max) return errors::RequestTooLarge();
   const uint64_t id = IdOf(next_sequence_);
   CHECK((id & kReadBit) == 0);
   NoteDeadline();
   ++next_sequence_;
   waiting_.emplace(id, std::move(done));
+  Account();
   info_.proposals_pending.Add(1);
   return id;
 }
@@ -212,6 +214,7 @@ void Frontend::OnPublished(Published published) {
     info_.proposals_pending.Add(-1);
     done(std::move(completion.result));
   }
+  Account();
   if (on_events_ && published.revision != 0) on_events_(published.revision, published.events.get());
   ReleaseReads();
 }
@@ -231,6 +234,7 @@ void Frontend::OnRefused(std::vector<uint64_t> request_ids, const Status& status
 void Frontend::Cancel(WaitId wait) {
   if ((wait & kReadBit) == 0) {
     if (waiting_.erase(wait) == 0) return;
+    Account();
     info_.proposals_pending.Add(-1);
     // Ids ascend: it has not left this turn yet.
     if (!gathered_.empty() && wait >= gathered_.front().request_id) gathered_cancelled_ = true;

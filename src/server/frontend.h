@@ -17,6 +17,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "base/epoch.h"
+#include "base/limits.h"
+#include "base/memory.h"
 #include "base/status.h"
 #include "env/executor.h"
 #include "mvcc/store.h"
@@ -106,6 +108,9 @@ class Frontend {
   // Calls `done` later, when everything acknowledged before this call is visible here.
   [[nodiscard]] Wait WaitReadable(OnReadable done);
 
+  // It serves clients: it refuses proposals while too much is not applied. Before the loops start.
+  void set_bounded() { bounded_ = true; }
+
   // --- reading ---
   // Of the present generation: not to be kept across turns.
   mvcc::Store& store() { return data_->machine->store(); }
@@ -156,6 +161,7 @@ class Frontend {
   };
   StatusOr<WaitId> Register(size_t bytes, OnApplied done);
   void Cancel(WaitId wait);
+  void Account() { waiting_charge_.Set(waiting_.size() * limits::kWaitingCallBytes); }
   void FlushProposals();
   void StartReadRound();
   void AskForRound();
@@ -178,6 +184,10 @@ class Frontend {
   env::Executor& storage_;
   std::shared_ptr<Data> data_;
   std::unique_ptr<EpochDomain::ReaderSlot> slot_;
+
+  MemoryAccount account_{info_.unapplied};
+  MemoryCharge waiting_charge_{account_};
+  bool bounded_ = false;
 
   uint64_t next_sequence_ = 0;
   std::vector<Proposal> gathered_;                  // this turn's proposals

@@ -89,6 +89,11 @@ void Node::BuildRaft() {
   raft_config.pre_vote = config_.pre_vote;
   raft_config.message_bytes_max = config_.message_bytes_max;
   raft_config.inflight_messages_max = config_.inflight_messages_max;
+  raft_config.inflight_bytes_max = config_.inflight_bytes_max;
+  // Frontends refuse before raft does, so that what the member itself proposes has room; and so
+  // have proposals that waited for a leader and come all at once.
+  raft_config.uncommitted_bytes_max = config_.unapplied_bytes_max + limits::kHeldProposalBytesMax;
+  info_.unapplied.set_bytes_max(config_.unapplied_bytes_max);
   raft::Raft raft(raft_config, std::move(recovered_.raft), env_.Random());
 
   recovered_.wal->set_on_fsync(
@@ -101,6 +106,7 @@ void Node::BuildRaft() {
 }
 
 void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
+  const size_t clients = io_loops.size();
   io_loops.push_back(lease_executor_.get());
   io_loops.push_back(apply_executor_.get());
   const RequestIds ids = MakeRequestIds(info_.member_id, env_.clock().WallNow(), io_loops.size());
@@ -109,6 +115,7 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
     frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i],
                                                     *raft_executor_, *storage_executor_, *raft_,
                                                     recovered_.data));
+    if (i < clients) frontends_.back()->set_bounded();
     frontends.push_back(frontends_.back().get());
   }
   apply_ = std::make_unique<ApplyLoop>(

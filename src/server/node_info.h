@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/limits.h"
+#include "base/memory.h"
 #include "base/metrics.h"
 
 namespace quoin::server {
@@ -41,6 +43,11 @@ struct NodeInfo {
   // apply loop
   std::atomic<uint64_t> applied_index{0};
   std::atomic<bool> capable{false};  // the cluster version is known
+
+  // What clients' proposals hold until they are applied: those that wait (I/O loops) and the log
+  // behind what is applied (raft loop). Above it proposals of clients are refused; the member's own
+  // and those of leases are not.
+  MemoryBudget unapplied{limits::kUnappliedBytesMax};
 
   Counter proposals_applied;
   Counter proposals_failed;

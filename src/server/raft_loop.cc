@@ -199,6 +199,9 @@ void RaftLoop::OnMessages(std::vector<raft::Message> messages) {
   if (stopping_) return;
   for (raft::Message& message : messages) {
     if (message.from == raft_.leader()) leader_lost_ = false;
+    // As raft drops what is too much; raft does not count what small entries cost beside their
+    // bytes.
+    if (message.type == raft::MessageType::kProp && info_.unapplied.over()) continue;
     if (!HoldForSuccessor(message)) StepMessage(std::move(message));
   }
   ScheduleTurn();
@@ -462,6 +465,9 @@ void RaftLoop::PublishInfo() {
   info_.leader.store(leader, std::memory_order_relaxed);
   info_.commit_index.store(raft_.commit_index().value(), std::memory_order_relaxed);
   info_.raft_log_bytes.store(raft_.log_bytes(), std::memory_order_relaxed);
+  const uint64_t unapplied = raft_.last_index().value() - raft_.applied_index().value();
+  unapplied_.Set(held_bytes_ + raft_.uncommitted_bytes() +
+                 unapplied * limits::kLogEntryOverheadBytes);
   info_.is_leader.store(leads, std::memory_order_relaxed);
   if (leader != leader_seen_ || (leads && term != term_seen_)) {
     log_.Info(leader == 0 ? "lost leader"

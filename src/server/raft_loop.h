@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/prng.h"
 #include "env/executor.h"
 #include "raft/raft.h"
@@ -121,6 +122,8 @@ class RaftLoop {
   PeerHost* peers_ = nullptr;
   std::vector<Frontend*> frontends_;
   RequestIds ids_;
+  MemoryAccount account_{info_.unapplied};
+  MemoryCharge unapplied_{account_};
   std::deque<Held> held_;  // ascending deadlines
   size_t held_bytes_ = 0;
   bool turn_scheduled_ = false;

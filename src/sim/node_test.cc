@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
+#include <vector>
 
 #include "env/sim/sim_world.h"
 #include "proto/rpc.pb.h"
@@ -65,6 +67,20 @@ class Machine {
     });
   }
 
+  // Proposes a put that may be refused at once.
+  void Offer(const std::string& key, const std::string& value, std::function<void(bool)> accepted,
+             std::function<void()> answered) {
+    io_->Post([this, key, value, accepted, answered] {
+      etcdserverpb::PutRequest put;
+      put.set_key(key);
+      put.set_value(value);
+      auto wait = node_->frontend(0).Propose(state::Operation::kPut, put.SerializeAsString(),
+                                             [answered](const state::ApplyResult&) { answered(); });
+      accepted(wait.ok());
+      if (wait.ok()) kept_.push_back(std::make_shared<decltype(wait)>(std::move(wait)));
+    });
+  }
+
   // All keys, as a linearizable read sees them.
   std::map<std::string, std::string> Read(int64_t& revision) {
     bool readable = false;
@@ -93,9 +109,11 @@ class Machine {
   env::SimWorld& world() { return world_; }
   server::NodeConfig& config() { return config_; }
   server::Node& node() { return *node_; }
+  env::SimDisk& disk() { return disk_; }
 
  private:
   void Down() {
+    kept_.clear();
     node_.reset();
     io_.reset();
     owner_.reset();
@@ -111,6 +129,7 @@ class Machine {
   std::unique_ptr<env::Executor> io_, owner_;
   std::unique_ptr<server::Node> node_;
   bool ready_ = false;
+  std::vector<std::shared_ptr<void>> kept_;  // waits for proposals
 };
 
 TEST(SimulatedMember, PutCrashGet) {
@@ -154,6 +173,48 @@ TEST(SimulatedMember, DirtyPagesAndTheLogInMemoryAreBounded) {
   EXPECT_LE(log_most, 64 * 1024 + 2 * kAtOnce * kValueBytes);
   EXPECT_GT(dirty_most, 128 * 1024u);
   EXPECT_GT(log_most, 32 * 1024u);
+}
+
+// Proposals that come while the log's disk stalls: as many as there is room for are taken, and all
+// of those are carried out; the others are refused at once.
+TEST(SimulatedMember, ProposalsBehindAStalledDiskAreBounded) {
+  constexpr uint64_t kUnappliedMax = 4 << 20;
+  constexpr int kPuts = 4000, kAtOnce = 50;
+  Machine machine(11);
+  machine.config().unapplied_bytes_max = kUnappliedMax;
+  ASSERT_EQ(machine.Start(), OkStatus());
+  env::SimDiskTimes stalled;
+  stalled.sync = {std::chrono::seconds(60), std::chrono::seconds(60)};
+  machine.disk().set_times(stalled);
+
+  int taken = 0, refused = 0, answered = 0;
+  int64_t most = 0;
+  const std::string value(4000, 'x');
+  for (int sent = 0; sent < kPuts; sent += kAtOnce) {
+    for (int i = 0; i < kAtOnce; ++i) {
+      machine.Offer(
+          "k" + std::to_string(i), value, [&](bool accepted) { ++(accepted ? taken : refused); },
+          [&] { ++answered; });
+    }
+    ASSERT_TRUE(
+        machine.world().RunUntil([&] { return taken + refused == sent + kAtOnce; }, kStepsMax));
+    machine.world().RunFor(std::chrono::milliseconds(1));
+    most = std::max(most, machine.node().info().unapplied.used());
+  }
+  // One round of proposals is under way when the limit is reached.
+  EXPECT_LE(most, static_cast<int64_t>(kUnappliedMax + kAtOnce * (value.size() + 4096)));
+  EXPECT_GT(taken, kPuts / 10);
+  EXPECT_GT(refused, kPuts / 2);
+  EXPECT_LT(machine.node().info().raft_log_bytes.load(), 2 * kUnappliedMax);
+
+  // Those that are taken have timed out by now, and are done nevertheless.
+  machine.disk().set_times({});
+  const uint64_t applied = machine.node().info().commit_index.load() + static_cast<uint64_t>(taken);
+  EXPECT_TRUE(machine.world().RunUntil(
+      [&] { return machine.node().info().applied_index.load() >= applied; }, kStepsMax));
+  const int before = answered;
+  machine.Put("k", "v", [&](int64_t) { ++answered; });
+  EXPECT_TRUE(machine.world().RunUntil([&] { return answered > before; }, kStepsMax));
 }
 
 // Load, a crash after a drawn number of events, recovery, again and again. Returns the trace of the

@@ -24,7 +24,7 @@ enum FrameType : uint8_t {
   kWindowUpdate = 8,
   kContinuation = 9,
 };
-inline constexpr uint8_t kEndStream = 1, kEndHeaders = 4;
+inline constexpr uint8_t kEndStream = 1, kEndHeaders = 4, kAck = 1;
 
 struct Frame {
   uint8_t type = 0;
