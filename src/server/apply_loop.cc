@@ -321,7 +321,8 @@ void ApplyLoop::MaybeCheckpoint(Pace pace) {
   if (pace == Pace::kFast) pause = env::Duration(0);
   loops_.storage.Post([this, pause, tree = data_->tree.get(), image = checkpoint_.get()] {
     tree->RunCheckpoint(*image, loops_.storage, pause, [this](Status status) {
-      loops_.apply.Post([this, status] { OnCheckpointWritten(status); });
+      loops_.apply.Post(
+          [this, status = std::move(status)]() mutable { OnCheckpointWritten(std::move(status)); });
     });
   });
 }

@@ -63,8 +63,9 @@ void PromoteHere(Node& node, Frontend& frontend, uint64_t id, std::shared_ptr<On
     } else if (learner->match.value() * 10 < leader_match.value() * 9) {
       verdict = errors::LearnerNotReady();
     }
-    frontend.loop().Post([&frontend, id, done, verdict] {
-      if (!verdict.ok()) return (*done)(verdict);
+    // Moved: two loops that hold one status would both count its owners.
+    frontend.loop().Post([&frontend, id, done, verdict = std::move(verdict)]() mutable {
+      if (!verdict.ok()) return (*done)(std::move(verdict));
       if (frontend.config().strict_reconfig_check) {
         Status checked = cluster::CheckPromote(frontend.cluster()->members);
         if (!checked.ok()) return (*done)(checked);

@@ -96,8 +96,10 @@ void Node::BuildRaft() {
   info_.unapplied.set_bytes_max(config_.unapplied_bytes_max);
   raft::Raft raft(raft_config, std::move(recovered_.raft), env_.Random());
 
-  recovered_.wal->set_on_fsync(
-      [this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
+  // On its own loop: a forced new cluster has begun to write by now.
+  wal_executor_->Post([this, wal = recovered_.wal.get()] {
+    wal->set_on_fsync([this](env::Duration took) { info_.wal_fsync.Observe(took.count()); });
+  });
   raft_ = std::make_unique<RaftLoop>(
       config_, info_,
       RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_, *storage_executor_,

@@ -174,9 +174,11 @@ void RaftLoop::Refuse(const Held& batch, const Status& status) {
   for (const Proposal& proposal : batch.batch) ids.push_back(proposal.request_id);
   if (batch.change) ids.push_back(batch.change->id);
   Frontend* refused = frontends_[batch.frontend];
-  refused->loop().Post([refused, ids = std::move(ids), status]() mutable {
-    refused->OnRefused(std::move(ids), status);
-  });
+  // A status of its own: two loops that hold one would both count its owners.
+  refused->loop().Post(
+      [refused, ids = std::move(ids), why = Status(status.code(), status.message())]() mutable {
+        refused->OnRefused(std::move(ids), std::move(why));
+      });
 }
 
 void RaftLoop::OnReadIndex(size_t frontend, uint64_t id) {
@@ -188,7 +190,9 @@ void RaftLoop::OnReadIndex(size_t frontend, uint64_t id) {
   } else if (Status status = StatusOf(result); !status.ok()) {
     info_.read_indexes_failed.Add();
     Frontend* asked = frontends_[frontend];
-    asked->loop().Post([asked, id, status] { asked->OnReadReady({id, Index(), status}); });
+    asked->loop().Post([asked, id, status = std::move(status)]() mutable {
+      asked->OnReadReady({id, Index(), std::move(status)});
+    });
   }
   ScheduleTurn();
 }

@@ -32,7 +32,8 @@ template <typename F>
 auto On(Executor& executor, F task) {
   std::promise<decltype(task())> promise;
   auto future = promise.get_future();
-  executor.Post([&] {
+  // The promise goes with the task: set_value may touch it after the one who waits has gone on.
+  executor.Post([&task, promise = std::move(promise)]() mutable {
     if constexpr (std::is_void_v<decltype(task())>) {
       task();
       promise.set_value();
@@ -186,14 +187,14 @@ TEST(PosixNetwork, EchoesMegabytesUnderBackPressure) {
   auto second_loop = env->NewExecutor("server2");
   auto client_loop = env->NewExecutor("client");
   std::mutex mutex;
-  std::vector<std::unique_ptr<Echo>> echoes;
-  auto listener =
-      env->network().Listen("127.0.0.1:0", {server_loop.get(), second_loop.get()}, {},
-                            [&](std::unique_ptr<Connection> connection, Executor& loop) {
-                              EXPECT_TRUE(loop.IsCurrent());
-                              std::lock_guard lock(mutex);
-                              echoes.push_back(std::make_unique<Echo>(std::move(connection)));
-                            });
+  std::map<Executor*, std::vector<std::unique_ptr<Echo>>> echoes;  // by the loop that owns them
+  auto listener = env->network().Listen(
+      "127.0.0.1:0", {server_loop.get(), second_loop.get()}, {},
+      [&](std::unique_ptr<Connection> connection, Executor& loop) {
+        EXPECT_TRUE(loop.IsCurrent());
+        std::lock_guard lock(mutex);
+        echoes[&loop].push_back(std::make_unique<Echo>(std::move(connection)));
+      });
   ASSERT_TRUE(listener.ok()) << listener.status();
   std::string sent;
   for (int i = 0; i < 1 << 20; ++i) sent += std::to_string(i);
@@ -214,6 +215,9 @@ TEST(PosixNetwork, EchoesMegabytesUnderBackPressure) {
     EXPECT_EQ(echoed.get_future().get(), sent);
     On(*client_loop, [&] { connection.reset(); });
   }
+  listener->reset();
+  for (Executor* loop : {server_loop.get(), second_loop.get()})
+    On(*loop, [&] { echoes[loop].clear(); });
 }
 
 TEST(PosixNetwork, SaysWhyItCannotListenOrConnect) {
