@@ -247,7 +247,8 @@ class HttpPages final : public rpc::HttpHandler {
     }
     if (ok) return Text(200, (verbose ? lines : "") + "ok\n");
     log_.Error("Health check error", {{"path", live ? "/livez" : "/readyz"}, {"reason", lines}});
-    return Text(503, lines);
+    return Text(503,
+                lines + "\n");  // etcd's way of writing an error ends every text with a line end
   }
 
   const Context& context_;

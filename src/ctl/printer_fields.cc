@@ -133,8 +133,7 @@ class FieldsPrinter : public Printer {
       Number("DBSizeQuota", status.dbsizequota());
       Id("Leader", status.leader());
       Bool("IsLearner", status.islearner());
-      Number("RaftIndex", status.raftindex());
-      Number("RaftTerm", status.raftterm());
+      Number("RaftIndex", status.raftindex());  // the term stands in the header's lines
       Number("RaftAppliedIndex", status.raftappliedindex());
       Text("Errors", fmt::format("[{}]", fmt::join(status.errors(), " ")));
       Quoted("Endpoint", endpoint);

@@ -212,8 +212,7 @@ TEST(PrinterTest, Statuses) {
             ": \"3.7.1\"\n"
             "\"StorageVersion\" : \"3.7.0\"\n\"DBSize\" : 25000\n\"DBSizeInUse\" : "
             "20000\n\"DBSizeQuota\" : 2147483648\n"
-            "\"Leader\" : 16\n\"IsLearner\" : false\n\"RaftIndex\" : 9\n\"RaftTerm\" : "
-            "4\n\"RaftAppliedIndex\" : 8\n"
+            "\"Leader\" : 16\n\"IsLearner\" : false\n\"RaftIndex\" : 9\n\"RaftAppliedIndex\" : 8\n"
             "\"Errors\" : [one two]\n\"Endpoint\" : \"a:1\"\n\"DowngradeTargetVersion\" : \"\"\n"
             "\"DowngradeEnabled\" : false\n\n");
   EXPECT_EQ(Printed("simple", {},

@@ -181,7 +181,7 @@ struct HistoryQuery {
   int64_t from = 0;
   // Where a slice ends; whole revisions, at least one.
   size_t records_max = 10000;  // looked at
-  size_t revisions_max = 512;
+  size_t revisions_max = 1000;
   size_t bytes_max = 4 << 20;
 };
 struct HistorySlice {
