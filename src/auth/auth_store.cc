@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/escaping.h"
+#include "auth/go_sort.h"
 #include "base/check.h"
 #include "base/errors.h"
 #include "proto/raft_internal.pb.h"
@@ -46,14 +47,33 @@ bool SameRange(const authpb::Permission& a, std::string_view key, std::string_vi
   return a.key() == key && a.range_end() == range_end;
 }
 
-template <typename Repeated>
-void SortPermissions(Repeated& permissions) {
-  std::stable_sort(
-      permissions.begin(), permissions.end(),
-      [](const authpb::Permission& a, const authpb::Permission& b) { return a.key() < b.key(); });
+// Before 3.5 the log brought the password itself, and each member hashed it with a salt of its own.
+template <typename Request>
+Status CheckHashed(const Request& request) {
+  if (request.password().empty() || !request.hashedpassword().empty()) return OkStatus();
+  return absl::UnimplementedError("it brings a password that is not hashed");
+}
+
+using Permissions = google::protobuf::RepeatedPtrField<authpb::Permission>;
+
+void SortPermissions(Permissions& permissions) {
+  GoSort(
+      permissions.size(), [&](int a, int b) { return permissions[a].key() < permissions[b].key(); },
+      [&](int a, int b) { permissions.SwapElements(a, b); });
+}
+
+// A row of such a name cannot be written; etcd's members end on it as well.
+Status CheckLogged(std::string_view name) {
+  return CheckName(name).ok()
+             ? OkStatus()
+             : absl::UnimplementedError("it makes a name longer than a key can be");
 }
 
 }  // namespace
+
+Status CheckName(std::string_view name) {
+  return name.size() <= kNameBytesMax ? OkStatus() : errors::RequestTooLarge();
+}
 
 StatusOr<AuthStore> AuthStore::Load(const btree::Snapshot& snapshot) {
   AuthStore out;
@@ -142,14 +162,19 @@ Status AuthStore::Dispatch(uint32_t operation, std::string_view payload, Index i
   DieOnDiskError("unknown auth operation in the log");
 }
 
-Status AuthStore::Enable() {
-  if (enabled_) return OkStatus();
+Status AuthStore::MayEnable() const {
   auto root = users_.find(std::string(kRoot));
   if (root == users_.end()) return errors::RootUserNotExist();
   const auto& roles = root->second.roles();
   if (std::find(roles.begin(), roles.end(), kRoot) == roles.end()) {
     return errors::RootRoleNotGranted();
   }
+  return enabled_ ? absl::AlreadyExistsError("auth is on") : OkStatus();
+}
+
+Status AuthStore::Enable() {
+  if (enabled_) return OkStatus();
+  RETURN_IF_ERROR(MayEnable());
   enabled_ = true;
   return SaveEnabled();
 }
@@ -166,6 +191,7 @@ Status AuthStore::Authenticate(std::string_view payload, Index index, std::strin
 Status AuthStore::UserAdd(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthUserAddRequest>(payload);
   if (request.name().empty()) return errors::UserEmpty();
+  RETURN_IF_ERROR(CheckLogged(request.name()));
   if (users_.contains(request.name())) {
     return errors::UserAlreadyExists();
   }
@@ -173,6 +199,7 @@ Status AuthStore::UserAdd(std::string_view payload) {
   user.set_name(request.name());
   *user.mutable_options() = request.options();
   if (!request.options().no_password()) {
+    RETURN_IF_ERROR(CheckHashed(request));
     std::string hash;
     if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return errors::NoPasswordUser();
     user.set_password(hash);
@@ -205,6 +232,7 @@ Status AuthStore::UserChangePassword(std::string_view payload) {
   auto user = users_.find(request.name());
   if (user == users_.end()) return errors::UserNotFound();
   if (!user->second.options().no_password()) {
+    RETURN_IF_ERROR(CheckHashed(request));
     std::string hash;
     if (!absl::Base64Unescape(request.hashedpassword(), &hash)) return errors::NoPasswordUser();
     user->second.set_password(hash);
@@ -245,6 +273,7 @@ Status AuthStore::UserRevokeRole(std::string_view payload) {
 Status AuthStore::RoleAdd(std::string_view payload) {
   auto request = Parse<etcdserverpb::AuthRoleAddRequest>(payload);
   if (request.name().empty()) return errors::RoleEmpty();
+  RETURN_IF_ERROR(CheckLogged(request.name()));
   if (roles_.contains(request.name())) {
     return errors::RoleAlreadyExists();
   }
@@ -318,14 +347,13 @@ Status AuthStore::RoleRevokePermission(std::string_view payload) {
   auto role = roles_.find(request.role());
   if (role == roles_.end()) return errors::RoleNotFound();
   auto& permissions = *role->second.mutable_keypermission();
-  auto found =
-      std::find_if(permissions.begin(), permissions.end(), [&](const authpb::Permission& p) {
+  // All of them: a grant can have appended an equal one (see above).
+  auto kept =
+      std::remove_if(permissions.begin(), permissions.end(), [&](const authpb::Permission& p) {
         return SameRange(p, request.key(), request.range_end());
       });
-  if (found == permissions.end()) {
-    return errors::PermissionNotGranted();
-  }
-  permissions.erase(found);
+  if (kept == permissions.end()) return errors::PermissionNotGranted();
+  permissions.erase(kept, permissions.end());
   RETURN_IF_ERROR(SaveRole(role->second));
   return BumpRevision();
 }

@@ -16,6 +16,11 @@
 
 namespace quoin::auth {
 
+// Names of users and roles are keys of the tree.
+inline constexpr size_t kNameBytesMax = 32768;
+// Before a request that makes the name is proposed: RequestTooLarge when no row can have it.
+Status CheckName(std::string_view name);
+
 // Thread: the apply loop.
 class AuthStore {
  public:
@@ -28,9 +33,14 @@ class AuthStore {
   const std::map<std::string, authpb::User>& users() const { return users_; }
   const std::map<std::string, authpb::Role>& roles() const { return roles_; }
 
+  // Whether kAuthEnable would take effect now: etcd's errors when nobody would be root,
+  // AlreadyExists while auth is on.
+  Status MayEnable() const;
+
   // Applies one operation of the auth family (`operation` = its field number in
   // InternalRaftRequest). Returns the response's parts after the header, or etcd's error. `index`
-  // is the log index (part of simple tokens).
+  // is the log index (part of simple tokens). Unimplemented: what it means is not known here, and
+  // nothing has been done.
   StatusOr<std::string> Apply(uint32_t operation, std::string_view payload, Index index,
                               btree::Writer& writer);
 
