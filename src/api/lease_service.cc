@@ -1,5 +1,6 @@
 #include "api/lease_service.h"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
@@ -28,6 +29,7 @@ class LeaseGrantCall final : public UnaryCall {
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
     if (!AdmitSpace(kLeaseCost)) return;
     while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
+    request.set_ttl(std::max(request.ttl(), frontend_.config().LeaseTtlSecondsMin()));
     ProposeAndReply(state::Operation::kLeaseGrant, request.SerializeAsString());
   }
 };

@@ -1,5 +1,6 @@
 #include "api/local_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/errors.h"
@@ -82,7 +83,7 @@ void LocalStore::Delete(const std::string& key, Done<etcdserverpb::DeleteRangeRe
 
 void LocalStore::Grant(int64_t ttl_seconds, Done<int64_t> done) {
   etcdserverpb::LeaseGrantRequest request;
-  request.set_ttl(ttl_seconds);
+  request.set_ttl(std::max(ttl_seconds, frontend_.config().LeaseTtlSecondsMin()));
   while (request.id() == 0) request.set_id(static_cast<int64_t>(frontend_.TakeId() & kPositive));
   Propose(state::Operation::kLeaseGrant, request.SerializeAsString(), kLeaseCost, OkStatus(),
           [done = std::move(done), id = request.id()](const state::ApplyResult& result) {

@@ -23,6 +23,11 @@ class AlarmCall final : public UnaryCall {
       // etcd ends its process here.
       return Fail(absl::InvalidArgumentError("etcdserver: unknown alarm action"));
     }
+    if (request.action() == etcdserverpb::AlarmRequest::ACTIVATE &&
+        !etcdserverpb::AlarmType_IsValid(request.alarm())) {
+      // All of etcd's members end when they apply it, and again at each start.
+      return Fail(absl::InvalidArgumentError("etcdserver: unknown alarm type"));
+    }
     ProposeAndReply(state::Operation::kAlarm, message);
   }
 };

@@ -19,6 +19,7 @@ constexpr std::string_view kRemoved = "members_removed";
 constexpr std::string_view kCluster = "cluster";
 constexpr std::string_view kClusterVersion = "clusterVersion";
 constexpr std::string_view kDowngrade = "downgrade";
+constexpr std::string_view kLearnersMax = "quoinMaxLearners";  // of a change's context, ours
 
 json::array StringArray(const std::vector<std::string>& strings) {
   json::array out;
@@ -68,7 +69,12 @@ Status MalformedRow(std::string_view bucket, std::string_view key) {
                              std::string(key) + "\" is malformed");
 }
 
-StatusOr<Member> MemberOf(const json::object& object, bool* promote) {
+bool Flag(const json::object& object, std::string_view name) {
+  const json::value* flag = object.if_contains(name);
+  return flag != nullptr && flag->is_bool() && flag->get_bool();
+}
+
+StatusOr<Member> MemberOf(const json::object& object) {
   Member member;
   const json::value* id = object.if_contains("id");
   if (id != nullptr) {
@@ -83,26 +89,27 @@ StatusOr<Member> MemberOf(const json::object& object, bool* promote) {
   if (const json::value* name = object.if_contains("name"); name != nullptr && name->is_string()) {
     member.name = std::string(name->get_string());
   }
-  if (const json::value* learner = object.if_contains("isLearner");
-      learner != nullptr && learner->is_bool()) {
-    member.learner = learner->get_bool();
-  }
-  if (promote != nullptr) {
-    const json::value* flag = object.if_contains("isPromote");
-    *promote = flag != nullptr && flag->is_bool() && flag->get_bool();
-  }
+  member.learner = Flag(object, "isLearner");
   return member;
 }
 
-}  // namespace
-
-std::string MemberJson(const Member& member) {
+json::object ObjectOf(const Member& member) {
   json::object object;
   object["id"] = member.id;
   object["peerURLs"] = StringArray(member.peer_urls);
   if (member.learner) object["isLearner"] = true;
   if (!member.name.empty()) object["name"] = member.name;
   if (!member.client_urls.empty()) object["clientURLs"] = StringArray(member.client_urls);
+  return object;
+}
+
+}  // namespace
+
+std::string MemberJson(const Member& member) { return json::serialize(ObjectOf(member)); }
+
+std::string AddLearnerJson(const Member& member, size_t learners_max) {
+  json::object object = ObjectOf(member);
+  object[kLearnersMax] = learners_max;
   return json::serialize(object);
 }
 
@@ -121,14 +128,35 @@ StatusOr<std::vector<Member>> ParseMemberListJson(std::string_view text) {
   std::vector<Member> members;
   for (const json::value& item : value.get_array()) {
     if (!item.is_object()) return absl::InvalidArgumentError("a member is not a JSON object");
-    ASSIGN_OR_RETURN(members.emplace_back(), MemberOf(item.get_object(), nullptr));
+    ASSIGN_OR_RETURN(members.emplace_back(), MemberOf(item.get_object()));
   }
   return members;
 }
 
-StatusOr<Member> ParseMemberJson(std::string_view text, bool* promote) {
+StatusOr<Member> ParseMemberJson(std::string_view text) {
   ASSIGN_OR_RETURN(const json::object object, ParseObject(text));
-  return MemberOf(object, promote);
+  return MemberOf(object);
+}
+
+StatusOr<ChangeContext> ParseChangeContext(std::string_view text) {
+  ASSIGN_OR_RETURN(const json::object object, ParseObject(text));
+  ChangeContext context;
+  ASSIGN_OR_RETURN(context.member, MemberOf(object));
+  context.promote = Flag(object, "isPromote");
+  if (const json::value* limit = object.if_contains(kLearnersMax); limit != nullptr) {
+    boost::system::error_code error;
+    context.learners_max = limit->to_number<size_t>(error);
+    if (error) return absl::InvalidArgumentError("the limit of learners is not a number");
+  }
+  return context;
+}
+
+Status CheckChangeContext(const raft::ConfChange& change) {
+  if (change.type == raft::ConfChangeType::kRemoveNode) return OkStatus();
+  StatusOr<ChangeContext> context = ParseChangeContext(change.context);
+  if (context.ok()) return OkStatus();
+  return absl::InvalidArgumentError("a configuration change whose context cannot be read: " +
+                                    std::string(context.status().message()));
 }
 
 uint64_t MemberId(std::vector<std::string> peer_urls, std::string_view token) {
@@ -204,7 +232,7 @@ raft::ConfState Membership::ConfigurationState() const {
   return state;
 }
 
-Status Membership::Validate(const raft::ConfChange& change, size_t learners_max) const {
+Status Membership::Validate(const raft::ConfChange& change, size_t own_learners_max) const {
   uint64_t id = change.node_id.value();
   if (removed(id)) return errors::MemberNotFound();
   auto existing = members_.find(id);
@@ -212,10 +240,8 @@ Status Membership::Validate(const raft::ConfChange& change, size_t learners_max)
   switch (change.type) {
     case raft::ConfChangeType::kAddNode:
     case raft::ConfChangeType::kAddLearnerNode: {
-      bool promote = false;
-      StatusOr<Member> member = ParseMemberJson(change.context, &promote);
-      if (!member.ok()) return member.status();
-      if (promote) {
+      ASSIGN_OR_RETURN(const ChangeContext context, ParseChangeContext(change.context));
+      if (context.promote) {
         if (!known) return errors::MemberNotFound();
         if (!existing->second.learner) {
           return errors::MemberNotLearner();
@@ -226,14 +252,15 @@ Status Membership::Validate(const raft::ConfChange& change, size_t learners_max)
       size_t learners = 0;
       for (const auto& [other_id, other] : members_) {
         learners += other.learner;
-        for (const std::string& url : member->peer_urls) {
+        for (const std::string& url : context.member.peer_urls) {
           if (std::find(other.peer_urls.begin(), other.peer_urls.end(), url) !=
               other.peer_urls.end()) {
             return errors::PeerUrlExists();
           }
         }
       }
-      if (member->learner && learners + 1 > learners_max) {
+      if (context.member.learner &&
+          learners + 1 > context.learners_max.value_or(own_learners_max)) {
         return errors::TooManyLearners();
       }
       return OkStatus();
@@ -264,13 +291,12 @@ Status Membership::Apply(const raft::ConfChange& change, btree::Writer& writer) 
   switch (change.type) {
     case raft::ConfChangeType::kAddNode:
     case raft::ConfChangeType::kAddLearnerNode: {
-      bool promote = false;
-      ASSIGN_OR_RETURN(Member member, ParseMemberJson(change.context, &promote));
-      if (promote) {
+      ASSIGN_OR_RETURN(ChangeContext context, ParseChangeContext(change.context));
+      if (context.promote) {
         members_.at(id).learner = false;
       } else {
-        member.id = id;
-        members_[id] = std::move(member);
+        context.member.id = id;
+        members_[id] = std::move(context.member);
       }
       return Save(members_.at(id), writer);
     }

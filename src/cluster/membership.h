@@ -32,7 +32,20 @@ struct Member {
 // The JSON forms that etcd stores and logs (docs/formats/db.md).
 std::string MemberJson(const Member& member);  // bucket `members`, ConfChange.context
 std::string PromoteJson(uint64_t id);          // ConfChange.context that makes a learner a voter
-StatusOr<Member> ParseMemberJson(std::string_view json, bool* promote = nullptr);
+// … that adds a learner, with the limit that its proposer's flags set: other members may have other
+// flags, and must judge alike. etcd's members pass over the limit.
+std::string AddLearnerJson(const Member& member, size_t learners_max);
+StatusOr<Member> ParseMemberJson(std::string_view json);
+
+// What ConfChange.context says. Value type.
+struct ChangeContext {
+  Member member;
+  bool promote = false;
+  std::optional<size_t> learners_max;  // absent when one of etcd's members proposed it
+};
+StatusOr<ChangeContext> ParseChangeContext(std::string_view json);
+// Not OK: the change needs a context, and this one cannot be read. Nobody can tell what it means.
+Status CheckChangeContext(const raft::ConfChange& change);
 
 // The answer to GET /members of the peer port.
 StatusOr<std::vector<Member>> ParseMemberListJson(std::string_view json);
@@ -68,8 +81,8 @@ class Membership {
   raft::ConfState ConfigurationState() const;
 
   // Whether a configuration change may take effect: etcd's checks in etcd's order, with its error
-  // texts.
-  Status Validate(const raft::ConfChange& change, size_t learners_max) const;
+  // texts. `own_learners_max` decides where the change brings no limit. CheckChangeContext first.
+  Status Validate(const raft::ConfChange& change, size_t own_learners_max) const;
   // Carries out a change that Validate accepted. Writes the buckets.
   Status Apply(const raft::ConfChange& change, btree::Writer& writer);
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/errors.h"
 #include "base/limits.h"
+#include "base/unknown.h"
 #include "base/version.h"
 #include "raft_types/codec.h"
 #include "server/lease_loop.h"
@@ -103,23 +104,20 @@ void ApplyLoop::ApplyEntry(const raft::Entry& entry) {
     }
     return;
   }
-  // Configuration changes: etcd proposes the first form only; the second is understood for raft's
-  // own sake.
+  ApplyConfChange(entry);
+}
+
+void ApplyLoop::ApplyConfChange(const raft::Entry& entry) {
+  const raft::ConfChange change = state::ParseLoggedChange(entry);
   std::optional<raft::ConfChange> effective;
-  if (entry.type == raft::EntryType::kConfChange) {
-    StatusOr<raft::ConfChange> change = raft::DecodeConfChange(entry.data);
-    if (!change.ok())
-      DieOnDiskError("log entry " + std::to_string(entry.index.value()) +
-                     ": malformed configuration change");
-    state::StateMachine::ConfChangeResult result =
-        machine().ApplyConfChange(entry.index, entry.term, *change);
-    if (result.effective) effective = *change;
-    if (std::optional<size_t> waiter = ids_.LoopOf(change->id)) {
-      Completion completion;
-      completion.request_id = change->id;
-      completion.result.status = result.status;
-      conf_change_done_.emplace(*waiter, std::move(completion));
-    }
+  state::StateMachine::ConfChangeResult result =
+      machine().ApplyConfChange(entry.index, entry.term, change);
+  if (result.effective) effective = change;
+  if (std::optional<size_t> waiter = ids_.LoopOf(change.id)) {
+    Completion completion;
+    completion.request_id = change.id;
+    completion.result.status = result.status;
+    conf_change_done_.emplace(*waiter, std::move(completion));
   }
   cluster_changed_ = true;
   waits_for_conf_state_ = true;
@@ -447,6 +445,9 @@ void ApplyLoop::TryInstall() {
   if (status.ok()) status = files.SyncDirectory(paths_.snap);
   if (!status.ok()) DieOnDiskError(std::string(status.message()));
   StatusOr<std::shared_ptr<Data>> received = OpenData(files, paths_.db, config_, log_);
+  if (absl::IsFailedPrecondition(received.status()))  // of a later version
+    DieOnUnknown("the leader's snapshot at log index " + std::to_string(index.value()) + ": " +
+                 std::string(received.status().message()));
   if (!received.ok()) DieOnDiskError(std::string(received.status().message()));
   CHECK_GE((*received)->machine->applied_index(), index) << "a received tree that was not checked";
   std::shared_ptr<Data> old = std::exchange(data_, *std::move(received));

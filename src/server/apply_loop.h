@@ -96,6 +96,7 @@ class ApplyLoop {
   void Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> image);
   void Drain();
   void ApplyEntry(const raft::Entry& entry);
+  void ApplyConfChange(const raft::Entry& entry);
   void EndBatch();
   void TellLeases();
   void TellAllLeases();

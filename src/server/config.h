@@ -84,6 +84,12 @@ struct NodeConfig {
   bool lease_checkpoint = false;  // remaining times go through the log every five minutes
   env::Duration watch_progress_interval = std::chrono::minutes(10);
 
+  // The shortest lease, ceil(1.5 × election timeout) seconds: it outlives a change of the leader.
+  int64_t LeaseTtlSecondsMin() const {
+    constexpr int64_t kSecond = env::Duration(std::chrono::seconds(1)).count();
+    return ((election_timeout * 3 / 2).count() + kSecond - 1) / kSecond;
+  }
+
   // 5 s + 2 × election timeout: how long a proposal or a linearizable read may take.
   env::Duration RequestTimeout() const { return std::chrono::seconds(5) + 2 * election_timeout; }
 };

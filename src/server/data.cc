@@ -11,15 +11,14 @@ namespace {
 
 state::Options StateOptions(const NodeConfig& config) {
   state::Options options;
-  const auto election_3_2 = config.election_timeout * 3 / 2;
-  options.lease_ttl_seconds_min =
-      (election_3_2.count() + std::nano::den - 1) / static_cast<int64_t>(std::nano::den);
+  options.lease_ttl_seconds_min = config.LeaseTtlSecondsMin();
   options.learners_max = config.learners_max;
+  options.server_version = *ParseVersion(kServerVersion);
   return options;
 }
 
-// Written for servers that this one does not know.
-Status CheckVersions(const state::StateMachine& machine) {
+// Whether this server knows what the state means, and may serve it.
+Status CheckUnderstood(const state::StateMachine& machine) {
   const std::optional<Version> own = ParseVersion(kServerVersion)->Minor();
   if (ParseVersion(machine.storage_version()) > own) {
     return absl::FailedPreconditionError("version \"" + machine.storage_version() +
@@ -30,6 +29,12 @@ Status CheckVersions(const state::StateMachine& machine) {
     return absl::FailedPreconditionError(
         "invalid downgrade; server version is lower than determined cluster version (" + cluster +
         ")");
+  }
+  // To serve it would also mean to apply what etcd's members refuse.
+  if (machine.auth().enabled()) {
+    return absl::UnimplementedError(
+        "this data directory has authentication enabled, which this release cannot enforce yet; "
+        "refusing to serve it open to everyone");
   }
   return OkStatus();
 }
@@ -51,7 +56,7 @@ StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const s
   }
   ASSIGN_OR_RETURN(data->machine,
                    state::StateMachine::Open(*data->tree, StateOptions(config), log));
-  RETURN_IF_ERROR(CheckVersions(*data->machine));
+  RETURN_IF_ERROR(CheckUnderstood(*data->machine));
   return data;
 }
 

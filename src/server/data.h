@@ -35,7 +35,7 @@ struct StorageReader {
 };
 
 // Opens or makes the tree file at `path`, locks it, and loads the state machine. Waits for the
-// disk.
+// disk. FailedPrecondition: the state is of a later version. Unimplemented: auth is on in it.
 StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const std::string& path,
                                          const NodeConfig& config, Logger& log);
 

@@ -151,7 +151,9 @@ void AddMember(Node& node, Frontend& frontend, uint64_t id, std::vector<std::str
   member.peer_urls = std::move(peer_urls);
   std::sort(member.peer_urls.begin(), member.peer_urls.end());
   member.learner = learner;
-  auto propose = [&frontend, id, learner, context = cluster::MemberJson(member), shared] {
+  std::string context = learner ? cluster::AddLearnerJson(member, frontend.config().learners_max)
+                                : cluster::MemberJson(member);
+  auto propose = [&frontend, id, learner, context = std::move(context), shared] {
     Propose(frontend,
             learner ? raft::ConfChangeType::kAddLearnerNode : raft::ConfChangeType::kAddNode, id,
             context, shared);

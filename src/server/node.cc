@@ -60,12 +60,6 @@ Status Node::Run(NewTransport new_transport) {
 Status Node::Build(std::vector<env::Executor*> io_loops) {
   wal_executor_ = env_.NewExecutor("wal");
   ASSIGN_OR_RETURN(recovered_, RecoverOrCreate(env_, config_, *wal_executor_, log_));
-  if (recovered_.data->machine->auth().enabled()) {
-    return absl::FailedPreconditionError(
-        "this data directory has authentication enabled, which this release cannot enforce yet; "
-        "refusing to serve it "
-        "open to everyone");
-  }
   raft_executor_ = env_.NewExecutor("raft");
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/lifeline.h"
+#include "base/unknown.h"
 #include "env/blocking.h"
 #include "server/data.h"
 
@@ -70,8 +71,12 @@ class ImageSource final : public peer::SnapshotSource {
 StatusOr<Index> AppliedIndexOf(env::BlockingFileSystem& files, const std::string& path,
                                NodeConfig config, Logger& log) {
   config.cache_bytes = kCheckCacheBytes;
-  ASSIGN_OR_RETURN(std::shared_ptr<Data> data, OpenData(files, path, config, log));
-  return data->machine->applied_index();
+  StatusOr<std::shared_ptr<Data>> data = OpenData(files, path, config, log);
+  // The cluster has gone where this version cannot follow; the leader would send it without end.
+  if (absl::IsUnimplemented(data.status()))
+    DieOnUnknown("a leader's snapshot: " + std::string(data.status().message()));
+  RETURN_IF_ERROR(data.status());
+  return (*data)->machine->applied_index();
 }
 
 // The file while it arrives. Used on the storage loop, in the order of the sink's calls.

@@ -18,10 +18,15 @@ std::vector<std::string> ToVector(const google::protobuf::RepeatedPtrField<std::
 }  // namespace
 
 void StateMachine::ApplyClusterVersion(std::string version) {
+  const std::optional<Version> parsed = ParseVersion(version);
+  if (!parsed) EndOn("it sets the cluster's version to \"" + version + "\", which is none");
+  if (options_.purpose == Options::Purpose::kServe && *parsed > options_.server_version.Minor())
+    EndOn("it raises the cluster's version to " + version + ", above that of this server (" +
+          options_.server_version.text() + ")");
   MustSucceed(membership_.SetClusterVersion(version, writer_));
   // The data file's own version follows the cluster's, up and down, so that the servers that may
   // take part may also take over the directory. Directories of 3.5 have none.
-  if (ParseVersion(version) >= kFirstVersionWithStorageVersion) {
+  if (*parsed >= kFirstVersionWithStorageVersion) {
     storage_version_ = std::move(version);
     MustSucceed(writer_.Put("meta", "storageVersion", storage_version_));
   } else if (!storage_version_.empty()) {
@@ -62,10 +67,10 @@ ApplyResult StateMachine::LegacyV2(std::string_view payload) {
   constexpr std::string_view kMembers = "/0/members/";
   constexpr std::string_view kAttributes = "/attributes";
   std::string_view path = request->path;
-  if (request->method != "PUT") return {};  // v2 client data has no place in this store
-  if (path == "/0/version") {
+  if (request->method == "PUT" && path == "/0/version") {
     ApplyClusterVersion(std::string(request->value));
-  } else if (path.starts_with(kMembers) && path.ends_with(kAttributes)) {
+  } else if (request->method == "PUT" && path.starts_with(kMembers) &&
+             path.ends_with(kAttributes)) {
     path.remove_prefix(kMembers.size());
     path.remove_suffix(kAttributes.size());
     std::optional<uint64_t> id = cluster::ParseHexId(path);
@@ -73,6 +78,9 @@ ApplyResult StateMachine::LegacyV2(std::string_view payload) {
     if (!id || !attributes.ok())
       DieOnDiskError("malformed member attributes in a v2 request of the log");
     MustSucceed(membership_.SetAttributes(*id, attributes->name, attributes->client_urls, writer_));
+  } else {
+    EndOn("a v2 request that is none of a member's own: " + std::string(request->method) + " " +
+          std::string(request->path));
   }
   return {};
 }

@@ -12,13 +12,15 @@
 namespace quoin::state {
 namespace {
 
+constexpr uint32_t kIdField = 1;
 constexpr uint32_t kHeaderField = 100;
+constexpr uint32_t kSettledField = 1000;  // of the header
 
 bool KnownOperation(uint32_t number) {
   switch (static_cast<Operation>(number)) {
     case Operation::kNone:
-    case Operation::kLegacy:
       return false;
+    case Operation::kLegacy:
     case Operation::kRange:
     case Operation::kPut:
     case Operation::kDeleteRange:
@@ -61,11 +63,18 @@ bool ParseHeader(std::string_view bytes, Command& command) {
     if (field.number == 2 && field.type == wire::Type::kBytes) command.username = field.bytes;
     if (field.number == 3 && field.type == wire::Type::kVarint)
       command.auth_revision = field.varint;
+    if (field.number == kSettledField && field.type == wire::Type::kVarint)
+      command.settled = field.varint != 0;
   }
   return reader.ok();
 }
 
-size_t HeaderSize(uint64_t request_id) { return 1 + wire::VarintSize(request_id); }
+bool Settles(Operation operation) { return operation == Operation::kLeaseGrant; }
+
+size_t HeaderSize(uint64_t request_id, Operation operation) {
+  const size_t settled = Settles(operation) ? wire::VarintSize(kSettledField << 3) + 1 : 0;
+  return 1 + wire::VarintSize(request_id) + settled;
+}
 
 }  // namespace
 
@@ -79,25 +88,29 @@ StatusOr<Command> ParseCommand(std::string_view entry_data) {
   }
   wire::Reader reader(entry_data);
   for (wire::Field field; reader.Next(field);) {
-    if (field.type == wire::Type::kVarint && field.number == 1) command.request_id = field.varint;
-    if (field.type != wire::Type::kBytes) continue;
-    if (field.number == kHeaderField) {
+    if (field.number == kIdField && field.type == wire::Type::kVarint) {
+      command.request_id = field.varint;
+    } else if (field.number == kHeaderField && field.type == wire::Type::kBytes) {
       if (!ParseHeader(field.bytes, command))
         return absl::DataLossError("malformed request header");
-    } else if (field.number == static_cast<uint32_t>(Operation::kLegacy) ||
-               KnownOperation(field.number)) {
+    } else if (KnownOperation(field.number) && field.type == wire::Type::kBytes) {
+      if (command.operation != Operation::kNone)
+        return absl::UnimplementedError("the entry holds more than one operation");
       command.operation = static_cast<Operation>(field.number);
       command.payload = field.bytes;
+    } else {
+      return absl::UnimplementedError("the entry holds field " + std::to_string(field.number) +
+                                      " of a request, which this version does not know");
     }
   }
   if (!reader.ok()) return absl::DataLossError("the entry is no request");
   if (command.operation == Operation::kNone)
-    return absl::DataLossError("the entry holds no known operation");
+    return absl::UnimplementedError("the entry holds no operation");
   return command;
 }
 
 size_t EncodedCommandSize(uint64_t request_id, Operation operation, size_t payload_bytes) {
-  size_t header = HeaderSize(request_id);
+  size_t header = HeaderSize(request_id, operation);
   return wire::VarintSize(static_cast<uint64_t>(operation) << 3) + wire::VarintSize(payload_bytes) +
          payload_bytes + wire::VarintSize(kHeaderField << 3) + wire::VarintSize(header) + header;
 }
@@ -117,9 +130,13 @@ SharedBytes EncodeCommand(uint64_t request_id, Operation operation, std::string_
         static_cast<uint32_t>(operation) < kHeaderField;  // ascending numbers, as Go writes
     if (operation_first) put_operation();
     at = wire::PutVarint(at, kHeaderField << 3 | kBytes);
-    at = wire::PutVarint(at, HeaderSize(request_id));
+    at = wire::PutVarint(at, HeaderSize(request_id, operation));
     at = wire::PutVarint(at, 1 << 3);
     at = wire::PutVarint(at, request_id);
+    if (Settles(operation)) {
+      at = wire::PutVarint(at, kSettledField << 3);
+      at = wire::PutVarint(at, 1);
+    }
     if (!operation_first) put_operation();
     CHECK_EQ(static_cast<size_t>(at - start), size);
   });

@@ -2,9 +2,14 @@
 // together again.
 //
 // Grammar:  entry := operation header     operation := field number of the request kind, its bytes
-//           header := field 100 {1 ID, 2 username, 3 auth_revision}
+//           header := field 100 {1 ID, 2 username, 3 auth_revision, 1000 settled}
 // Operations keep the client's bytes as they came. Members of 3.5 and older also log requests of
 // the v2 API, either bare or in field 2; they are recognised here (see v2_request.h).
+//
+// What stands at the envelope's own level must be known: a field that is not could be an operation,
+// and passing over it would fork this member from the others (docs/design/0017). Unknown fields
+// inside the header and inside operations are passed over, as all etcd's versions do: clients can
+// put them there.
 #pragma once
 
 #include <cstdint>
@@ -62,14 +67,20 @@ struct Command {
   uint64_t request_id = 0;
   std::string_view username;
   uint64_t auth_revision = 0;
+  // Ours: what the flags of a member decide has been decided by its proposer's, so that members
+  // with other flags apply it alike. etcd's members pass over it. Leases: the TTL is not below the
+  // proposer's minimum.
+  bool settled = false;
   Operation operation = Operation::kNone;
   std::string_view payload;  // of the operation's own message
 };
 
-// DataLoss when the bytes are no InternalRaftRequest and no v2 request.
+// DataLoss when the bytes are no InternalRaftRequest and no v2 request; Unimplemented when they
+// hold a field that this version does not know, or more than one operation.
 StatusOr<Command> ParseCommand(std::string_view entry_data);
 
-// The entry for an operation of which `payload` are the encoded bytes.
+// The entry for an operation of which `payload` are the encoded bytes. A kLeaseGrant is marked as
+// settled: its caller has applied its own minimum to the TTL.
 SharedBytes EncodeCommand(uint64_t request_id, Operation operation, std::string_view payload);
 size_t EncodedCommandSize(uint64_t request_id, Operation operation, size_t payload_bytes);
 

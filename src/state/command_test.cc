@@ -35,7 +35,8 @@ TEST(Command, HighNumberedOperationsFollowTheHeader) {
 }
 
 TEST(Command, ParsesWhatItEncodes) {
-  StatusOr<Command> command = ParseCommand(EncodeCommand(9, Operation::kTxn, "abc"));
+  const SharedBytes entry = EncodeCommand(9, Operation::kTxn, "abc");
+  StatusOr<Command> command = ParseCommand(entry);
   ASSERT_TRUE(command.ok());
   EXPECT_EQ(command->request_id, 9u);
   EXPECT_EQ(command->operation, Operation::kTxn);
@@ -52,7 +53,24 @@ TEST(Command, RefusesWhatIsNoRequest) {
   EXPECT_FALSE(ParseCommand("\xff\xff").ok());
   std::string unknown;
   wire::PutBytes(unknown, 77, "x");
-  EXPECT_FALSE(ParseCommand(unknown).ok());
+  EXPECT_TRUE(absl::IsUnimplemented(ParseCommand(unknown).status()));
+}
+
+TEST(Command, MarksAGrantAsSettled) {
+  etcdserverpb::LeaseGrantRequest grant;
+  grant.set_ttl(2);
+  SharedBytes entry = EncodeCommand(300, Operation::kLeaseGrant, grant.SerializeAsString());
+  EXPECT_EQ(entry.size(),
+            EncodedCommandSize(300, Operation::kLeaseGrant, grant.SerializeAsString().size()));
+  StatusOr<Command> command = ParseCommand(entry);
+  ASSERT_TRUE(command.ok());
+  EXPECT_TRUE(command->settled);
+  EXPECT_EQ(command->request_id, 300u);
+  // As other members read it.
+  etcdserverpb::InternalRaftRequest request;
+  ASSERT_TRUE(request.ParseFromArray(entry.data(), static_cast<int>(entry.size())));
+  EXPECT_EQ(request.header().id(), 300u);
+  EXPECT_EQ(request.lease_grant().ttl(), 2);
 }
 
 TEST(Command, KnowsBothFormsOfV2Requests) {

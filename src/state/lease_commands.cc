@@ -6,13 +6,20 @@
 #include "state/state_machine.h"
 
 namespace quoin::state {
+namespace {
 
-ApplyResult StateMachine::LeaseGrant(std::string_view payload) {
+constexpr Version kFirstVersionWithDurableCheckpoints{3, 6, 0};
+
+}  // namespace
+
+ApplyResult StateMachine::LeaseGrant(const Command& command) {
   etcdserverpb::LeaseGrantRequest request;
-  if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease grant in the log");
+  if (!ParseDeep(command.payload, request)) DieOnDiskError("malformed lease grant in the log");
   ApplyResult result;
+  // etcd's members log what the client asked for, and each applies its own minimum.
+  const int64_t ttl_seconds_min = command.settled ? 0 : options_.lease_ttl_seconds_min;
   StatusOr<int64_t> ttl =
-      lessor_.Grant(LeaseId(request.id()), request.ttl(), options_.lease_ttl_seconds_min, writer_);
+      lessor_.Grant(LeaseId(request.id()), request.ttl(), ttl_seconds_min, writer_);
   result.status = ttl.status();
   if (!ttl.ok()) return result;
   wire::PutUintNonZero(result.body, 2, static_cast<uint64_t>(request.id()));
@@ -41,7 +48,8 @@ ApplyResult StateMachine::LeaseCheckpoint(std::string_view payload) {
   etcdserverpb::LeaseCheckpointRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed lease checkpoint in the log");
   // Durable from cluster version 3.6 on: older members would not carry it over.
-  const bool persist = membership_.cluster_version() >= "3.6.0";
+  const bool persist =
+      ParseVersion(membership_.cluster_version()) >= kFirstVersionWithDurableCheckpoints;
   for (const auto& checkpoint : request.checkpoints()) {
     MustSucceed(
         lessor_.Checkpoint(LeaseId(checkpoint.id()), checkpoint.remaining_ttl(), persist, writer_));

@@ -1,8 +1,10 @@
 #include "state/state_machine.h"
 
 #include "base/check.h"
+#include "base/unknown.h"
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
+#include "raft_types/codec.h"
 #include "state/conf_state_json.h"
 
 namespace quoin::state {
@@ -102,8 +104,24 @@ Status StateMachine::LoadAlarms(const btree::Snapshot& snapshot) {
 Command ParseLogged(Index index, std::string_view entry_data) {
   StatusOr<Command> command = ParseCommand(entry_data);
   if (command.ok()) return *command;
-  DieOnDiskError("log entry " + std::to_string(index.value()) + ": " +
-                 std::string(command.status().message()));
+  const std::string what =
+      "log entry " + std::to_string(index.value()) + ": " + std::string(command.status().message());
+  if (absl::IsUnimplemented(command.status())) DieOnUnknown(what);
+  DieOnDiskError(what);
+}
+
+raft::ConfChange ParseLoggedChange(const raft::Entry& entry) {
+  const std::string where = "log entry " + std::to_string(entry.index.value()) + ": ";
+  if (entry.type != raft::EntryType::kConfChange)
+    DieOnUnknown(where + "its type is " + std::to_string(static_cast<int>(entry.type)) +
+                 ", which is neither a request nor a configuration change");
+  StatusOr<raft::ConfChange> change = raft::DecodeConfChange(entry.data);
+  if (!change.ok()) DieOnUnknown(where + std::string(change.status().message()));
+  return *std::move(change);
+}
+
+void StateMachine::EndOn(std::string_view what) const {
+  DieOnUnknown("log entry " + std::to_string(applied_index_.value()) + ": " + std::string(what));
 }
 
 ApplyResult StateMachine::Apply(Index index, Term term, const Command& command, bool want_result) {
@@ -135,7 +153,7 @@ ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
     case Operation::kCompaction:
       return Compact(command.payload);
     case Operation::kLeaseGrant:
-      return LeaseGrant(command.payload);
+      return LeaseGrant(command);
     case Operation::kLeaseRevoke:
       return LeaseRevoke(command.payload);
     case Operation::kLeaseCheckpoint:
@@ -153,14 +171,8 @@ ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
     case Operation::kNone:
     case Operation::kDowngradeVersionTest:
       return {};
-    default: {  // the auth family
-      StatusOr<std::string> body = auth_.Apply(static_cast<uint32_t>(command.operation),
-                                               command.payload, applied_index_, writer_);
-      ApplyResult result;
-      result.status = body.status();
-      if (body.ok()) result.body = *std::move(body);
-      return result;
-    }
+    default:
+      return Auth(command);
   }
 }
 
@@ -177,6 +189,8 @@ StateMachine::ConfChangeResult StateMachine::ApplyConfChange(Index index, Term t
   if (index <= applied_index_) return result;
   applied_index_ = index;
   applied_term_ = term;
+  if (Status readable = cluster::CheckChangeContext(change); !readable.ok())
+    EndOn(std::string(readable.message()));
   result.status = membership_.Validate(change, options_.learners_max);
   if (!result.status.ok()) return result;
   MustSucceed(membership_.Apply(change, writer_));

@@ -21,6 +21,7 @@
 #include "auth/auth_store.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/version.h"
 #include "btree/tree.h"
 #include "cluster/membership.h"
 #include "lease/lessor.h"
@@ -41,11 +42,19 @@ struct ApplyResult {
 };
 
 struct Options {
+  // What the flags of this member say. They decide about entries of etcd's members only: those of
+  // quoin's bring what their proposer's flags said (docs/design/0017).
   int64_t lease_ttl_seconds_min = 2;  // ceil(1.5 × election timeout)
   size_t learners_max = 1;
+
+  // A server ends on an entry that it could not serve behind; a tool that only looks goes on.
+  enum class Purpose : uint8_t { kServe, kLook };
+  Purpose purpose = Purpose::kServe;
+  Version server_version;  // kServe: of this server; a cluster of a higher minor ends it
 };
 
-enum class AlarmType : uint8_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
+// Any number that an older state may hold; only the named ones are made.
+enum class AlarmType : int32_t { kNone = 0, kNoSpace = 1, kCorrupt = 2 };
 
 // etcd's buckets: a data file holds all of them from its first moment.
 std::vector<std::string> BucketNames();
@@ -58,8 +67,9 @@ class StateMachine {
 
   // Applies one normal entry. `want_result`: a client of this member waits, so the answer is worth
   // making (ranges inside a transaction are skipped otherwise). Entries at or below applied_index()
-  // are ignored. An operation that does not parse is a bug or damage: the process ends (members
-  // would differ otherwise).
+  // are ignored. An operation that does not parse is a bug or damage, and one whose meaning is not
+  // known here must not be passed over: the process ends (members would differ otherwise), and
+  // nothing of the entry or behind it has been published.
   ApplyResult Apply(Index index, Term term, const Command& command, bool want_result);
 
   // Applies a committed configuration change. Returns whether it took effect (a refused one is a
@@ -100,6 +110,8 @@ class StateMachine {
   // The alarm that forbids this command, if any (internals: CORRUPT, then NOSPACE).
   Status AdmitUnderAlarms(const Command& command) const;
   bool HasAlarm(AlarmType type) const;
+  // Ends the process: the entry that is being applied means what this version does not know.
+  [[noreturn]] void EndOn(std::string_view what) const;
 
   // kv_commands.cc
   ApplyResult Put(const PutCommand& put);
@@ -109,7 +121,7 @@ class StateMachine {
   // txn.cc
   ApplyResult Txn(std::string_view payload, bool want_result);
   // lease_commands.cc
-  ApplyResult LeaseGrant(std::string_view payload);
+  ApplyResult LeaseGrant(const Command& command);
   ApplyResult LeaseRevoke(std::string_view payload);
   ApplyResult LeaseCheckpoint(std::string_view payload);
   // alarm_commands.cc
@@ -120,6 +132,8 @@ class StateMachine {
   ApplyResult DowngradeInfoSet(std::string_view payload);
   ApplyResult LegacyV2(std::string_view payload);
   void ApplyClusterVersion(std::string version);
+  // auth_commands.cc
+  ApplyResult Auth(const Command& command);
 
   // Writes one put and moves the key's lease; shared by Put and Txn.
   void PutKey(mvcc::WriteTxn& txn, std::string_view key, std::string_view value, int64_t lease);
@@ -144,6 +158,10 @@ class StateMachine {
 
 // The command of a logged entry; ends the process when it is none.
 Command ParseLogged(Index index, std::string_view entry_data);
+
+// The change of a logged entry of another type; ends the process when it is none that is known. Of
+// the two forms etcd's state machine knows the first only.
+raft::ConfChange ParseLoggedChange(const raft::Entry& entry);
 
 // A tree operation of the apply loop that cannot fail except by a broken disk or a broken file.
 void MustSucceed(const Status& status);

@@ -24,7 +24,8 @@ constexpr uint32_t kResponsePut = 2;
 constexpr uint32_t kResponseDelete = 3;
 constexpr uint32_t kResponseTxn = 4;
 
-// −1, 0, 1: the actual value against the given one. An unknown target compares as equal.
+// −1, 0, 1: the actual value against the given one. An unknown target compares as equal, and an
+// unknown result always holds: all of etcd's versions say so, and clients may ask for it.
 int CompareActual(const Compare& compare, const mvcc::KeyValue& kv) {
   auto three_way = [](int64_t actual, int64_t given) {
     return actual < given ? -1 : actual > given;
@@ -180,25 +181,26 @@ class TxnExecutor {
   }
 
  private:
-  // Everything that can fail, against the state before: a failing transaction changes nothing. All
-  // puts first, then all ranges, as etcd does: which error a client gets depends on it.
+  // Everything that can fail, against the state before: a failing transaction changes nothing.
+  // Operation by operation, depth first, as etcd 3.7 does: which error a client gets depends on it.
   Status Check(const TxnRequest& request, const TxnPath& path) {
-    RETURN_IF_ERROR(ForEachOp(request, path, [this](const RequestOp& op) {
-      return op.has_request_put() ? CheckPutAgainstState(op.request_put()) : OkStatus();
-    }));
-    return ForEachOp(request, path, [this](const RequestOp& op) {
-      return op.has_request_range() ? CheckRangeRevision(txn_.view(), op.request_range())
-                                    : OkStatus();
-    });
-  }
-
-  template <typename Visit>
-  Status ForEachOp(const TxnRequest& request, const TxnPath& path, const Visit& visit) {
     size_t child = 0;
     for (const RequestOp& op : Chosen(request, path.succeeded)) {
-      RETURN_IF_ERROR(op.has_request_txn()
-                          ? ForEachOp(op.request_txn(), path.children[child++], visit)
-                          : visit(op));
+      switch (op.request_case()) {
+        case RequestOp::kRequestRange:
+          RETURN_IF_ERROR(CheckRangeRevision(txn_.view(), op.request_range()));
+          break;
+        case RequestOp::kRequestPut:
+          RETURN_IF_ERROR(CheckPutAgainstState(op.request_put()));
+          break;
+        case RequestOp::kRequestDeleteRange:
+          break;
+        case RequestOp::kRequestTxn:
+          RETURN_IF_ERROR(Check(op.request_txn(), path.children[child++]));
+          break;
+        case RequestOp::REQUEST_NOT_SET:  // refused before it is proposed: a later version's
+          machine_.EndOn("a transaction holds an operation that this version does not know");
+      }
     }
     return OkStatus();
   }
@@ -243,7 +245,7 @@ class TxnExecutor {
           break;
         }
         case RequestOp::REQUEST_NOT_SET:
-          break;  // refused before it was proposed
+          break;  // Check has ended the process
       }
     }
     return out;

@@ -30,9 +30,8 @@ Status Replay(Directory& directory, const std::string& path) {
                                    ": " + std::string(command.status().message()));
       }
       machine.Apply(entry.index, entry.term, *command, /*want_result=*/false);
-    } else if (entry.type == raft::EntryType::kConfChange) {
-      ASSIGN_OR_RETURN(raft::ConfChange change, raft::DecodeConfChange(entry.data));
-      machine.ApplyConfChange(entry.index, entry.term, change);
+    } else {
+      machine.ApplyConfChange(entry.index, entry.term, state::ParseLoggedChange(entry));
       machine.SetConfState(machine.membership().ConfigurationState());
     }
     machine.Publish();
@@ -64,7 +63,9 @@ StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path
   btree::Options options;
   options.read_only = true;
   ASSIGN_OR_RETURN(out.tree, btree::Tree::Open(files, file, options));
-  ASSIGN_OR_RETURN(out.machine, state::StateMachine::Open(*out.tree, state::Options(), log));
+  state::Options state_options;
+  state_options.purpose = state::Options::Purpose::kLook;
+  ASSIGN_OR_RETURN(out.machine, state::StateMachine::Open(*out.tree, state_options, log));
   out.index_in_file = out.machine->applied_index().value();
   if (info.is_directory) {
     ASSIGN_OR_RETURN(out.log, wal::Recover(files, wal, wal::ReadMode::kReadOnly,

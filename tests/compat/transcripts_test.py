@@ -10,7 +10,7 @@ import members
 from members import Skip, finish, run
 
 FAMILIES = ["kv-range", "kv-put", "kv-delete", "kv-txn", "kv-compact", "range-stream", "limits", "maintenance", "health",
-            "quota", "cluster", "watch", "lease", "lock", "election"]
+            "quota", "cluster", "watch", "lease", "lock", "election", "random"]
 NOT_DUE = {
     "maintenance/alarms", "limits/empty-messages", "limits/small-max-request", "cluster/learner",  # users and roles
     "quota/nospace",  # the JSON gateway
