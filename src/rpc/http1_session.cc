@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "base/lifeline.h"
+#include "rpc/first_chunk.h"
 #include "rpc/session.h"
 
 namespace quoin::rpc {
@@ -159,6 +160,7 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
   void StartRequest() {
     phase_ = Phase::kRequest;
     parser_.emplace();
+    first_chunk_ = FirstChunk();
     parser_->eager(false);  // the head first: it decides what becomes of the body
     parser_->header_limit(kHeaderBytesMax);
     parser_->body_limit(boost::none);  // of a length that a handler may take as it comes
@@ -203,9 +205,11 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
       if (!PrepareHead()) {
         return buffer_.size() <= kHeaderBytesMax || Refuse(http::error::header_limit);
       }
+      if (first_chunk_.Waits(*parser_, buffer_.size())) return MaybeContinue();
       boost::system::error_code error;
       const size_t used =
           parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
+      first_chunk_.Parsed(*parser_, used);
       buffer_.erase(0, used);
       if (error && error != http::error::need_more) return Refuse(error);
       PassBody();
@@ -432,6 +436,7 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
   const std::shared_ptr<LoopMemory> memory_;
   MemoryCharge charge_;
   std::optional<http::request_parser<http::string_body>> parser_;
+  FirstChunk first_chunk_;
   std::string buffer_;
   Phase phase_ = Phase::kRequest;
   bool head_seen_ = false;

@@ -117,6 +117,21 @@ TEST_F(Http1SessionTest, ABodyKeepsItsLineFeeds) {
   EXPECT_EQ(pages_.asked, (std::vector<std::string>{"x /a", "x /b"}));
 }
 
+// Three or four bytes of the only chunk of an empty body ended the process: Beast asserts that it
+// sees five.
+TEST_F(Http1SessionTest, AChunkedBodyMayComeByteByByte) {
+  for (const char* chunks :
+       {"0\r\n\r\n", "1\r\nx\r\n0\r\n\r\n", "5;a=b\r\nhello\r\n0\r\nA: b\r\n\r\n"}) {
+    Say("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (const char byte : std::string(chunks)) {
+      Say(std::string(1, byte));
+      world_.RunFor(std::chrono::milliseconds(10));
+    }
+  }
+  EXPECT_EQ(pages_.asked, (std::vector<std::string>{"x /a", "x /a", "x /a"}));
+  EXPECT_FALSE(client_.closed);
+}
+
 TEST_F(Http1SessionTest, TheHostOfAnAbsoluteTargetCounts) {
   Say("GET http://foo.test:1/a?b=c HTTP/1.1\r\nHost: x\r\n\r\n");
   Say("GET https://foo.test HTTP/1.1\r\nHost: x\r\n\r\n");

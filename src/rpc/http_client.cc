@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/lifeline.h"
+#include "rpc/first_chunk.h"
 
 namespace quoin::rpc {
 namespace {
@@ -105,9 +106,11 @@ class HttpStreamImpl final : public HttpStream {
     if (ended_) return;
     buffer_.append(data);
     while (!buffer_.empty() && !parser_.is_done()) {
+      if (first_chunk_.Waits(parser_, buffer_.size())) return;
       boost::system::error_code error;
       const size_t used =
           parser_.put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
+      first_chunk_.Parsed(parser_, used);
       buffer_.erase(0, used);
       if (error && error != http::error::need_more)
         return End(absl::InvalidArgumentError("malformed answer: " + error.message()));
@@ -174,6 +177,7 @@ class HttpStreamImpl final : public HttpStream {
   std::shared_ptr<Link> link_;
   std::string waiting_;  // written before the connection stands
   std::string buffer_;
+  FirstChunk first_chunk_;
   bool head_told_ = false;
   bool ended_ = false;
   Lifeline lifeline_;
