@@ -113,6 +113,8 @@ void ApplyLoop::ApplyConfChange(const raft::Entry& entry) {
   state::StateMachine::ConfChangeResult result =
       machine().ApplyConfChange(entry.index, entry.term, change);
   if (result.effective) effective = change;
+  // Raft will say the same; a checkpoint may come before that, and holds this index.
+  machine().SetConfState(machine().membership().ConfigurationState());
   if (std::optional<size_t> waiter = ids_.LoopOf(change.id)) {
     Completion completion;
     completion.request_id = change.id;
@@ -145,8 +147,8 @@ void ApplyLoop::EndBatch() {
   info_.applied_index.store(applied.value(), std::memory_order_release);
   if (!machine().membership().cluster_version().empty())
     info_.capable.store(true, std::memory_order_release);
+  TellLeases();  // before anybody hears of what they granted, or may read up to here
   if (cluster_changed_) ShareClusterInfo();
-  TellLeases();  // before anybody hears of what they granted
   std::shared_ptr<const watch::Batch> events = TakeEvents();
   const bool all_want_it =
       info_.watchers.load() > 0 || !info_.sole_voter_leads.load(std::memory_order_relaxed);
