@@ -22,7 +22,10 @@ PageId FreePages::TakeBelow(uint64_t count, PageId limit) {
   return 0;
 }
 
-void FreePages::Release(PageRun run) { waiting_.push_back({epochs_.Advance(), run}); }
+void FreePages::Release(PageRun run) {
+  waiting_.push_back({epochs_.Advance(), run});
+  waiting_count_ += run.count;
+}
 
 void FreePages::Insert(PageRun run) {
   auto next = runs_.lower_bound(run.first);

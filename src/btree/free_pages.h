@@ -42,6 +42,7 @@ class FreePages {
     const uint64_t safe = epochs_.SafeEpoch();
     while (!waiting_.empty() && waiting_.front().stamp < safe) {
       reusable(waiting_.front().run);
+      waiting_count_ -= waiting_.front().run.count;
       Insert(waiting_.front().run);
       waiting_.pop_front();
     }
@@ -50,6 +51,8 @@ class FreePages {
   // If the free set ends exactly at `high_water`, gives that tail up and returns the new mark.
   PageId Shrink(PageId high_water);
   uint64_t free_count() const { return free_count_; }
+  // Those that readers in a guard may still reach.
+  uint64_t waiting_count() const { return waiting_count_; }
   const std::map<PageId, uint64_t>& runs() const { return runs_; }
   template <typename F>
   void ForEachWaiting(F&& visit) const {
@@ -65,6 +68,7 @@ class FreePages {
   std::map<PageId, uint64_t> runs_;  // first → count, disjoint and not adjacent
   uint64_t free_count_ = 0;
   std::deque<Waiting> waiting_;  // ascending stamps
+  uint64_t waiting_count_ = 0;
 };
 
 }  // namespace quoin::btree

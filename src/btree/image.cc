@@ -162,10 +162,12 @@ void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
   writing_bytes_ = 0;
   for (PageRun run : image->held_) {
     held_pages_ -= run.count;
-    if (frozen_ && run.generation <= frozen_generation_)
+    if (frozen_ && run.generation <= frozen_generation_) {
       held_for_frozen_.push_back(run);
-    else
+      held_for_frozen_pages_ += run.count;
+    } else {
       free_.Release(run);
+    }
   }
   CollectFree();
   UpdateStats();
@@ -211,6 +213,7 @@ void Tree::Thaw(std::unique_ptr<Image> image) {
   image.reset();
   frozen_ = false;
   for (PageRun run : std::exchange(held_for_frozen_, {})) free_.Release(run);
+  held_for_frozen_pages_ = 0;
   CollectFree();
   UpdateStats();
 }

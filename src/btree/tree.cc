@@ -282,9 +282,8 @@ void Tree::CollectFree() {
 }
 
 void Tree::UpdateStats() {
-  uint64_t unused = free_.free_count() + held_pages_;
-  free_.ForEachWaiting([&](PageRun run) { unused += run.count; });
-  for (PageRun run : held_for_frozen_) unused += run.count;
+  const uint64_t unused =
+      free_.free_count() + free_.waiting_count() + held_pages_ + held_for_frozen_pages_;
   stat_file_bytes_.store(high_water_ * page_size_, std::memory_order_relaxed);
   stat_in_use_bytes_.store((high_water_ - unused) * page_size_, std::memory_order_relaxed);
   stat_dirty_bytes_.store(dirty_bytes_, std::memory_order_relaxed);

@@ -348,6 +348,7 @@ class Tree {
   std::vector<PageRun> held_;  // the durable meta or an image may reach them
   uint64_t held_pages_ = 0;
   std::vector<PageRun> held_for_frozen_;  // durable metas do not, the frozen copy may
+  uint64_t held_for_frozen_pages_ = 0;
   bool checkpointing_ = false;
   bool frozen_ = false;
   uint64_t frozen_generation_ = 0;  // the frozen copy reaches pages up to this generation

@@ -61,6 +61,9 @@ class TreeTest : public testing::Test {
   void ExpectSound(const std::string& when) {
     CheckReport report = tree_->Check();
     for (const std::string& problem : report.problems) ADD_FAILURE() << when << ": " << problem;
+    // Pages 0 and 1 are the metas. The counters agree with a walk.
+    EXPECT_EQ(tree_->stats().in_use_bytes, (report.pages_reachable + 2) * Options().page_size)
+        << when;
   }
 
   std::unique_ptr<env::FileSystem> fs_;
