@@ -40,6 +40,7 @@ Status SimDisk::TakeFault(Kind kind, const std::string& what) {
 }
 
 Status SimDisk::Begin(Kind kind, const std::string& what) {
+  if (world_ != nullptr) world_->CheckMayWait(what);
   if (power_is_out_) return PowerIsGone(what);
   const uint64_t number = operations_++;
   if (number >= power_fails_at_) {
@@ -52,6 +53,7 @@ Status SimDisk::Begin(Kind kind, const std::string& what) {
 }
 
 Status SimDisk::BeginRead(const std::string& what) {
+  if (world_ != nullptr) world_->CheckMayWait(what);
   if (power_is_out_) return PowerIsGone(what);
   return TakeFault(Kind::kRead, what);
 }
@@ -276,6 +278,7 @@ Status SimDisk::SyncDirectory(const std::string& path) {
 }
 
 StatusOr<std::vector<std::string>> SimDisk::List(const std::string& path) {
+  if (world_ != nullptr) world_->CheckMayWait("list " + path);
   if (power_is_out_) return PowerIsGone("list " + path);
   const std::string clean = CleanPath(path);
   if (!core_->names.IsDirectory(clean)) return absl::NotFoundError("list " + path);
@@ -288,6 +291,7 @@ StatusOr<std::vector<std::string>> SimDisk::List(const std::string& path) {
 }
 
 StatusOr<FileInfo> SimDisk::Stat(const std::string& path) {
+  if (world_ != nullptr) world_->CheckMayWait("stat " + path);
   if (power_is_out_) return PowerIsGone("stat " + path);
   const std::shared_ptr<SimInode> inode = core_->names.Find(CleanPath(path));
   if (inode == nullptr) return absl::NotFoundError("stat " + path + ": No such file or directory");
@@ -295,6 +299,7 @@ StatusOr<FileInfo> SimDisk::Stat(const std::string& path) {
 }
 
 StatusOr<std::unique_ptr<FileLock>> SimDisk::Lock(const std::string& path, bool exclusive) {
+  if (world_ != nullptr) world_->CheckMayWait("lock " + path);
   if (power_is_out_) return PowerIsGone("lock " + path);
   const std::shared_ptr<SimInode> inode = core_->names.Find(CleanPath(path));
   if (inode == nullptr) return absl::NotFoundError("open " + path);

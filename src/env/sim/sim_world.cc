@@ -55,6 +55,12 @@ void SimWorld::RunFor(Duration time) {
   now_ = end;
 }
 
+void SimWorld::CheckMayWait(const std::string& for_what) const {
+  const auto* running = dynamic_cast<const SimExecutor*>(running_);
+  CHECK(running == nullptr || !running->never_waits())
+      << "a loop that must never wait would wait for the disk: " << for_what;
+}
+
 SimEnv::SimEnv(SimWorld& world, SimDisk& disk, SimNetwork& network, std::string host)
     : world_(world), disk_(disk), network_(network), host_(std::move(host)) {
   disk_.SetPower(true);
@@ -64,9 +70,11 @@ SimEnv::~SimEnv() {
   for (SimExecutor* executor : executors_) executor->on_gone_ = nullptr;
 }
 
-std::unique_ptr<Executor> SimEnv::NewExecutor(std::string_view) {
+std::unique_ptr<Executor> SimEnv::NewExecutor(std::string_view name) {
   CHECK(!crashed_);
   auto executor = std::make_unique<SimExecutor>(world_, host_);
+  if (name == "raft" || name == "peer" || name == "lease" || name.starts_with("io"))
+    executor->set_never_waits();
   executors_.push_back(executor.get());
   executor->on_gone_ = [this](SimExecutor& gone) { std::erase(executors_, &gone); };
   return executor;

@@ -51,6 +51,8 @@ class SimWorld final : public Clock {
   // Mixes something that happened into the trace.
   void Note(uint64_t what) { trace_ = (trace_ ^ what) * 1099511628211u; }
   size_t events() const { return events_run_; }
+  // Fails a CHECK when the task that runs belongs to a loop that must not wait for a disk.
+  void CheckMayWait(const std::string& for_what) const;
 
  private:
   friend class SimExecutor;
@@ -89,6 +91,10 @@ class SimExecutor final : public Executor {
   std::unique_ptr<Dialer>& dialer() { return dialer_; }
   // Expires with the executor.
   std::weak_ptr<SimExecutor*> handle() const { return self_; }
+  // Its tasks may not touch the disk, though that takes no virtual time: the real one may take
+  // seconds.
+  void set_never_waits() { never_waits_ = true; }
+  bool never_waits() const { return never_waits_; }
   // Every executor of a simulated world is one of these.
   static SimExecutor& Of(Executor& executor);
 
@@ -119,6 +125,7 @@ class SimExecutor final : public Executor {
   uint64_t wake_event_ = 0;
   size_t turn_left_ = 0;  // tasks of this turn
   bool stopped_ = false;
+  bool never_waits_ = false;
   std::unique_ptr<Dialer> dialer_;
   std::function<void(SimExecutor&)> on_gone_;  // SimEnv's
 };
@@ -140,6 +147,7 @@ class SimEnv final : public Env {
   FileSystem& files() override { return disk_; }
   Network& network() override { return network_; }
   uint64_t Random() override { return world_.random().Next(); }
+  // Loops named raft, peer, lease and io… never wait for the disk.
   std::unique_ptr<Executor> NewExecutor(std::string_view name) override;
 
  private:

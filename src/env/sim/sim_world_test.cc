@@ -251,5 +251,21 @@ TEST(SimWorld, WhatIsWrittenShowsInTheTrace) {
   EXPECT_EQ(traces.size(), 2u);
 }
 
+// A named loop that waits for the disk ends the run, in every test of a whole member.
+TEST(SimExecutorDeathTest, LoopsThatMustNotWaitMayNotTouchTheDisk) {
+  auto touch = [](const char* name) {
+    SimWorld world(1);
+    SimNetwork network(world);
+    SimDisk disk(&world);
+    SimEnv env(world, disk, network, "10.0.0.1");
+    auto loop = env.NewExecutor(name);
+    loop->Post([&disk] { (void)disk.Stat("x"); });
+    world.RunFor(std::chrono::seconds(1));
+  };
+  for (const char* name : {"wal", "apply", "storage", "main"}) touch(name);
+  for (const char* name : {"raft", "peer", "lease", "io0"})
+    EXPECT_DEATH(touch(name), "would wait for the disk: .*x");
+}
+
 }  // namespace
 }  // namespace quoin::env
