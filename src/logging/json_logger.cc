@@ -127,8 +127,10 @@ void AppendConsoleLine(std::string& out, const Line& line) {
 
 }  // namespace
 
+constexpr std::chrono::milliseconds kLastWait{100};
+
 struct JsonLogger::Sinks {
-  std::mutex lock;
+  std::timed_mutex lock;
   std::vector<std::unique_ptr<LineSink>> all;  // guarded by lock
 };
 
@@ -182,9 +184,9 @@ JsonLogger::JsonLogger(std::vector<std::unique_ptr<LineSink>> sinks, Format form
 
 JsonLogger::~JsonLogger() = default;
 
-void JsonLogger::Write(LogLevel level, std::source_location caller, std::string_view message,
-                       const LogField* fields, size_t count) {
-  if (!Enabled(level)) return;
+std::string JsonLogger::LineOf(LogLevel level, const std::source_location& caller,
+                               std::string_view message, const LogField* fields,
+                               size_t count) const {
   std::string line;
   line.reserve(256);
   if (format_ == Format::kJson) {
@@ -192,7 +194,21 @@ void JsonLogger::Write(LogLevel level, std::source_location caller, std::string_
   } else {
     AppendConsoleLine(line, Line{level, clock_.WallNow(), caller, message, {fields, count}});
   }
-  std::lock_guard<std::mutex> hold(sinks_->lock);
+  return line;
+}
+
+void JsonLogger::Write(LogLevel level, std::source_location caller, std::string_view message,
+                       const LogField* fields, size_t count) {
+  if (!Enabled(level)) return;
+  const std::string line = LineOf(level, caller, message, fields, count);
+  std::lock_guard hold(sinks_->lock);
+  for (const auto& sink : sinks_->all) sink->Write(line);
+}
+
+void JsonLogger::WriteLast(std::string_view message, Fields fields, std::source_location caller) {
+  const std::string line = LineOf(LogLevel::kFatal, caller, message, fields.begin(), fields.size());
+  std::unique_lock hold(sinks_->lock, kLastWait);
+  if (!hold.owns_lock()) return;
   for (const auto& sink : sinks_->all) sink->Write(line);
 }
 

@@ -47,8 +47,15 @@ class JsonLogger final : public Logger {
   void Write(LogLevel level, std::source_location caller, std::string_view message,
              const LogField* fields, size_t count) override;
   bool Enabled(LogLevel level) const override { return level >= level_; }
+  // A fatal line from a process that ends in the middle of anything: gives up when the outputs stay
+  // taken (this thread itself may hold them).
+  void WriteLast(std::string_view message, Fields fields,
+                 std::source_location caller = std::source_location::current());
 
  private:
+  std::string LineOf(LogLevel level, const std::source_location& caller, std::string_view message,
+                     const LogField* fields, size_t count) const;
+
   // Constant after construction.
   const Format format_;
   const LogLevel level_;

@@ -102,6 +102,31 @@ TEST_F(LoggingTest, FatalLinesCarryAStackTraceField) {
   }
 }
 
+// An output whose write fails a check: the last line gives up instead of waiting for itself.
+TEST_F(LoggingTest, TheLastLineDoesNotWaitForOutputsThatStayTaken) {
+  struct Failing final : LineSink {
+    void Write(std::string_view) override {
+      ++writes;
+      (*log)->WriteLast("a check failed", {{"error", "why"}});
+    }
+    std::unique_ptr<JsonLogger>* log = nullptr;
+    int writes = 0;
+  };
+  auto sink = std::make_unique<Failing>();
+  Failing& failing = *sink;
+  std::vector<std::unique_ptr<LineSink>> sinks;
+  sinks.push_back(std::move(sink));
+  auto log = std::make_unique<JsonLogger>(std::move(sinks), Format::kJson, LogLevel::kInfo, clock_);
+  failing.log = &log;
+  log->Info("x");
+  EXPECT_EQ(failing.writes, 1);
+
+  auto free = Make(Format::kJson, LogLevel::kFatal);
+  free->WriteLast("disk error", {{"error", "why"}});
+  EXPECT_THAT(Last(), testing::HasSubstr("\"level\":\"fatal\""));
+  EXPECT_THAT(Last(), testing::HasSubstr("\"msg\":\"disk error\",\"error\":\"why\""));
+}
+
 TEST(JsonText, EscapesAndReplaces) {
   auto json = [](std::string_view text) {
     std::string out;
