@@ -419,7 +419,7 @@ def check_flags(tree):
         return
     for match in re.finditer(r'^    \{"([a-z0-9-]+)",.*?\},$', table, re.M | re.S):
         member = re.search(r"\bIN\(([\w.]+)\)", match.group(0))
-        if member is None or re.search(r"\bk(NoEffect|Warned|Refused)\b", match.group(0)):
+        if member is None or re.search(r"\bk(NoEffect|Warned|Refused|Tls)\b", match.group(0)):
             continue
         name = member.group(1).split(".")[-1]
         if not re.search(r"\b%s\b" % name, main):

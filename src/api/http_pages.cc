@@ -4,7 +4,9 @@
 #include <array>
 #include <vector>
 
+#include "api/debug_vars.h"
 #include "api/metrics.h"
+#include "rpc/gzip.h"
 #include "server/server_version.h"
 
 namespace quoin::api {
@@ -55,9 +57,75 @@ struct Target {
   std::vector<std::pair<std::string_view, std::string_view>> parameters;
 };
 
+// A path without empty, "." and ".." parts, as Go's path.Clean leaves it; an ending slash stays.
+std::string CleanPath(std::string_view path) {
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = path; !rest.empty();) {
+    const size_t end = std::min(rest.find('/'), rest.size());
+    const std::string_view part = rest.substr(0, end);
+    if (part == "..") {
+      if (!parts.empty()) parts.pop_back();
+    } else if (!part.empty() && part != ".") {
+      parts.push_back(part);
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  std::string out;
+  for (const std::string_view part : parts) out.append("/").append(part);
+  if (out.empty() || path.ends_with('/')) out += '/';
+  return out;
+}
+
+std::string HtmlEscaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+// Go's http.Redirect: only who reads pages gets one.
+HttpResponse Redirect(int status, std::string_view reason, const std::string& location,
+                      const HttpRequest& request) {
+  HttpResponse response;
+  response.status = status;
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (reads) response.headers.emplace_back("Content-Type", "text/html; charset=utf-8");
+  response.headers.emplace_back("Location", location);
+  if (request.method == "GET") {
+    response.body =
+        "<a href=\"" + HtmlEscaped(location) + "\">" + std::string(reason) + "</a>.\n\n";
+  }
+  return response;
+}
+
 bool HasAlarm(const server::ClusterInfo& cluster, AlarmType type) {
   return std::any_of(cluster.alarms.begin(), cluster.alarms.end(),
                      [&](const auto& a) { return a.second == type; });
+}
+
+// Empty before the member has applied anything: probes may ask so early.
+const server::ClusterInfo& ClusterOf(const server::Frontend& frontend) {
+  static const server::ClusterInfo none;
+  return frontend.cluster() == nullptr ? none : *frontend.cluster();
 }
 
 // One read of the smallest kind: proves that index and pages answer.
@@ -85,16 +153,24 @@ constexpr std::array<CheckRow, 4> kChecks = {
 
 class HttpPages final : public rpc::HttpHandler {
  public:
-  HttpPages(const Context& context, Logger& log) : context_(context), log_(log) {}
+  HttpPages(const Context& context, PageSet pages, std::vector<std::string> arguments, Logger& log)
+      : context_(context), pages_(pages), arguments_(std::move(arguments)), log_(log) {}
 
   void Handle(HttpRequest request, env::Executor& loop, Reply reply) override {
     const Target target(request.target);
     server::Frontend& frontend = context_.FrontendOf(loop);
-    if (target.path == "/metrics") return reply(Metrics(frontend));
-    if (target.path == "/debug/vars") return reply(DebugVars(frontend));
-    if (target.path == "/v3") return reply(RedirectToGateway());
-    const bool probe = IsProbe(target.path);
-    if (!probe && target.path != "/version" && target.path != "/health") return reply(NotFound());
+    if (const std::string clean = CleanPath(target.path); clean != target.path) {
+      const std::string query = request.target.substr(target.path.size());
+      return reply(Redirect(301, "Moved Permanently", clean + query, request));
+    }
+    if (target.path == "/metrics") return reply(Metrics(frontend, request));
+    const bool all = pages_ == PageSet::kAll;
+    if (all && target.path == "/debug/vars") return DebugVars(frontend, std::move(reply));
+    if (all && target.path == "/v3")
+      return reply(Redirect(307, "Temporary Redirect", "/v3/", request));
+    const bool known =
+        IsProbe(target.path) || target.path == "/health" || (all && target.path == "/version");
+    if (!known) return reply(NotFound());
     if (request.method != "GET") {
       HttpResponse response = Text(405, "Method Not Allowed\n");
       response.headers.emplace_back("Allow", "GET");
@@ -106,37 +182,29 @@ class HttpPages final : public rpc::HttpHandler {
   }
 
  private:
-  static HttpResponse RedirectToGateway() {
-    HttpResponse response;
-    response.status = 307;
-    response.headers = {{"Content-Type", "text/html; charset=utf-8"}, {"Location", "/v3/"}};
-    response.body = "<a href=\"/v3/\">Temporary Redirect</a>.\n\n";
-    return response;
-  }
-
-  HttpResponse Metrics(server::Frontend& frontend) const {
+  HttpResponse Metrics(server::Frontend& frontend, const HttpRequest& request) const {
     HttpResponse response;
     response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
     response.body = RenderMetrics(context_, frontend);
+    if (rpc::TakesGzip(request.header("Accept-Encoding").value_or(""))) {
+      response.headers.emplace_back("Content-Encoding", "gzip");
+      response.body = rpc::Gzip(response.body);
+    }
     return response;
   }
 
-  HttpResponse DebugVars(const server::Frontend& frontend) const {
-    const server::NodeInfo& info = frontend.info();
-    HttpResponse response;
-    response.headers = {{"Content-Type", "application/json; charset=utf-8"}};
-    response.body =
-        "{\n\"file_descriptor_limit\": " + std::to_string(context_.ReadProcessStats().files_max) +
-        ",\n\"raft.status\": {\"id\":\"" + cluster::HexId(info.member_id) +
-        "\",\"term\":" + std::to_string(info.term.load()) +
-        ",\"commit\":" + std::to_string(info.commit_index.load()) + ",\"lead\":\"" +
-        cluster::HexId(info.leader.load()) +
-        "\",\"applied\":" + std::to_string(info.applied_index.load()) + "}\n}\n";
-    return response;
+  void DebugVars(server::Frontend& frontend, Reply reply) const {
+    RenderDebugVars(context_, arguments_, frontend.loop(),
+                    [reply = std::move(reply)](std::string body) mutable {
+                      HttpResponse response;
+                      response.headers = {{"Content-Type", "application/json; charset=utf-8"}};
+                      response.body = std::move(body);
+                      reply(std::move(response));
+                    });
   }
 
   static HttpResponse Version(const server::Frontend& frontend) {
-    const server::ClusterInfo& cluster = *frontend.cluster();
+    const server::ClusterInfo& cluster = ClusterOf(frontend);
     HttpResponse response;
     response.headers = {{"Content-Type", "application/json"}};
     response.body = std::string("{\"etcdserver\":\"") + server::kServerVersion +
@@ -158,7 +226,7 @@ class HttpPages final : public rpc::HttpHandler {
   }
 
   void Health(const Target& target, server::Frontend& frontend, Reply reply) {
-    const server::ClusterInfo& cluster = *frontend.cluster();
+    const server::ClusterInfo& cluster = ClusterOf(frontend);
     const bool serializable = target.Has("serializable", "true");
     if (!target.Has("exclude", "NOSPACE") && HasAlarm(cluster, AlarmType::kNoSpace)) {
       return reply(HealthAnswer("ALARM NOSPACE"));
@@ -219,7 +287,7 @@ class HttpPages final : public rpc::HttpHandler {
   static Status RunCheck(Check check, server::Frontend& frontend, const Status& readable) {
     switch (check) {
       case Check::kDataCorruption:
-        return HasAlarm(*frontend.cluster(), AlarmType::kCorrupt)
+        return HasAlarm(ClusterOf(frontend), AlarmType::kCorrupt)
                    ? absl::DataLossError("alarm activated: CORRUPT")
                    : OkStatus();
       case Check::kSerializableRead:
@@ -252,13 +320,16 @@ class HttpPages final : public rpc::HttpHandler {
   }
 
   const Context& context_;
+  const PageSet pages_;
+  const std::vector<std::string> arguments_;
   Logger& log_;
 };
 
 }  // namespace
 
-std::unique_ptr<rpc::HttpHandler> NewHttpPages(const Context& context, Logger& log) {
-  return std::make_unique<HttpPages>(context, log);
+std::unique_ptr<rpc::HttpHandler> NewHttpPages(const Context& context, PageSet pages,
+                                               std::vector<std::string> arguments, Logger& log) {
+  return std::make_unique<HttpPages>(context, pages, std::move(arguments), log);
 }
 
 }  // namespace quoin::api

@@ -285,11 +285,11 @@ TEST_F(LoadTest, FailuresThatEtcdFindsLate) {
 }
 
 TEST_F(LoadTest, WhatIsNotBuiltAndMattersIsRefused) {
-  for (const char* flag :
-       {"--cert-file=x", "--client-cert-auth", "--auto-tls", "--peer-cert-file=x",
-        "--peer-auto-tls", "--trusted-ca-file=x", "--cors=http://a:1", "--host-whitelist=a",
-        "--auth-token=jwt,pub-key=x", "--peer-cert-allowed-cn=x"}) {
-    EXPECT_THAT(Refused({flag}), HasSubstr("is not built in quoin")) << flag;
+  EXPECT_THAT(Refused({"--auth-token=jwt,pub-key=x"}), HasSubstr("is not built in quoin"));
+  for (const std::string flag :
+       {"listen-peer-urls", "listen-client-http-urls", "listen-metrics-urls"}) {
+    EXPECT_THAT(Refused({"--" + flag + "=https://127.0.0.1:1", "--cert-file=x"}),
+                StartsWith("TLS (--" + flag + "=https://127.0.0.1:1) is not built"));
   }
   EXPECT_THAT(
       Refused({"--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://a:1"}),
@@ -298,6 +298,47 @@ TEST_F(LoadTest, WhatIsNotBuiltAndMattersIsRefused) {
               StartsWith("--discovery-token"));
   // The default said aloud is no demand.
   Accept({"--client-cert-auth=false", "--cors=*", "--cert-file=", "--auth-token=simple"});
+}
+
+// TLS without an https URL means nothing, and etcd starts.
+TEST_F(LoadTest, TlsBesideHttpUrlsIsPassedOver) {
+  Loaded loaded = Run({"--cert-file=x", "--key-file=y", "--client-cert-auth", "--peer-cert-file=x",
+                       "--peer-key-file=y", "--peer-client-cert-auth", "--trusted-ca-file=z",
+                       "--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "--auto-tls",
+                       "--peer-auto-tls", "--peer-cert-allowed-cn=x"});
+  ASSERT_FALSE(loaded.exit_code);
+  const std::string ignored =
+      "scheme is http or unix while key and cert files are present; ignoring key and cert files";
+  EXPECT_THAT(Messages(loaded), Contains(ignored).Times(2));
+  EXPECT_THAT(Messages(loaded),
+              Contains("scheme is http or unix while --client-cert-auth is enabled; ignoring "
+                       "client cert auth for this URL"));
+  EXPECT_THAT(Messages(loaded),
+              Contains("scheme is http or unix while --peer-client-cert-auth is enabled; ignoring "
+                       "client cert auth for this URL"));
+  EXPECT_THAT(Messages(loaded), Contains("flags without effect in this release"));
+}
+
+TEST_F(LoadTest, DeprecatedFlagsAreNamedAsEtcdNamesThem) {
+  Loaded loaded = Run({"--max-snapshots=5", "--v2-deprecation=gone", "--snapshot-count=7"});
+  EXPECT_THAT(Messages(loaded),
+              Contains("--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.7."));
+  EXPECT_THAT(Messages(loaded),
+              Contains("--snapshot-count is deprecated in 3.6 and will be decommissioned in 3.7."));
+  EXPECT_THAT(Messages(loaded),
+              Contains("--v2-deprecation is deprecated and scheduled for removal in v3.8. The "
+                       "default value is enforced, ignoring user input."));
+  EXPECT_THAT(Messages(Run({})), testing::Not(Contains(HasSubstr("deprecated"))));
+}
+
+TEST_F(LoadTest, OnePortIsEitherForGrpcOrForHttp) {
+  Loaded loaded =
+      Run({"--listen-client-urls=http://127.0.0.1:1", "--advertise-client-urls=http://127.0.0.1:1",
+           "--listen-client-http-urls=http://127.0.0.1:1"});
+  EXPECT_EQ(loaded.notices.back().level, LogLevel::kFatal);
+  EXPECT_EQ(RefusedBy(loaded),
+            "cannot bind both --client-listen-urls and --client-listen-http-urls on the same url "
+            "http://127.0.0.1:1");
 }
 
 TEST_F(LoadTest, WhatIsNotBuiltAndHarmlessIsNamedInOneLine) {

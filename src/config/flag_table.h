@@ -35,6 +35,7 @@ enum class Support : uint8_t {
   kNoEffect,  // accepted: this server has nothing that it would change
   kWarned,    // accepted, and one line says that it does nothing yet
   kRefused,   // ignoring it would weaken security or change what the server means
+  kTls,       // TLS is not built: an https URL is refused, and beside http this has no meaning
 };
 
 // Where a value is kept.

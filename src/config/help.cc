@@ -27,6 +27,8 @@ std::string_view SupportNote(Support support) {
       return " [not built yet: accepted with a warning]";
     case Support::kRefused:
       return " [not built yet: refused]";
+    case Support::kTls:
+      return " [TLS is not built yet: https URLs are refused, and beside http this has no meaning]";
   }
   return "";
 }

@@ -1,6 +1,7 @@
 #include "config/support.h"
 
 #include <array>
+#include <utility>
 
 #include "config/flag_table.h"
 #include "config/text.h"
@@ -10,10 +11,9 @@ namespace {
 
 // Gates that may be switched on but do nothing yet. The two BETA gates are on by default in etcd
 // and describe how this server works anyway.
-constexpr std::array<bool FeatureGates::*, 5> kGatesNotBuilt = {
-    &FeatureGates::stop_grpc_service_on_defrag, &FeatureGates::lease_checkpoint,
-    &FeatureGates::lease_checkpoint_persist, &FeatureGates::set_member_local_addr,
-    &FeatureGates::priority_request};
+constexpr std::array<bool FeatureGates::*, 4> kGatesNotBuilt = {
+    &FeatureGates::stop_grpc_service_on_defrag, &FeatureGates::lease_checkpoint_persist,
+    &FeatureGates::set_member_local_addr, &FeatureGates::priority_request};
 
 Status Refuse(std::string_view what) {
   return Invalid(Cat(what, " is not built in quoin ", kQuoinVersion,
@@ -27,6 +27,43 @@ Status CheckTlsUrls(const std::vector<Url>& urls, std::string_view flag) {
   return OkStatus();
 }
 
+// Flags of etcd that it names as deprecated whenever they are given.
+constexpr std::pair<std::string_view, std::string_view> kDeprecated[] = {
+    {"max-snapshots", "--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.7."},
+    {"snapshot-count", "--snapshot-count is deprecated in 3.6 and will be decommissioned in 3.7."},
+    {"v2-deprecation",
+     "--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is "
+     "enforced, ignoring user input."}};
+
+void WarnOfDeprecated(Draft& draft) {
+  if (!draft.config_file.empty()) return;
+  for (const auto& [flag, text] : kDeprecated) {
+    if (draft.given.contains(std::string(flag)))
+      draft.notices.push_back({LogLevel::kWarn, std::string(text), {}});
+  }
+}
+
+// TLS that is asked for beside http URLs is passed over, as etcd does, with its lines.
+void WarnOfTlsBesideHttp(Draft& draft, const std::vector<Url>& urls, const TransportSecurity& tls,
+                         std::string_view prefix, std::string_view field) {
+  const bool files = !tls.cert_file.empty() || !tls.key_file.empty();
+  for (const Url& url : urls) {
+    if (files) {
+      draft.notices.push_back({LogLevel::kWarn,
+                               "scheme is http or unix while key and cert files are present; "
+                               "ignoring key and cert files",
+                               {{field, url.text()}}});
+    }
+    if (tls.client_cert_auth) {
+      draft.notices.push_back({LogLevel::kWarn,
+                               Cat("scheme is http or unix while --", prefix,
+                                   "client-cert-auth is enabled; ignoring client cert auth for "
+                                   "this URL"),
+                               {{field, url.text()}}});
+    }
+  }
+}
+
 }  // namespace
 
 Status CheckSupport(Draft& draft) {
@@ -34,7 +71,7 @@ Status CheckSupport(Draft& draft) {
   std::vector<std::string> warned;
   for (const FlagGroup& group : FlagGroups()) {
     for (const FlagSpec& flag : group.flags) {
-      if (flag.support != Support::kRefused && flag.support != Support::kWarned) continue;
+      if (flag.support == Support::kBuilt || flag.support == Support::kNoEffect) continue;
       if (!draft.given.contains(flag.name) || !DiffersFromDefault(flag, draft)) continue;
       if (flag.support == Support::kRefused) return Refuse(Cat("--", flag.name));
       warned.push_back(Cat("--", flag.name));
@@ -44,6 +81,10 @@ Status CheckSupport(Draft& draft) {
   RETURN_IF_ERROR(CheckTlsUrls(config.listen_client_http_urls, "listen-client-http-urls"));
   RETURN_IF_ERROR(CheckTlsUrls(config.listen_peer_urls, "listen-peer-urls"));
   RETURN_IF_ERROR(CheckTlsUrls(config.listen_metrics_urls, "listen-metrics-urls"));
+  WarnOfDeprecated(draft);
+  WarnOfTlsBesideHttp(draft, config.listen_peer_urls, config.peer_tls, "peer-", "peer-url");
+  WarnOfTlsBesideHttp(draft, config.listen_client_urls, config.client_tls, "", "client-url");
+  WarnOfTlsBesideHttp(draft, config.listen_client_http_urls, config.client_tls, "", "client-url");
   if (config.auth_token == "jwt" || config.auth_token.starts_with("jwt,"))
     return Refuse("--auth-token=jwt");
   size_t gates_count = 0;

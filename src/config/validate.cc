@@ -271,6 +271,21 @@ Status CheckAuthToken(const std::string& text) {
   return OkStatus();
 }
 
+// One port cannot tell which of the two it is to be.
+Status CheckSharedUrls(const Config& config) {
+  for (const Url& url : config.listen_client_http_urls) {
+    for (const Url& other : config.listen_client_urls) {
+      if (url.address() == other.address()) {
+        return Invalid(
+            Cat("cannot bind both --client-listen-urls and --client-listen-http-urls on the same "
+                "url ",
+                url.text()));
+      }
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status ValidateLogging(Draft& draft) {
@@ -364,6 +379,7 @@ void Resolve(Draft& draft, env::BlockingFileSystem& files) {
 }
 
 Status ValidateLate(Draft& draft) {
+  RETURN_IF_ERROR(CheckSharedUrls(draft.config));
   ASSIGN_OR_RETURN(
       draft.config.auto_compaction,
       ParseAutoCompaction(draft.auto_compaction_mode, draft.auto_compaction_retention));

@@ -7,44 +7,55 @@
 #include <string>
 #include <vector>
 
-#include "api/context.h"
-#include "api/http_pages.h"
-#include "api/services.h"
+#include "base/last_words.h"
 #include "config/config.h"
 #include "config/initial_cluster.h"
 #include "env/posix/posix_env.h"
 #include "logging/json_logger.h"
 #include "main/node_config.h"
+#include "main/ports.h"
 #include "main/process.h"
-#include "rpc/server.h"
+#include "main/start_lines.h"
 #include "server/corruption_check.h"
 #include "server/join.h"
 #include "server/node.h"
-#include "server/server_version.h"
 
 namespace quoin::main {
 namespace {
 
 constexpr env::Duration kDrainGrace = std::chrono::seconds(2);
 
+void WriteFatal(Logger& log, std::string_view message, Logger::Fields fields) {
+  log.Write(LogLevel::kFatal, std::source_location::current(), message, fields.begin(),
+            fields.size());
+}
+
 // One running server: everything between "configured" and "stopped". Owned by main(); its calls run
 // on the main loop.
 class Quoin {
  public:
-  Quoin(env::Env& env, const config::Config& config, Logger& log)
-      : env_(env), config_(config), log_(log), main_loop_(env.NewExecutor("main")) {}
+  Quoin(env::Env& env, const config::Config& config, std::vector<std::string> arguments,
+        Logger& log)
+      : env_(env),
+        config_(config),
+        arguments_(std::move(arguments)),
+        log_(log),
+        main_loop_(env.NewExecutor("main")) {}
 
   // False after a line in the log said why.
   bool Start() {
     StatusOr<server::NodeConfig> node_config = ToNodeConfig(config_);
     if (!node_config.ok()) return Fail(node_config.status());
     node_config_ = *std::move(node_config);
-    if (Status status = TryListen(); !status.ok()) return Fail(status);
+    if (Status status = Ports::TryListen(env_, config_, *main_loop_); !status.ok())
+      return Fail(status);
     for (uint64_t i = 0; i < config_.io_threads; ++i) {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
+    ports_ = std::make_unique<Ports>(env_, config_, arguments_, io_loops_, *main_loop_, log_);
     const bool is_new = server::IsNewMember(env_.files().blocking(), node_config_);
+    LogConfiguration(config_, !is_new, log_);
     if (is_new) {
       if (Status status = FindCluster(); !status.ok()) return Fail(status);
     }
@@ -55,23 +66,27 @@ class Quoin {
     node_ = *std::move(node);
     Status status = is_new || !node_config_.initial_corrupt_check ? OkStatus() : CheckData();
     if (status.ok()) status = node_->Run();
-    if (status.ok()) return true;
+    if (status.ok()) {
+      main_loop_->Post([this] {
+        if (!stopping_) EndUnless(ports_->OpenForProbes(*node_));
+      });
+      return true;
+    }
     Destroy();
     return Fail(status);
   }
 
   // Whether the member ended because it was removed from the cluster. After Stop.
   bool removed() const { return removed_; }
+  // Whether it ended because a port could not be opened; a line in the log said why. After Stop.
+  bool failed() const { return failed_; }
 
   // Blocks until everything is down.
   void Stop() {
     Latch stopped;
     main_loop_->Post([this, &stopped] {
       stopping_ = true;
-      if (server_ == nullptr) return StopNode(stopped);
-      server_->Drain(kDrainGrace, [this, &stopped] {
-        main_loop_->Post([this, &stopped] { StopNode(stopped); });
-      });
+      ports_->Drain(kDrainGrace, [this, &stopped] { StopNode(stopped); });
     });
     stopped.Wait();
     Destroy();
@@ -82,30 +97,25 @@ class Quoin {
   void Destroy() {
     main_loop_->Stop();
     for (auto& loop : io_executors_) loop->Stop();
-    server_.reset();
-    pages_.reset();
-    dispatcher_.reset();
-    context_.reset();
+    ports_.reset();
     node_.reset();
     io_executors_.clear();
   }
 
+  // As etcd ends: a warning that says where, and a fatal line that always has this message.
   bool Fail(const Status& status) {
-    log_.Error("discovery failed", {{"error", std::string(status.message())}});
+    const std::string error(status.message());
+    log_.Warn("failed to start etcd", {{"error", error}});
+    WriteFatal(log_, "discovery failed", {{"error", error}});
     return false;
   }
 
-  // A taken port is told before anything is written.
-  Status TryListen() {
-    std::vector<config::Url> urls = config_.listen_client_urls;
-    urls.insert(urls.end(), config_.listen_peer_urls.begin(), config_.listen_peer_urls.end());
-    for (const config::Url& url : urls) {
-      RETURN_IF_ERROR(
-          env_.network()
-              .Listen(url.address(), {main_loop_.get()}, ListenOptions(), [](auto, auto&) {})
-              .status());
-    }
-    return OkStatus();
+  // Something that the running member cannot go on without.
+  void EndUnless(const Status& status) {
+    if (status.ok()) return;
+    Fail(status);
+    failed_ = true;
+    RequestStop();
   }
 
   // A member without data asks the others first. Blocks until they have answered, or did not.
@@ -148,33 +158,11 @@ class Quoin {
     return outcome;
   }
 
-  env::ListenOptions ListenOptions() const {
-    return {config_.socket_reuse_port, config_.socket_reuse_address};
-  }
-
   // Main loop: the member is ready, clients may come.
   void Serve() {
     if (stopping_) return;  // it became ready while it was about to end
-    context_ = std::make_unique<api::Context>(*node_, io_loops_, [] { return ReadProcessStats(); });
-    dispatcher_ = api::NewDispatcher(*context_);
-    pages_ = api::NewHttpPages(*context_, log_);
-    rpc::ServerOptions options;
-    options.receive_message_bytes_max = config_.max_request_bytes + limits::kGrpcOverheadBytes;
-    options.unread_bytes_max = limits::UnreadBytes(config_.memory_limit);
-    options.concurrent_streams_max = config_.max_concurrent_streams;
-    options.keepalive_min_time = config_.grpc_keepalive_min_time;
-    options.keepalive_interval = config_.grpc_keepalive_interval;
-    options.keepalive_timeout = config_.grpc_keepalive_timeout;
-    server_ = rpc::Server::New(env_, io_loops_, options, dispatcher_.get(), pages_.get(), log_);
-    for (const config::Url& url : config_.listen_client_urls) {
-      Status status = server_->Listen(url.address(), ListenOptions());
-      if (!status.ok()) {
-        Fail(status);
-        return RequestStop();
-      }
-      log_.Info("serving client traffic insecurely; this is strongly discouraged!",
-                {{"address", url.address()}});
-    }
+    Status status = ports_->OpenForClients(*node_);
+    if (!status.ok()) return EndUnless(status);
     log_.Info("ready to serve client requests",
               {{"member-id", cluster::HexId(node_->info().member_id)},
                {"cluster-id", cluster::HexId(node_->info().cluster_id)}});
@@ -192,6 +180,7 @@ class Quoin {
 
   env::Env& env_;
   const config::Config& config_;
+  const std::vector<std::string> arguments_;
   Logger& log_;
   std::unique_ptr<env::Executor> main_loop_;
   std::vector<std::unique_ptr<env::Executor>> io_executors_;
@@ -200,14 +189,9 @@ class Quoin {
   std::unique_ptr<server::Node> node_;
   // Main loop, and main() once that has ended:
   bool stopping_ = false;
-  bool removed_ = false;
-  std::unique_ptr<api::Context> context_;
-  std::unique_ptr<rpc::GrpcDispatcher> dispatcher_;
-  std::unique_ptr<rpc::HttpHandler> pages_;
-  std::unique_ptr<rpc::Server> server_;
+  bool removed_ = false, failed_ = false;
+  std::unique_ptr<Ports> ports_;
 };
-
-LogLevel LevelOf(const config::Config& config) { return config.logging.level; }
 
 void WriteNotices(const std::vector<config::Notice>& notices, Logger& log) {
   for (const config::Notice& notice : notices) {
@@ -218,13 +202,37 @@ void WriteNotices(const std::vector<config::Notice>& notices, Logger& log) {
   }
 }
 
+// The member's life, from a checked configuration to the exit code.
+int Live(env::Env& env, const config::Config& config, std::vector<std::string> arguments,
+         Logger& log) {
+  Status inspected = InspectDataDirectory(env.files().blocking(), config, log);
+  if (!inspected.ok()) {
+    WriteFatal(log, std::string(inspected.message()), {{"data-dir", config.data_dir}});
+    return 1;
+  }
+  int signal = 0;
+  bool removed = false;
+  {
+    Quoin quoin(env, config, std::move(arguments), log);
+    if (!quoin.Start()) return 1;
+    signal = WaitForStopSignal();
+    log.Info("received signal; shutting down",
+             {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
+    quoin.Stop();
+    removed = quoin.removed();
+    log.Info("closed etcd server", {{"name", config.name}, {"data-dir", config.data_dir}});
+    if (quoin.failed()) return 1;
+  }
+  return removed ? 0 : DieBySignal(signal);
+}
+
 int Run(int argc, char** argv, const char* const* environment) {
   BlockStopSignals();  // before any thread exists: all inherit it, and only WaitForStopSignal takes
                        // them
   std::unique_ptr<env::Env> env = env::NewPosixEnv();
+  const std::vector<std::string> arguments(argv, argv + argc);
   config::Loaded loaded =
-      config::Load(std::vector<std::string>(argv, argv + argc),
-                   config::EnvironmentFromBlock(environment), env->files().blocking());
+      config::Load(arguments, config::EnvironmentFromBlock(environment), env->files().blocking());
   std::fputs(loaded.out.c_str(), stdout);
   std::fputs(loaded.err.c_str(), stderr);
   const config::Logging& logging = loaded.config.logging;
@@ -232,32 +240,19 @@ int Run(int argc, char** argv, const char* const* environment) {
                                        logging.format == config::LogFormat::kJson
                                            ? logging::Format::kJson
                                            : logging::Format::kConsole,
-                                       LevelOf(loaded.config), env->clock());
+                                       logging.level, env->clock());
   if (!log.ok()) {
     std::fprintf(stderr, "quoin: %s\n", std::string(log.status().message()).c_str());
     return 1;
   }
   WriteNotices(loaded.notices, **log);
   if (loaded.exit_code) return *loaded.exit_code;
-
-  (*log)->Info("Initialize and start etcd server",
-               {{"data-dir", loaded.config.data_dir},
-                {"server-version", server::kServerVersion},
-                {"quoin-version", std::string(config::kQuoinVersion)}});
-  int signal = 0;
-  bool removed = false;
-  {
-    Quoin quoin(*env, loaded.config, **log);
-    if (!quoin.Start()) return 1;
-    signal = WaitForStopSignal();
-    (*log)->Info("received signal; shutting down",
-                 {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
-    quoin.Stop();
-    removed = quoin.removed();
-    (*log)->Info("closed etcd server",
-                 {{"name", loaded.config.name}, {"data-dir", loaded.config.data_dir}});
-  }
-  return removed ? 0 : DieBySignal(signal);
+  SetLastWords([log = log->get()](std::string_view what, std::string_view why) {
+    log->WriteLast(what, {{"error", why}});
+  });
+  const int code = Live(*env, loaded.config, arguments, **log);
+  SetLastWords(nullptr);
+  return code;
 }
 
 }  // namespace
