@@ -32,6 +32,17 @@ bool ChangesClusterInfo(state::Operation operation) {
          operation >= state::Operation::kAuthEnable;
 }
 
+// Tools wait for this line, also when a restart came in the middle of the compaction.
+void LogCompaction(state::StateMachine& machine, Logger& log) {
+  const std::vector<mvcc::HashResult> hashes = machine.store().CompactionHashes();
+  const btree::Stats stats = machine.tree().stats();
+  log.Info("finished scheduled compaction",
+           {{"compact-revision", machine.store().compact_revision()},
+            {"hash", static_cast<uint64_t>(hashes.empty() ? 0 : hashes.front().hash)},
+            {"current-db-size-bytes", stats.file_bytes},
+            {"current-db-size-in-use-bytes", stats.in_use_bytes}});
+}
+
 }  // namespace
 
 ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
@@ -256,6 +267,7 @@ void ApplyLoop::CompactionTurn() {
   const bool finished = machine().CompactionSlice(config_.compaction_batch_revisions);
   machine().Publish();
   if (!finished) return ScheduleCompaction();
+  LogCompaction(machine(), log_);
   // `physical` compactions answer only now, with their effect on disk.
   if (waits_for_compaction_.empty()) return;
   after_checkpoint_.push_back(
@@ -451,6 +463,7 @@ void ApplyLoop::TryInstall() {
     DieOnUnknown("the leader's snapshot at log index " + std::to_string(index.value()) + ": " +
                  std::string(received.status().message()));
   if (!received.ok()) DieOnDiskError(std::string(received.status().message()));
+  log_.Info("applySnapshot: opened snapshot backend", {});  // tools wait for it
   CHECK_GE((*received)->machine->applied_index(), index) << "a received tree that was not checked";
   std::shared_ptr<Data> old = std::exchange(data_, *std::move(received));
   loops_.storage.Post([old = std::move(old)] {});
@@ -461,6 +474,9 @@ void ApplyLoop::TryInstall() {
   cluster_changed_ = true;
   machine().SetConfState(replacement.metadata.conf_state);
   log_.Info("installed snapshot from leader", {{"snapshot-index", index.value()}});
+  log_.Info("applied snapshot",  // etcd's name of the same, which tools wait for
+            {{"incoming-leader-snapshot-index", index.value()},
+             {"incoming-leader-snapshot-term", replacement.metadata.term.value()}});
   if (on_replaced_) on_replaced_(data_);
   TellAllLeases();
   for (Frontend* frontend : frontends_) {
