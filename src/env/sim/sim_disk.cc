@@ -173,8 +173,8 @@ void SimDisk::SyncDirectory(std::string path, Executor& on, DoneStatus done) {
   const uint64_t mark = status.ok() ? core_->names.LastChange(directory) : 0;
   Complete(
       on, Kind::kSync,
-      [core = core_, life = core_->life, mark] {
-        if (core->life == life) core->names.Sync(mark);
+      [core = core_, life = core_->life, mark, lies = DirectoryLies(directory)] {
+        if (core->life == life && !lies) core->names.Sync(mark);
       },
       [done = std::move(done), status]() mutable { done(std::move(status)); });
 }
@@ -273,7 +273,7 @@ Status SimDisk::SyncDirectory(const std::string& path) {
   const std::string directory = CleanPath(path);
   RETURN_IF_ERROR(Begin(Kind::kSync, "fsync directory " + path));
   if (!core_->names.IsDirectory(directory)) return absl::NotFoundError("open directory " + path);
-  core_->names.Sync(core_->names.LastChange(directory));
+  if (!DirectoryLies(directory)) core_->names.Sync(core_->names.LastChange(directory));
   return OkStatus();
 }
 

@@ -94,6 +94,10 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   // Asynchronous syncs of files whose path contains this say OK and make nothing durable: what a
   // program looks like that answers before its sync. Empty = none.
   void set_lying_syncs(std::string path_part) { lying_syncs_ = std::move(path_part); }
+  // The same for directories alone: new names are not durable when they count as such.
+  void set_lying_directory_syncs(std::string path_part) {
+    lying_directory_syncs_ = std::move(path_part);
+  }
   void set_times(const SimDiskTimes& times) { times_ = times; }
   void set_sync_time(Duration least, Duration most) { times_.sync = {least, most}; }
   // Off, no sector is torn; on (as at first), those without a durable byte may be.
@@ -149,6 +153,10 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
     uint64_t life = 1;  // grows with every crash: older files are dead
   };
 
+  bool DirectoryLies(const std::string& path) const {
+    return !lying_directory_syncs_.empty() &&
+           path.find(lying_directory_syncs_) != std::string::npos;
+  }
   void FailNth(Kind kind, uint64_t nth, Status status);
   // Stands before every operation: its number, its faults. `what` is for errors and the trace.
   Status Begin(Kind kind, const std::string& what);
@@ -171,7 +179,7 @@ class SimDisk final : public FileSystem, public BlockingFileSystem {
   std::optional<std::pair<uint64_t, Status>> fails_at_;
   std::vector<Fault> faults_;
   uint64_t space_bytes_max_ = UINT64_MAX;
-  std::string lying_syncs_;
+  std::string lying_syncs_, lying_directory_syncs_;
   SimDiskTimes times_;
 };
 

@@ -6,8 +6,11 @@
 
 namespace quoin::env {
 
-SimExecutor::SimExecutor(SimWorld& world, std::string host)
-    : world_(world), host_(std::move(host)), self_(std::make_shared<SimExecutor*>(this)) {}
+SimExecutor::SimExecutor(SimWorld& world, std::string host, std::string name)
+    : world_(world),
+      host_(std::move(host)),
+      name_(std::move(name)),
+      self_(std::make_shared<SimExecutor*>(this)) {}
 
 SimExecutor::~SimExecutor() {
   CHECK(!IsCurrent()) << "a loop cannot wait for its own end";
@@ -82,7 +85,7 @@ void SimExecutor::Enqueue(Ready ready) {
 
 void SimExecutor::WakeUp(int64_t least_nanoseconds, int64_t most_nanoseconds) {
   const auto delay = Duration(world_.random().Between(least_nanoseconds, most_nanoseconds));
-  wake_event_ = world_.Schedule(world_.Now() + delay, [this] {
+  wake_event_ = world_.Schedule(std::max(world_.Now(), busy_until_) + delay, [this] {
     wake_event_ = 0;
     Run();
   });
@@ -105,14 +108,27 @@ void SimExecutor::Run() {
   }
   const Executor* outer = std::exchange(world_.running_, this);
   CHECK(outer == nullptr) << "tasks do not run the world";
+  world_.task_bytes_ = 0;
   if (task != nullptr) std::exchange(task, nullptr)();
   if (turn_left_ == 0) EndTurn();
   world_.running_ = nullptr;
+  busy_until_ = world_.Now() + DrawTaskTime();
   if (stopped_ || ready_.empty()) return;
   if (turn_left_ > 0)
     WakeUp(50, 2'000);
   else
     WakeUp(200, 20'000);
+}
+
+// Draws nothing for a loop whose tasks take no time.
+Duration SimExecutor::DrawTaskTime() {
+  Prng& random = world_.random();
+  Duration time{0};
+  if (pace_.task.most > Duration(0))
+    time += Duration(random.Between(pace_.task.least.count(), pace_.task.most.count()));
+  if (pace_.stall_chance > 0 && random.Chance(pace_.stall_chance))
+    time += Duration(random.Between(pace_.stall.least.count(), pace_.stall.most.count()));
+  return time;
 }
 
 void SimExecutor::EndTurn() {

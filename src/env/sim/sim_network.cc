@@ -163,7 +163,8 @@ void SimNetwork::Knock(std::shared_ptr<Attempt> attempt) {
   if (attempt->done == nullptr || attempt->loop.expired()) return;
   const std::shared_ptr<Accepting> listener = FindListener(attempt->address, attempt->from);
   std::shared_ptr<SimExecutor*> loop;
-  if (listener != nullptr) loop = listener->loops[listener->next++ % listener->loops.size()].lock();
+  if (listener != nullptr && !rejected_.contains({attempt->from, attempt->to}))
+    loop = listener->loops[listener->next++ % listener->loops.size()].lock();
   std::shared_ptr<SimStream> stream;
   if (loop != nullptr) {
     const uint64_t id = next_id_++;
@@ -218,6 +219,7 @@ void SimNetwork::Heal(const std::string& from, const std::string& to) {
 }
 
 void SimNetwork::HealAll() {
+  rejected_.clear();
   while (!cuts_.empty()) {
     const Link link = cuts_.begin()->first;
     Heal(link.first, link.second);
@@ -233,6 +235,12 @@ void SimNetwork::Resume(const Link& link) {
                       [stream = stream, from] { stream->Transmit(from); });
     }
   }
+}
+
+void SimNetwork::Reject(const std::string& one, const std::string& other) {
+  rejected_.insert({one, other});
+  rejected_.insert({other, one});
+  Reset(one, other);
 }
 
 void SimNetwork::Reset(const std::string& one, const std::string& other) {

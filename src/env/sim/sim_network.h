@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,6 +62,9 @@ class SimNetwork final : public Network, private Dialer::World {
   bool IsCut(const std::string& from, const std::string& to) const {
     return cuts_.contains({from, to});
   }
+  // As a firewall that rejects: connections between the two hosts end at once, and new ones are
+  // refused, until HealAll.
+  void Reject(const std::string& one, const std::string& other);
   // Ends all connections between two hosts at once, at both ends, with what they carried.
   void Reset(const std::string& one, const std::string& other);
   // Listeners and connections of this host are gone without callbacks. The other ends see a reset
@@ -108,6 +112,7 @@ class SimNetwork final : public Network, private Dialer::World {
   std::map<Link, std::vector<Task>> cuts_;                       // with what waits for them to heal
   std::map<std::string, std::shared_ptr<Accepting>> listeners_;  // by key
   std::map<uint64_t, std::shared_ptr<SimStream>> streams_;       // in the order of their making
+  std::set<Link> rejected_;                                      // in both directions
   uint64_t next_id_ = 1;
   uint16_t next_port_ = 30000;
 };

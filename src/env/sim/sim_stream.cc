@@ -72,6 +72,7 @@ void SimStream::Start(int side, Connection::Handler& handler) {
 void SimStream::Write(int side, std::string_view bytes) {
   End& end = ends_[side];
   if (bytes.empty() || end.told || end.gone || end.closing) return;
+  world_.NoteWritten(bytes.size());
   end.unsent += bytes;
   SimExecutor* loop = Loop(side);
   if (loop == nullptr || std::exchange(end.flushing, true)) return;

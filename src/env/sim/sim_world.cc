@@ -70,9 +70,18 @@ SimEnv::~SimEnv() {
   for (SimExecutor* executor : executors_) executor->on_gone_ = nullptr;
 }
 
+void SimEnv::SetPace(const std::string& name, const SimPace& pace) {
+  paces_[name] = pace;
+  for (SimExecutor* executor : executors_) {
+    if (executor->name() == name) executor->set_pace(pace);
+  }
+}
+
 std::unique_ptr<Executor> SimEnv::NewExecutor(std::string_view name) {
   CHECK(!crashed_);
-  auto executor = std::make_unique<SimExecutor>(world_, host_);
+  auto executor = std::make_unique<SimExecutor>(world_, host_, std::string(name));
+  if (auto pace = paces_.find(executor->name()); pace != paces_.end())
+    executor->set_pace(pace->second);
   if (name == "raft" || name == "peer" || name == "lease" || name.starts_with("io"))
     executor->set_never_waits();
   executors_.push_back(executor.get());

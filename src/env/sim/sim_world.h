@@ -53,6 +53,12 @@ class SimWorld final : public Clock {
   size_t events() const { return events_run_; }
   // Fails a CHECK when the task that runs belongs to a loop that must not wait for a disk.
   void CheckMayWait(const std::string& for_what) const;
+  // The most that one task has written to connections: what it made without letting others run.
+  size_t task_bytes_most() const { return task_bytes_most_; }
+  void NoteWritten(size_t bytes) {
+    task_bytes_ += bytes;
+    if (task_bytes_ > task_bytes_most_) task_bytes_most_ = task_bytes_;
+  }
 
  private:
   friend class SimExecutor;
@@ -64,7 +70,16 @@ class SimWorld final : public Clock {
   const Executor* running_ = nullptr;
   uint64_t trace_ = 14695981039346656037u;
   size_t events_run_ = 0;
+  size_t task_bytes_ = 0, task_bytes_most_ = 0;
   bool ending_ = false;
+};
+
+// How long its tasks keep a loop: nothing else runs there meanwhile, and what they have sent is on
+// its way already. Value type.
+struct SimPace {
+  SimTimes task;  // each
+  double stall_chance = 0;
+  SimTimes stall;  // one that stalls
 };
 
 // A loop as posix has it: it sleeps, wakes a little after something arrived, runs a drawn part of
@@ -72,8 +87,8 @@ class SimWorld final : public Clock {
 // order. Thread: one.
 class SimExecutor final : public Executor {
  public:
-  // `host`: the machine on which it runs, for the network.
-  explicit SimExecutor(SimWorld& world, std::string host = "");
+  // `host`: the machine on which it runs, for the network. `name`: for SimEnv::SetPace.
+  explicit SimExecutor(SimWorld& world, std::string host = "", std::string name = "");
   // Not from one of its own tasks.
   ~SimExecutor() override;
   void Stop() override;
@@ -86,9 +101,11 @@ class SimExecutor final : public Executor {
 
   // Posts at that time: what a disk or a network does.
   void PostAt(Duration at, Task task);
+  void set_pace(const SimPace& pace) { pace_ = pace; }
   const std::string& host() const { return host_; }
   // Of the network that this executor dials by; null before its first connection.
   std::unique_ptr<Dialer>& dialer() { return dialer_; }
+  const std::string& name() const { return name_; }
   // Expires with the executor.
   std::weak_ptr<SimExecutor*> handle() const { return self_; }
   // Its tasks may not touch the disk, though that takes no virtual time: the real one may take
@@ -112,9 +129,10 @@ class SimExecutor final : public Executor {
   void WakeUp(int64_t least_nanoseconds, int64_t most_nanoseconds);
   void Run();
   void EndTurn();
+  Duration DrawTaskTime();
 
   SimWorld& world_;
-  const std::string host_;
+  const std::string host_, name_;
   const std::shared_ptr<SimExecutor*> self_;
   std::deque<Ready> ready_;
   std::map<uint64_t, Timer> timers_;
@@ -124,6 +142,8 @@ class SimExecutor final : public Executor {
   uint64_t next_arrival_ = 1;
   uint64_t wake_event_ = 0;
   size_t turn_left_ = 0;  // tasks of this turn
+  SimPace pace_;
+  Duration busy_until_{0};
   bool stopped_ = false;
   bool never_waits_ = false;
   std::unique_ptr<Dialer> dialer_;
@@ -149,6 +169,8 @@ class SimEnv final : public Env {
   uint64_t Random() override { return world_.random().Next(); }
   // Loops named raft, peer, lease and io… never wait for the disk.
   std::unique_ptr<Executor> NewExecutor(std::string_view name) override;
+  // Of every executor with that name, present and future.
+  void SetPace(const std::string& name, const SimPace& pace);
 
  private:
   SimWorld& world_;
@@ -156,7 +178,8 @@ class SimEnv final : public Env {
   SimNetwork& network_;
   const std::string host_;
   bool crashed_ = false;
-  std::vector<SimExecutor*> executors_;  // in the order of their making
+  std::vector<SimExecutor*> executors_;   // in the order of their making
+  std::map<std::string, SimPace> paces_;  // by name
 };
 
 }  // namespace quoin::env
