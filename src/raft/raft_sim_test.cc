@@ -58,7 +58,12 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{"ForgetsItsVote", Mutant::kForgetsItsVote},
                       std::pair{"ForgetsItsTerm", Mutant::kForgetsItsTerm},
                       std::pair{"AnswersBeforeDurable", Mutant::kAnswersBeforeDurable},
-                      std::pair{"AppliesUnstableEntries", Mutant::kAppliesUnstableEntries}),
+                      std::pair{"AppliesUnstableEntries", Mutant::kAppliesUnstableEntries},
+                      std::pair{"AnswersReadsUnasked", Mutant::kAnswersReadsUnasked},
+                      std::pair{"ReadsBeforeOwnTerm", Mutant::kReadsBeforeOwnTerm},
+                      std::pair{"CommitsByOneHalf", Mutant::kCommitsByOneHalf},
+                      std::pair{"CountsRemovedVotes", Mutant::kCountsRemovedVotes},
+                      std::pair{"AdoptsAtAppend", Mutant::kAdoptsAtAppend}),
     [](const auto& info) { return std::string(info.param.first); });
 
 }  // namespace

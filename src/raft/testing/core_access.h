@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "raft/core.h"
+#include "raft_types/codec.h"
 
 namespace quoin::raft::testing {
 
@@ -39,6 +40,83 @@ class CoreAccess {
           return progress->match.value();
         });
     if (agreed != kEverything) core.log_.CommitTo(std::min(Index(agreed), core.log_.last_index()));
+  }
+  // A joint configuration decides by its incoming half alone.
+  static void CommitByOneHalf(Raft& raft) {
+    Core& core = *raft.core_;
+    if (!core.IsLeader() || !core.members_.configuration.joint()) return;
+    const uint64_t agreed = core.members_.configuration.voters.incoming.Agreed(
+        [&](NodeId id) -> std::optional<uint64_t> {
+          const Progress* progress = core.FindProgress(id);
+          if (progress == nullptr) return std::nullopt;
+          return progress->match.value();
+        });
+    if (agreed == kEverything || Index(agreed) <= core.log_.committed()) return;
+    const Index index = std::min(Index(agreed), core.log_.last_index());
+    if (core.log_.TermAt(index) == core.term_) core.log_.CommitTo(index);
+  }
+  // A leader takes its reads for confirmed, whether anybody has heard of it or not.
+  static void AnswerReadsUnasked(Raft& raft) {
+    Core& core = *raft.core_;
+    if (!core.IsLeader()) return;
+    for (NodeId id : core.members_.configuration.voters.All())
+      core.reads_.Acknowledge(id, core.reads_.count());
+    core.AnswerConfirmedReads();
+  }
+  // A leader confirms reads while it does not know yet what its predecessors committed.
+  static void StartReadsBeforeOwnTerm(Raft& raft) {
+    Core& core = *raft.core_;
+    if (!core.IsLeader()) return;
+    for (PendingRead& read : std::exchange(core.postponed_reads_, {})) {
+      core.reads_.Add(std::move(read), core.self());
+      core.read_round_due_ = true;
+    }
+  }
+  // A member takes what it has applied for enough.
+  static void AnswerReadsAtApplied(Raft& raft) {
+    Core& core = *raft.core_;
+    for (ReadState& read : core.read_states_)
+      read.index = std::min(read.index, core.log_.applied());
+  }
+  // A leader never notices that nobody follows it.
+  static void NeverMissQuorum(Raft& raft) {
+    Core& core = *raft.core_;
+    if (!core.IsLeader()) return;
+    for (auto& [id, progress] : core.members_.progress) progress.recently_active = true;
+  }
+  // A candidate asks `removed`, too, and counts their votes as anybody's.
+  static void AskForVotes(Raft& raft, const NodeSet& removed) {
+    Core& core = *raft.core_;
+    const EntryId last = core.log_.last();
+    for (NodeId id : removed)
+      core.Send({.type = MessageType::kVote,
+                 .to = id,
+                 .term = core.term_,
+                 .log_term = last.term,
+                 .index = last.index});
+  }
+  static void CountAllVotes(Raft& raft) {
+    Core& core = *raft.core_;
+    if (core.role_ != Role::kCandidate || !core.votes_.contains(core.self())) return;
+    size_t granted = 0;
+    for (const auto& [id, vote] : core.votes_) granted += vote;
+    if (granted <= core.members_.configuration.voters.incoming.voters.size() / 2) return;
+    core.BecomeLeader();
+    core.BroadcastAppend();
+  }
+  // Takes on the changes behind `from` that are in the log, applied or not; returns where it ends.
+  static Index AdoptAtAppend(Raft& raft, Index from) {
+    Core& core = *raft.core_;
+    const Index last = core.log_.last_index();
+    for (Index i = std::max(from, core.log_.applied()) + 1; i <= last; ++i) {
+      const Entry& entry = core.log_.At(i);
+      if (entry.type != EntryType::kConfChange) continue;
+      StatusOr<ConfChange> change = DecodeConfChange(entry.data.view());
+      Members members = core.members_;
+      if (change.ok() && Apply(members, AsV2(*change), core.Defaults()).ok())
+        core.AdoptMembers(std::move(members));
+    }
+    return last;
   }
 };
 

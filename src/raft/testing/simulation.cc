@@ -143,13 +143,42 @@ void Simulation::Note(uint64_t value) {
 
 void Simulation::Touch(SimMember& member) {
   if (!member.running()) return;
-  if (options_.mutant == Mutant::kCommitsByCountingAnyTerm) {
-    CoreAccess::CommitByCountingAnyTerm(member.raft());
-  }
+  Misbehave(member);
   oracle_.Check(member);
   const HardState state = CoreAccess::hard_state(member.raft());
   Note(member.id().value() << 8 | static_cast<uint64_t>(member.raft().role()));
   Note(state.term.value() << 32 ^ state.commit.value());
+}
+
+void Simulation::Misbehave(SimMember& member) {
+  Raft& raft = member.raft();
+  switch (options_.mutant) {
+    case Mutant::kCommitsByCountingAnyTerm:
+      return CoreAccess::CommitByCountingAnyTerm(raft);
+    case Mutant::kCommitsByOneHalf:
+      return CoreAccess::CommitByOneHalf(raft);
+    case Mutant::kAnswersReadsUnasked:
+      return CoreAccess::AnswerReadsUnasked(raft);
+    case Mutant::kReadsBeforeOwnTerm:
+      return CoreAccess::StartReadsBeforeOwnTerm(raft);
+    case Mutant::kAdoptsAtAppend: {
+      Index& adopted = adopted_[member.id()];
+      adopted = CoreAccess::AdoptAtAppend(raft, adopted);
+      return;
+    }
+    case Mutant::kCountsRemovedVotes: {
+      if (raft.role() != Role::kCandidate) return;
+      if (std::exchange(campaigned_[member.id()], raft.term()) != raft.term()) {
+        std::vector<NodeId> removed;
+        for (const auto& [id, other] : members_)
+          if (!CoreAccess::members(raft).configuration.voters.Contains(id)) removed.push_back(id);
+        CoreAccess::AskForVotes(raft, NodeSet(removed));
+      }
+      return CoreAccess::CountAllVotes(raft);
+    }
+    default:
+      return;
+  }
 }
 
 void Simulation::Send(SimMember& from, Message message) {

@@ -66,6 +66,7 @@ class Simulation {
   void Deliver(size_t at, bool keep);
   void Lose(size_t at);
   void Touch(SimMember& member);
+  void Misbehave(SimMember& member);
   void Note(uint64_t value);
   bool Cut(NodeId from, NodeId to) const;
 
@@ -110,6 +111,9 @@ class Simulation {
   SimOracle oracle_;
   std::vector<Message> network_;
   std::map<std::pair<NodeId, NodeId>, bool> cut_;
+  // Mutants':
+  std::map<NodeId, Term> campaigned_;  // in which a candidate has asked removed members
+  std::map<NodeId, Index> adopted_;    // up to where changes were taken on
   uint64_t trace_hash_ = 0x2545f4914f6cdd1d;
   uint64_t counter_ = 0;
   SimulationResult result_;
