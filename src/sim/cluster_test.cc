@@ -346,6 +346,41 @@ TEST(SimulatedCluster, GrowsAndShrinks) {
   EXPECT_EQ(joiner.Content().size(), 202);
 }
 
+// The leader's apply loop is busy; what it then applies together grants a lease and raises an
+// alarm. A renewal that waits for it is answered when the lease is known to the one who counts its
+// time.
+TEST(SimulatedCluster, ALeaseIsToldOfBeforeReadsAreReleased) {
+  Cluster cluster(11, 3);
+  cluster.StartAll();
+  Machine* leader = cluster.Leader();
+  Machine* follower = cluster.Follower();
+  // Busy with one change of the log while the next two wait for it.
+  leader->SetPace("apply", {.task = {std::chrono::seconds(1), std::chrono::seconds(1)}});
+  cluster.Put(*follower, "k", "v");
+  etcdserverpb::LeaseGrantRequest grant;
+  grant.set_id(7);
+  grant.set_ttl(60);
+  etcdserverpb::AlarmRequest alarm;
+  alarm.set_action(etcdserverpb::AlarmRequest::ACTIVATE);
+  alarm.set_alarm(etcdserverpb::CORRUPT);
+  alarm.set_memberid(follower->id());
+  std::optional<Status> granted;
+  follower->Propose(state::Operation::kLeaseGrant, grant.SerializeAsString(),
+                    [&](const state::ApplyResult& result) { granted = result.status; });
+  follower->Propose(state::Operation::kAlarm, alarm.SerializeAsString(),
+                    [](const state::ApplyResult&) {});
+  ASSERT_TRUE(cluster.Until([&] { return granted.has_value(); }));
+  ASSERT_EQ(*granted, OkStatus());
+  std::optional<StatusOr<int64_t>> ttl;
+  leader->node().lease_executor().Post([&] {
+    leader->node().lease_loop().Renew(7, server::LeaseLoop::Elsewhere::kForward,
+                                      [&](StatusOr<int64_t> got) { ttl = std::move(got); });
+  });
+  ASSERT_TRUE(cluster.Until([&] { return ttl.has_value(); }));
+  ASSERT_TRUE(ttl->ok()) << ttl->status();
+  EXPECT_EQ(**ttl, 60) << "the leader did not know the lease";
+}
+
 TEST(SimulatedCluster, AMajorityThatIsGoneCanBeForgotten) {
   Cluster cluster(7, 3);
   cluster.StartAll();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 
 namespace quoin::sim {
 namespace {
@@ -16,6 +17,33 @@ std::string Describe(const Call& call) {
 }
 
 }  // namespace
+
+std::string Abridged(std::string_view value) {
+  constexpr size_t kWhole = 64;
+  if (value.size() <= kWhole) return std::string(value);
+  return std::string(value.substr(0, kWhole / 2)) + "..." + std::to_string(value.size()) + "/" +
+         std::to_string(Crc32c(0, value));
+}
+
+bool IsCalled(const std::string& key) { return key.starts_with('k') || key == "end"; }
+
+std::vector<std::string> Difference(const Content& before, const Content& after) {
+  std::vector<std::string> keys;
+  auto old = before.begin();
+  auto now = after.begin();
+  while (old != before.end() || now != after.end()) {
+    if (now == after.end() || (old != before.end() && old->first < now->first)) {
+      keys.push_back((old++)->first);
+    } else if (old == before.end() || now->first < old->first) {
+      keys.push_back((now++)->first);
+    } else {
+      if (!(old->second == now->second)) keys.push_back(old->first);
+      ++old;
+      ++now;
+    }
+  }
+  return keys;
+}
 
 size_t History::Begin(Call call) {
   call.floor = highest_;
@@ -105,6 +133,9 @@ bool History::Explains(const Call& call, int64_t revision) const {
 
 std::optional<std::string> History::VerifyChange(int64_t revision, std::set<size_t>& used) const {
   const std::string at = " at revision " + std::to_string(revision);
+  const std::vector<std::string> changed = Difference(state(revision - 1), state(revision));
+  if (changed.empty()) return "nothing changed" + at;
+  if (std::none_of(changed.begin(), changed.end(), IsCalled)) return std::nullopt;
   for (const auto& [key, held] : state(revision)) {
     if (held.mod_revision != revision) continue;
     const auto asked = by_value_.find(held.value);

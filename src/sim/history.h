@@ -4,7 +4,8 @@
 // Every change of the store has a revision of its own, so that the order in which things happened
 // is known, and checking it takes one pass: a call that began after another had answered has a
 // higher revision (a read: no lower one); every answer is what a plain map gives at its revision;
-// every change was asked for, and happened once.
+// every change was asked for, and happened once. That holds for the keys of IsCalled; other keys
+// are there and are compared between members, but other checkers say what may happen to them.
 //
 // Thread: one.
 #pragma once
@@ -14,13 +15,17 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace quoin::sim {
 
+// A value as it is compared here: a long one by its beginning, its size and its checksum.
+std::string Abridged(std::string_view value);
+
 // One key as a reader sees it. Value type.
 struct Held {
-  std::string value;
+  std::string value;  // abridged
   int64_t mod_revision = 0;
   friend bool operator==(const Held&, const Held&) = default;
 };
@@ -37,7 +42,7 @@ struct Call {
   };
   Kind kind = Kind::kPut;
   std::string key;
-  std::string value;  // of no other call
+  std::string value;  // abridged; of no other call
   int64_t compare = 0;
   int64_t floor = 0;  // the highest revision that anybody had heard of when it began
 
@@ -46,6 +51,11 @@ struct Call {
   bool changed = false;  // the put was made, the key deleted
   Content seen;          // of reads, and of a kPutIf that put nothing
 };
+
+// Keys that calls write.
+bool IsCalled(const std::string& key);
+// Keys that differ, in order.
+std::vector<std::string> Difference(const Content& before, const Content& after);
 
 // Thread: one.
 class History {

@@ -1,8 +1,16 @@
 #include "sim/machine.h"
 
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "api/http_pages.h"
+#include "api/services.h"
+#include "api/watch_hub.h"
 #include "base/check.h"
 #include "proto/rpc.pb.h"
 #include "server/paths.h"
+#include "wal/testing/etcd_log.h"
 #include "wal/wal.h"
 
 namespace quoin::sim {
@@ -11,7 +19,8 @@ Machine::Machine(env::SimWorld& world, env::SimNetwork& network, int number)
     : world_(world),
       network_(network),
       disk_(&world),
-      host_("10.0.0." + std::to_string(number + 1)) {
+      host_("10.0.0." + std::to_string(number + 1)),
+      peer_host_(host_) {
   config_.name = "m" + std::to_string(number);
   config_.data_dir = "data";
   config_.advertise_peer_urls = {peer_url()};
@@ -23,15 +32,75 @@ Machine::Machine(env::SimWorld& world, env::SimNetwork& network, int number)
   config_.checkpoint_interval = std::chrono::milliseconds(300);
 }
 
+void Machine::UseName() {
+  peer_host_ = config_.name + ".sim";
+  config_.advertise_peer_urls = {peer_url()};
+}
+
 Status Machine::Start() {
   env_ = std::make_unique<env::SimEnv>(world_, disk_, network_, host_);
+  for (const auto& [loop, pace] : paces_) env_->SetPace(loop, pace);
   io_ = env_->NewExecutor("io");
   owner_ = env_->NewExecutor("owner");
   ready_ = removed_ = false;
-  server::Node::Events events{[this] { ready_ = true; }, [this] { removed_ = true; }};
+  server::Node::Events events{[this] { OnReady(); }, [this] { removed_ = true; }};
   ASSIGN_OR_RETURN(
       node_, server::Node::Start(*env_, config_, {io_.get()}, *owner_, std::move(events), log_));
   return OkStatus();
+}
+
+void Machine::OnReady() {
+  ready_ = true;
+  if (!serves_) return;
+  context_ = std::make_unique<api::Context>(*node_, std::vector{io_.get()},
+                                            [] { return api::ProcessStats(); });
+  dispatcher_ = api::NewDispatcher(*context_);
+  pages_ = api::NewHttpPages(*context_, log_);
+  server_ = rpc::Server::New(*env_, {io_.get()}, rpc::ServerOptions(), dispatcher_.get(),
+                             pages_.get(), log_);
+  CHECK_EQ(server_->Listen(client_address(), env::ListenOptions()), OkStatus());
+}
+
+void Machine::HideBatches() {
+  if (context_ == nullptr) return;
+  watch::WatcherSet& set = context_->WatchesOf(*io_).set();
+  node_->frontend(0).set_on_events([this, &set](int64_t revision, const watch::Batch* batch) {
+    if (batch == nullptr || ++batches_ % 7 != 0) return set.OnPublished(revision, batch);
+    const watch::Batch nothing{batch->after, batch->revision, {}};
+    set.OnPublished(revision, &nothing);
+  });
+}
+
+void Machine::SetPace(const std::string& loop, const env::SimPace& pace) {
+  paces_[loop] = pace;
+  if (env_ != nullptr) env_->SetPace(loop, pace);
+}
+
+void Machine::Wipe() {
+  CHECK(!up());
+  disk_.SetPower(true);
+  CHECK_EQ(disk_.RemoveAll(config_.data_dir), OkStatus());
+  CHECK_EQ(disk_.SyncDirectory("."), OkStatus());
+}
+
+void Machine::RepairAsEtcd() {
+  CHECK(!up());
+  disk_.SetPower(true);
+  const std::string dir = server::Paths(config_).wal;
+  StatusOr<std::vector<std::string>> names = disk_.List(dir);
+  if (!names.ok()) return;  // there is no log yet
+  std::erase_if(*names, [](const std::string& name) { return !name.ends_with(".wal"); });
+  if (names->empty()) return;
+  const std::string path = dir + "/" + *std::max_element(names->begin(), names->end());
+  auto file = disk_.Open(path, env::OpenMode::kReadWrite);
+  CHECK(file.ok());
+  std::string bytes((*file)->blocking().Size().value(), '\0');
+  CHECK_EQ(*(*file)->blocking().Read(0, std::span(bytes)), bytes.size());
+  std::optional<wal::EtcdLog> etcd = wal::EtcdLog::Open(std::move(bytes));
+  if (!etcd) return;  // it refuses
+  CHECK_EQ((*file)->blocking().Resize(0), OkStatus());
+  CHECK_EQ((*file)->blocking().Write(0, etcd->bytes), OkStatus());
+  CHECK_EQ((*file)->blocking().Sync(), OkStatus());
 }
 
 void Machine::ForgetVote() {
@@ -56,13 +125,27 @@ void Machine::Crash() {
   Down();
 }
 
+// As the program ends: clients first.
 void Machine::Stop() {
   stopped_ = false;
+  owner_->Post([this] {
+    if (server_ == nullptr) return StopNode();
+    server_->Drain(std::chrono::seconds(1), [this] { owner_->Post([this] { StopNode(); }); });
+  });
+}
+
+void Machine::StopNode() {
   node_->Stop(*owner_, [this] { stopped_ = true; });
 }
 
+// As the program does it.
 void Machine::Down() {
+  if (owner_ != nullptr) owner_->Stop();
   if (io_ != nullptr) io_->Stop();
+  server_.reset();
+  pages_.reset();
+  dispatcher_.reset();
+  context_.reset();
   node_.reset();
   io_.reset();
   owner_.reset();

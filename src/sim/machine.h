@@ -1,5 +1,5 @@
-// Machine: one simulated computer with a whole member on it. Its disk stays; the member comes and
-// goes, by orderly stops and by power failures.
+// Machine: one simulated computer with a whole member on it, and, if it serves, etcd's API on its
+// client port. Its disk stays; the member comes and goes, by orderly stops and by power failures.
 //
 // Thread: the one of the world.
 #pragma once
@@ -13,8 +13,10 @@
 #include <utility>
 #include <variant>
 
+#include "api/context.h"
 #include "base/log.h"
 #include "env/sim/sim_world.h"
+#include "rpc/server.h"
 #include "server/node.h"
 
 namespace quoin::sim {
@@ -25,6 +27,9 @@ class CountingLogger final : public Logger {
   void Write(LogLevel, std::source_location, std::string_view message, const LogField* fields,
              size_t count) override {
     ++counts_[std::string(message)];
+    const bool snapshot =
+        message == "sending database snapshot" || message == "installing snapshot from leader";
+    if (snapshot && on_snapshot_) on_snapshot_();
     if (message != "became leader" || !on_elected_) return;
     for (const LogField& field : std::span(fields, count))
       if (field.name == "term") on_elected_(std::get<uint64_t>(field.value));
@@ -33,6 +38,8 @@ class CountingLogger final : public Logger {
   void set_on_elected(std::function<void(uint64_t term)> observer) {
     on_elected_ = std::move(observer);
   }
+  // Runs whenever the member begins to send a snapshot, or to install one.
+  void set_on_snapshot(std::function<void()> observer) { on_snapshot_ = std::move(observer); }
   bool Enabled(LogLevel level) const override { return level >= LogLevel::kInfo; }
   int count(const std::string& message) const {
     auto found = counts_.find(message);
@@ -42,6 +49,7 @@ class CountingLogger final : public Logger {
  private:
   std::map<std::string, int> counts_;
   std::function<void(uint64_t)> on_elected_;
+  std::function<void()> on_snapshot_;
 };
 
 // Thread: the one of the world; nothing here is called from a task of the machine itself, but what
@@ -55,7 +63,21 @@ class Machine {
   Machine(env::SimWorld& world, env::SimNetwork& network, int number);
   ~Machine() { Down(); }
 
+  // Other members find it by name ("m0.sim") instead of its address. Before its first start.
+  void UseName();
+  const std::string& peer_host() const { return peer_host_; }
+  // Once the member is ready it serves clients.
+  void set_serves(bool serves) { serves_ = serves; }
   Status Start();
+  // A mistake on purpose: every seventh batch that watchers are told of is said to be empty.
+  void HideBatches();
+  // Of a loop by its name, in this life and later ones.
+  void SetPace(const std::string& loop, const env::SimPace& pace);
+  // Nothing is left on the disk. REQUIRES: not up.
+  void Wipe();
+  // Between two lives the log's last segment has been in etcd's hands: opened, and repaired as etcd
+  // does it.
+  void RepairAsEtcd();
   // Writes into its log, between two lives, that it has not voted. Lets time pass.
   void ForgetVote();
   // Power failure.
@@ -79,7 +101,9 @@ class Machine {
   bool leads() const { return up() && node_->info().is_leader.load(); }
   uint64_t applied() const { return node_->info().applied_index.load(); }
   uint64_t id() const { return node_->info().member_id; }
-  std::string peer_url() const { return "http://" + host_ + ":2380"; }
+  bool serving() const { return server_ != nullptr; }
+  std::string client_address() const { return host_ + ":2379"; }
+  std::string peer_url() const { return "http://" + peer_host_ + ":2380"; }
   const std::string& host() const { return host_; }
   server::Node& node() { return *node_; }
   env::Executor& io() { return *io_; }
@@ -88,15 +112,26 @@ class Machine {
   CountingLogger& log() { return log_; }
 
  private:
+  void OnReady();
+  void StopNode();
+
   env::SimWorld& world_;
   env::SimNetwork& network_;
   CountingLogger log_;
   env::SimDisk disk_;
   const std::string host_;
+  std::string peer_host_;
   server::NodeConfig config_;
   std::unique_ptr<env::SimEnv> env_;
   std::unique_ptr<env::Executor> io_, owner_;
   std::unique_ptr<server::Node> node_;
+  std::unique_ptr<api::Context> context_;
+  std::unique_ptr<rpc::GrpcDispatcher> dispatcher_;
+  std::unique_ptr<rpc::HttpHandler> pages_;
+  std::unique_ptr<rpc::Server> server_;
+  std::map<std::string, env::SimPace> paces_;
+  bool serves_ = false;
+  uint64_t batches_ = 0;  // HideBatches'
   bool ready_ = false, removed_ = false, stopped_ = false;
 };
 

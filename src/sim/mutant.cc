@@ -1,9 +1,10 @@
 #include "sim/mutant.h"
 
-#include <array>
-#include <utility>
+#include <iterator>
 
 #include "raft/testing/core_access.h"
+#include "server/raft_loop.h"
+#include "sim/machine.h"
 
 namespace quoin::server::testing {
 
@@ -17,29 +18,78 @@ class RaftLoopAccess {
 namespace quoin::sim {
 namespace {
 
-constexpr std::array<std::pair<Mutant, std::string_view>, 4> kNames = {{
-    {Mutant::kNone, "none"},
-    {Mutant::kAnswersBeforeSync, "answers-before-sync"},
-    {Mutant::kForgetsItsVote, "forgets-its-vote"},
-    {Mutant::kCommitsByCountingAnyTerm, "commits-by-counting-any-term"},
-}};
+using raft::testing::CoreAccess;
+
+struct Row {
+  Mutant mutant;
+  std::string_view name;
+  std::string_view workloads;
+  bool restless;
+};
+constexpr Row kRows[] = {
+    {Mutant::kNone, "none", "", false},
+    {Mutant::kAnswersBeforeSync, "answers-before-sync", "kv,compaction", true},
+    {Mutant::kForgetsItsVote, "forgets-its-vote", "kv,compaction", true},
+    {Mutant::kCommitsByCountingAnyTerm, "commits-by-counting-any-term", "kv,compaction", true},
+    {Mutant::kAnswersReadsUnasked, "answers-reads-unasked", "kv", false},
+    {Mutant::kReadsBeforeOwnTerm, "reads-before-own-term", "kv", true},
+    {Mutant::kDoesNotWaitForApplied, "does-not-wait-for-applied", "kv,slow-loops", false},
+    {Mutant::kNeverMissesQuorum, "never-misses-quorum", "kv,leases", false},
+    {Mutant::kEndsLeasesEarly, "ends-leases-early", "kv,leases", false},
+    {Mutant::kSnapshotBeforeRename, "snapshot-before-rename", "kv,compaction", false},
+    {Mutant::kWatchSkipsBatch, "watch-skips-batch", "kv,watches", false},
+    {Mutant::kProposesTwice, "proposes-twice", "kv", false},
+};
+
+const Row& RowOf(Mutant mutant) {
+  for (const Row& row : kRows)
+    if (row.mutant == mutant) return row;
+  return kRows[0];
+}
 
 }  // namespace
 
-std::string_view NameOf(Mutant mutant) {
-  for (const auto& [each, name] : kNames)
-    if (each == mutant) return name;
-  return "";
-}
+std::string_view NameOf(Mutant mutant) { return RowOf(mutant).name; }
+std::string_view WorkloadsFor(Mutant mutant) { return RowOf(mutant).workloads; }
+
+bool IsRestless(Mutant mutant) { return RowOf(mutant).restless; }
 
 std::optional<Mutant> MutantNamed(std::string_view name) {
-  for (const auto& [mutant, each] : kNames)
-    if (each == name) return mutant;
+  for (const Row& row : kRows)
+    if (row.name == name) return row.mutant;
   return std::nullopt;
 }
 
-void CommitByCountingAnyTerm(server::RaftLoop& loop) {
-  raft::testing::CoreAccess::CommitByCountingAnyTerm(server::testing::RaftLoopAccess::raft(loop));
+std::vector<Mutant> AllMutants() {
+  std::vector<Mutant> all;
+  for (const Row& row : kRows)
+    if (row.mutant != Mutant::kNone) all.push_back(row.mutant);
+  return all;
+}
+
+void PrepareDisk(Mutant mutant, Machine& machine) {
+  if (mutant == Mutant::kAnswersBeforeSync) machine.disk().set_lying_syncs("/wal/");
+  if (mutant == Mutant::kSnapshotBeforeRename) machine.disk().set_lying_directory_syncs("/snap");
+}
+
+void Misbehave(Mutant mutant, Machine& machine) {
+  raft::Raft& raft = server::testing::RaftLoopAccess::raft(machine.node().raft_loop());
+  switch (mutant) {
+    case Mutant::kCommitsByCountingAnyTerm:
+      return CoreAccess::CommitByCountingAnyTerm(raft);
+    case Mutant::kAnswersReadsUnasked:
+      return CoreAccess::AnswerReadsUnasked(raft);
+    case Mutant::kReadsBeforeOwnTerm:
+      return CoreAccess::StartReadsBeforeOwnTerm(raft);
+    case Mutant::kDoesNotWaitForApplied:
+      return CoreAccess::AnswerReadsAtApplied(raft);
+    case Mutant::kNeverMissesQuorum:
+      return CoreAccess::NeverMissQuorum(raft);
+    case Mutant::kWatchSkipsBatch:
+      return machine.HideBatches();
+    default:
+      return;
+  }
 }
 
 }  // namespace quoin::sim

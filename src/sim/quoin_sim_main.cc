@@ -1,6 +1,6 @@
 // quoin_sim [--seeds N] [--from S] [--members M] [--steps K] [--mutant NAME] [--restless] [--twice]
-// [--trace] [--verbose]: lives of whole clusters on simulated machines. Ends with the first seed
-// that breaks a promise, and says how to see it again.
+// [--with WORKLOAD,…] [--trace] [--verbose]: lives of whole clusters on simulated machines. Ends
+// with the first seed that breaks a promise, and says how to see it again.
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -55,10 +55,14 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.run.members = std::atoi(argv[++i]);
     } else if (has_value && std::strcmp(argv[i], "--steps") == 0) {
       arguments.run.steps = std::atoi(argv[++i]);
+    } else if (has_value && std::strcmp(argv[i], "--with") == 0) {
+      arguments.run.workloads = argv[++i];
     } else if (has_value && std::strcmp(argv[i], "--mutant") == 0) {
       const std::optional<Mutant> mutant = MutantNamed(argv[++i]);
       if (!mutant) return false;
       arguments.run.mutant = *mutant;
+      arguments.run.restless = arguments.run.restless || quoin::sim::IsRestless(*mutant);
+      arguments.run.workloads = quoin::sim::WorkloadsFor(*mutant);
     } else {
       return false;
     }
@@ -67,10 +71,12 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
 }
 
 void PrintRepeat(const RunOptions& options) {
+  const std::string with = options.workloads.empty() ? "" : " --with " + options.workloads;
   std::printf(
-      "again: quoin_sim --from %llu --seeds 1 --members %d --steps %d --mutant %s%s --verbose\n",
+      "again: quoin_sim --from %llu --seeds 1 --members %d --steps %d --mutant %s%s%s --verbose\n",
       static_cast<unsigned long long>(options.seed), options.members, options.steps,
-      std::string(NameOf(options.mutant)).c_str(), options.restless ? " --restless" : "");
+      std::string(NameOf(options.mutant)).c_str(), options.restless ? " --restless" : "",
+      with.c_str());
 }
 
 void Add(const RunResult& one, RunResult& sum) {
@@ -80,6 +86,13 @@ void Add(const RunResult& one, RunResult& sum) {
   sum.reads += one.reads;
   sum.revisions += one.revisions;
   sum.crashes += one.crashes;
+  sum.stops += one.stops;
+  sum.member_changes += one.member_changes;
+  sum.leases += one.leases;
+  sum.renewals += one.renewals;
+  sum.watch_events += one.watch_events;
+  sum.locks += one.locks;
+  sum.grpc_answers += one.grpc_answers;
   sum.cuts += one.cuts;
   sum.snapshots += one.snapshots;
 }
@@ -87,10 +100,14 @@ void Add(const RunResult& one, RunResult& sum) {
 void PrintSum(uint64_t seeds, const RunResult& sum, double real_seconds) {
   const double virtual_seconds = std::chrono::duration<double>(sum.virtual_time).count();
   std::printf(
-      "%llu seeds ok: %zu answers (%zu reads), %lld revisions, %zu crashes, %zu cut off, %zu "
-      "snapshots installed\n",
+      "%llu seeds ok: %zu answers (%zu reads), %lld revisions, %zu crashes, %zu stops, %zu cut "
+      "off, %zu snapshots installed\n",
       static_cast<unsigned long long>(seeds), sum.answered, sum.reads,
-      static_cast<long long>(sum.revisions), sum.crashes, sum.cuts, sum.snapshots);
+      static_cast<long long>(sum.revisions), sum.crashes, sum.stops, sum.cuts, sum.snapshots);
+  std::printf(
+      "%zu changes of members, %zu leases, %zu renewals, %zu events of watchers, %zu locks, "
+      "%zu answers of other calls\n",
+      sum.member_changes, sum.leases, sum.renewals, sum.watch_events, sum.locks, sum.grpc_answers);
   std::printf("%.0f s of virtual time in %.1f s: %.0f times as fast, %.0f seeds a minute\n",
               virtual_seconds, real_seconds, virtual_seconds / real_seconds,
               60.0 * static_cast<double>(seeds) / real_seconds);
@@ -103,7 +120,8 @@ int main(int argc, char** argv) {
   if (!Parse(argc, argv, arguments)) {
     std::fprintf(stderr,
                  "usage: quoin_sim [--seeds N] [--from S] [--members M] [--steps K] "
-                 "[--mutant NAME] [--twice] [--trace] [--verbose]\n");
+                 "[--mutant NAME] [--restless] [--with WORKLOAD,...] [--twice] [--trace] "
+                 "[--verbose]\n");
     return 2;
   }
   std::signal(SIGABRT, OnAbort);
