@@ -85,6 +85,15 @@ void Core::MaybeLeaveJoint() {
   (void)ProposeAsLeader({{.type = EntryType::kConfChangeV2}});
 }
 
+// A member that a committed change adds may apply it, and act by it, before this one does: so an
+// unapplied change counts as another member.
+bool Core::SoleMember() const {
+  const Configuration& configuration = members_.configuration;
+  return IsLeader() && !configuration.joint() && configuration.learners.empty() &&
+         configuration.learners_next.empty() && configuration.voters.incoming.voters.size() == 1 &&
+         configuration.voters.Contains(self()) && pending_conf_index_ <= log_.applied();
+}
+
 ConfChangeV2 AsV2(const ConfChange& change) {
   ConfChangeV2 v2;
   v2.changes.push_back({change.type, change.node_id});

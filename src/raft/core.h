@@ -58,6 +58,7 @@ class Core {
   Term term() const { return term_; }
   NodeId leader() const { return leader_; }
   Index commit_index() const { return log_.committed(); }
+  bool SoleMember() const;
 
  private:
   friend class testing::CoreAccess;

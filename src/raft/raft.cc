@@ -56,5 +56,6 @@ Role Raft::role() const { return core_->role(); }
 Term Raft::term() const { return core_->term(); }
 NodeId Raft::leader() const { return core_->leader(); }
 Index Raft::commit_index() const { return core_->commit_index(); }
+bool Raft::SoleMember() const { return core_->SoleMember(); }
 
 }  // namespace quoin::raft

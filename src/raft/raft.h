@@ -188,6 +188,9 @@ class Raft {
   Term term() const;
   NodeId leader() const;
   Index commit_index() const;
+  // This member leads, and no other one is in the configuration of its log, unapplied changes
+  // included: as voter or as learner.
+  bool SoleMember() const;
 
  private:
   friend class testing::CoreAccess;

@@ -95,9 +95,13 @@ void Core::StartRead(NodeId from, std::string context) {
     return;
   }
   const JointQuorum& voters = members_.configuration.voters;
+  // Every quorum that may elect another leader includes this member: a change of its configuration
+  // follows the one before only when that is applied here. So it would know. The read still waits
+  // for what is committed now, because another member may have applied it.
   const bool alone =
       !voters.joint() && voters.incoming.voters.size() == 1 && voters.Contains(self());
   if (alone || config_.read_only == ReadOnlyMode::kLeaseBased) {
+    CHECK_EQ(read.index, log_.committed());
     AnswerRead(read);
     return;
   }

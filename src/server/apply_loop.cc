@@ -17,6 +17,10 @@ namespace {
 
 constexpr size_t kRelocatePagesPerTurn = 256;
 constexpr env::Duration kReadersPoll = std::chrono::milliseconds(10);
+// A snapshot that is due does not wait for the next checkpoint if a checkpoint costs no more than
+// this; but one of these follows the other after a pause.
+constexpr size_t kHurriedSnapshotBytesMax = 4 << 20;
+constexpr env::Duration kHurriedSnapshotPause = std::chrono::milliseconds(100);
 
 // Keeps the newest `keep_max` .snap files; names sort by term and index.
 void PurgeSnapFiles(env::BlockingFileSystem& files, const std::string& dir, size_t keep_max) {
@@ -155,17 +159,16 @@ void ApplyLoop::OnConfState(raft::ConfState state) {
 void ApplyLoop::EndBatch() {
   machine().Publish();
   const Index applied = machine().applied_index();
-  info_.applied_index.store(applied.value(), std::memory_order_release);
   if (!machine().membership().cluster_version().empty())
     info_.capable.store(true, std::memory_order_release);
   TellLeases();  // before anybody hears of what they granted, or may read up to here
   if (cluster_changed_) ShareClusterInfo();
+  info_.applied_index.store(applied.value(), std::memory_order_seq_cst);
   std::shared_ptr<const watch::Batch> events = TakeEvents();
-  const bool all_want_it =
-      info_.watchers.load() > 0 || !info_.sole_voter_leads.load(std::memory_order_relaxed);
+  const bool watched = info_.watchers.load() > 0;
   for (size_t i = 0; i < frontends_.size(); ++i) {
-    // Loops without an answer learn of the batch only if reads or watchers may wait for it there.
-    if (completions_[i].empty() && !all_want_it) continue;
+    // Loops without an answer learn of the batch only if reads or watchers wait for it there.
+    if (completions_[i].empty() && !watched && !frontends_[i]->WantsBatches()) continue;
     Published published;
     published.applied = applied;
     published.completions = std::exchange(completions_[i], {});
@@ -179,21 +182,34 @@ void ApplyLoop::EndBatch() {
   loops_.raft.Post([raft = raft_, applied] { raft->OnApplied(applied); });
   ScheduleCompaction();
   BoundDirtyBytes();
+  HurrySnapshot();
   if (after_batch_) after_batch_();
+}
+
+Index ApplyLoop::LeasesHeard() {
+  const Index logged(info_.lease_logged.load(std::memory_order_acquire));
+  if (machine().applied_index() >= logged) leases_heard_ = logged;
+  return leases_heard_;
 }
 
 void ApplyLoop::TellAllLeases() {
   machine().TakeLeaseChanges();  // are among all
-  loops_.lease.Post(
-      [leases = leases_, all = machine().lessor().All()] { leases->OnReplaced(all); });
+  loops_.lease.Post([leases = leases_, all = machine().lessor().All(), heard = LeasesHeard()] {
+    leases->OnReplaced(all);
+    leases->OnHeard(heard);
+  });
 }
 
+// What is in the log and changes nothing (a lease that is not there is revoked) is heard too.
 void ApplyLoop::TellLeases() {
   std::vector<lease::Change> changes = machine().TakeLeaseChanges();
   const Term first = std::exchange(first_entry_of_, Term());
-  if (changes.empty() && first.value() == 0) return;
-  loops_.lease.Post([leases = leases_, changes = std::move(changes), first] {
+  const Index heard_before = leases_heard_;
+  const Index heard = LeasesHeard();
+  if (changes.empty() && first.value() == 0 && heard == heard_before) return;
+  loops_.lease.Post([leases = leases_, changes = std::move(changes), first, heard] {
     leases->OnChanges(changes);
+    leases->OnHeard(heard);
     if (first.value() != 0) leases->OnFirstEntry(first);
   });
 }
@@ -225,7 +241,10 @@ void ApplyLoop::ShareClusterInfo() {
   info->alarms.assign(machine().alarms().begin(), machine().alarms().end());
   info->auth_enabled = machine().auth().enabled();
   auto self = machine().membership().members().find(info_.member_id);
-  info_.is_learner.store(self != machine().membership().members().end() && self->second.learner);
+  // A member that joins does not find itself at first: it is no voter yet, whatever it will be.
+  const bool found = self != machine().membership().members().end();
+  info_.is_learner.store(found ? self->second.learner : !info->removed.contains(info_.member_id));
+  info_.views_shared.fetch_add(1, std::memory_order_release);
   for (Frontend* frontend : frontends_) {
     frontend->loop().Post([frontend, applied = machine().applied_index(), info] {
       Published published;
@@ -309,6 +328,27 @@ void ApplyLoop::BoundDirtyBytes() {
   }
 }
 
+bool ApplyLoop::SnapshotDue(Index at) const {
+  return (snapshot_due_ && at >= *snapshot_due_) ||
+         at.value() >= last_snapshot_.value() + config_.snapshot_count;
+}
+
+// Members of etcd write the snapshot file as soon as enough entries have been applied; whoever
+// compares two members waits for it. Under load a checkpoint is dear, and the next one soon comes.
+void ApplyLoop::HurrySnapshot() {
+  if (!SnapshotDue(machine().applied_index())) return;
+  if (checkpoint_ != nullptr || snapshot_under_way_ || stopping_ || snapshot_timer_.value != 0)
+    return;
+  if (machine().tree().stats().dirty_bytes > kHurriedSnapshotBytesMax) return;
+  const env::Duration pause =
+      checkpoint_started_ + kHurriedSnapshotPause - loops_.apply.clock().Now();
+  if (pause <= env::Duration(0)) return MaybeCheckpoint(Pace::kFast);
+  snapshot_timer_ = loops_.apply.RunAfter(pause, [this] {
+    snapshot_timer_ = {};
+    HurrySnapshot();
+  });
+}
+
 void ApplyLoop::MaybeCheckpoint(Pace pace) {
   if (replacement_) return;
   if (checkpoint_ != nullptr) {
@@ -345,16 +385,15 @@ void ApplyLoop::OnCheckpointWritten(Status status) {
   machine().tree().EndCheckpoint(std::move(checkpoint_));
   checkpoint_ = nullptr;
   raft::SnapshotMetadata held = std::exchange(checkpoint_holds_, {});
-  const bool due = snapshot_due_ && held.index >= *snapshot_due_;
-  if (due || held.index.value() >= last_snapshot_.value() + config_.snapshot_count) {
+  if (SnapshotDue(held.index))
     MaybeSaveSnapshot(std::move(held), std::move(checkpoint_membership_));
-  }
   for (env::DoneStatus& done : std::exchange(after_this_checkpoint_, {})) done(OkStatus());
   if (stopping_) {
     for (env::DoneStatus& done : std::exchange(after_checkpoint_, {})) done(OkStatus());
   } else if (!after_checkpoint_.empty()) {
     MaybeCheckpoint(Pace::kFast);
   }
+  HurrySnapshot();
   TryInstall();
   if (stopping_) FinishStop();
 }
@@ -375,6 +414,7 @@ void ApplyLoop::MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string d
       loops_.raft.Post([raft = raft_, metadata = std::move(metadata)]() mutable {
         raft->OnSnapshotSaved(std::move(metadata));
       });
+      HurrySnapshot();
       TryInstall();
       if (stopping_) FinishStop();
     });
@@ -479,6 +519,7 @@ void ApplyLoop::TryInstall() {
              {"incoming-leader-snapshot-term", replacement.metadata.term.value()}});
   if (on_replaced_) on_replaced_(data_);
   TellAllLeases();
+  info_.views_shared.fetch_add(1, std::memory_order_release);
   for (Frontend* frontend : frontends_) {
     frontend->loop().Post([frontend, data = data_, applied = index]() mutable {
       Published published;
@@ -546,6 +587,7 @@ void ApplyLoop::Stop(env::Task stopped) {
   stopping_ = true;
   machine().tree().HurryCheckpoint();
   loops_.apply.Cancel(checkpoint_timer_);
+  loops_.apply.Cancel(snapshot_timer_);
   stopped_ = std::move(stopped);
   freezers_.clear();
   FinishStop();

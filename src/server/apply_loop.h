@@ -98,6 +98,8 @@ class ApplyLoop {
   void ApplyEntry(const raft::Entry& entry);
   void ApplyConfChange(const raft::Entry& entry);
   void EndBatch();
+  // How far the lease loop will have heard with what is posted now.
+  Index LeasesHeard();
   void TellLeases();
   void TellAllLeases();
   // What this batch brings to watchers; null when they have to read it from the store.
@@ -111,6 +113,8 @@ class ApplyLoop {
   enum class Pace : uint8_t { kGentle, kFast };
   void MaybeCheckpoint(Pace pace);
   void BoundDirtyBytes();
+  bool SnapshotDue(Index at) const;
+  void HurrySnapshot();
   void OnCheckpointWritten(Status status);
   void MaybeSaveSnapshot(raft::SnapshotMetadata metadata, std::string data);
   void ServeFreezers();
@@ -146,6 +150,7 @@ class ApplyLoop {
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
   std::vector<std::pair<size_t, Completion>> waits_for_compaction_;
   Term first_entry_of_;             // an empty entry of this batch: a leader's first
+  Index leases_heard_;              // what the lease loop was told to have heard
   int64_t published_revision_ = 0;  // of the last batch
   bool cluster_changed_ = true;
   bool compaction_scheduled_ = false;
@@ -158,6 +163,7 @@ class ApplyLoop {
   std::vector<env::DoneStatus> after_this_checkpoint_;
   std::vector<env::DoneStatus> after_checkpoint_;  // that begins from now on
   env::TimerId checkpoint_timer_;
+  env::TimerId snapshot_timer_;
   Index last_snapshot_;
   std::optional<Index> snapshot_due_;  // the first that holds a lowered cluster version
   std::string version_seen_;           // of the cluster

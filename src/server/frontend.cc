@@ -121,6 +121,29 @@ Frontend::Wait Frontend::WaitReadable(OnReadable done) {
   return Wait(*this, wait);
 }
 
+// The commit index of this moment covers all that any member has acknowledged: one that another
+// member acts on has been published before (RaftLoop::Send checks it), and no other one leads. The
+// flag is loaded first: it is set after the commit index that goes with it.
+bool Frontend::ReadableNow() const {
+  if (!info_.sole_member_leads.load(std::memory_order_acquire)) return false;
+  const Index committed(info_.commit_index.load(std::memory_order_acquire));
+  return VisibleIndex() >= committed;
+}
+
+// What was applied up to here is visible on this loop, in the store and in the views. The store is
+// shared; the views come by post, so that a batch which has changed them must have arrived.
+Index Frontend::VisibleIndex() const {
+  const Index applied(info_.applied_index.load(std::memory_order_seq_cst));
+  const bool views_are_new = info_.views_shared.load(std::memory_order_acquire) == views_taken_;
+  return views_are_new ? std::max(applied_, applied) : applied_;
+}
+
+void Frontend::NoteRounds() {
+  const bool wait = !rounds_.empty();
+  if (wait != reads_wait_.load(std::memory_order_relaxed))
+    reads_wait_.store(wait, std::memory_order_seq_cst);
+}
+
 void Frontend::StartReadRound() {
   if (stopping_) return AnswerReads(std::exchange(gathered_reads_, {}), errors::Stopped());
   if (gathered_reads_.empty()) return;
@@ -130,6 +153,11 @@ void Frontend::StartReadRound() {
   round.reads = std::move(gathered_reads_);
   gathered_reads_.clear();
   rounds_.push_back(std::move(round));
+  NoteRounds();
+  if (info_.sole_member_leads.load(std::memory_order_acquire)) {
+    rounds_.back().index = Index(info_.commit_index.load(std::memory_order_acquire));
+    return ReleaseReads();
+  }
   AskForRound();
   if (read_retry_timer_.value == 0)
     read_retry_timer_ = loop_.RunAfter(kReadRetry, [this] { OnReadRetryTimer(); });
@@ -151,6 +179,7 @@ void Frontend::OnReadRetryTimer() {
   if (rounds_.empty() || rounds_.back().index) return;
   if (rounds_.back().reads.empty()) {  // all have given up
     rounds_.pop_back();
+    NoteRounds();
     return StartReadRound();
   }
   env::Duration wait = rounds_.back().asked + kReadRetry - loop_.clock().Now();
@@ -171,6 +200,7 @@ void Frontend::OnReadReady(ReadReady ready) {
   } else {
     Reads reads = std::move(round.reads);
     rounds_.pop_back();
+    NoteRounds();
     AnswerReads(std::move(reads), ready.status);
   }
   StartReadRound();
@@ -182,9 +212,12 @@ void Frontend::OnLeaderChanged() {
 }
 
 void Frontend::ReleaseReads() {
-  while (!rounds_.empty() && rounds_.front().index && *rounds_.front().index <= applied_) {
+  if (rounds_.empty()) return;
+  const Index visible = VisibleIndex();
+  while (!rounds_.empty() && rounds_.front().index && *rounds_.front().index <= visible) {
     Reads reads = std::move(rounds_.front().reads);
     rounds_.pop_front();
+    NoteRounds();
     AnswerReads(std::move(reads), OkStatus());
   }
 }
@@ -202,10 +235,14 @@ void Frontend::AnswerReads(Reads reads, const Status& status) {
 void Frontend::OnPublished(Published published) {
   applied_ = std::max(applied_, published.applied);
   if (published.data != nullptr) {
+    ++views_taken_;
     slot_ = std::make_unique<EpochDomain::ReaderSlot>(published.data->tree->epochs());
     storage_.Post([old = std::exchange(data_, std::move(published.data))] {});
   }
-  if (published.cluster != nullptr) cluster_ = std::move(published.cluster);
+  if (published.cluster != nullptr) {
+    ++views_taken_;
+    cluster_ = std::move(published.cluster);
+  }
   for (Completion& completion : published.completions) {
     auto waiting = waiting_.find(completion.request_id);
     if (waiting == waiting_.end()) continue;  // gave up

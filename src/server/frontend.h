@@ -5,6 +5,7 @@
 // proposals).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -103,8 +104,9 @@ class Frontend {
   // Fails with that refusal when the alarm cannot be proposed.
   [[nodiscard]] StatusOr<Wait> RefuseForSpace(OnApplied done);
 
-  // Everything acknowledged so far is visible here: a linearizable read need not wait.
-  bool ReadableNow() const { return info_.sole_voter_leads.load(std::memory_order_acquire); }
+  // Everything acknowledged so far is visible here: a linearizable read need not wait. True only
+  // where no other member could have acknowledged anything, and all that is committed is visible.
+  bool ReadableNow() const;
   // Calls `done` later, when everything acknowledged before this call is visible here.
   [[nodiscard]] Wait WaitReadable(OnReadable done);
 
@@ -125,6 +127,9 @@ class Frontend {
   // watchers. The batch is null when its events stand in the store alone.
   using OnEvents = std::function<void(int64_t revision, const watch::Batch* events)>;
   void set_on_events(OnEvents on_events) { on_events_ = std::move(on_events); }
+
+  // Thread: any. Reads wait here for a batch, so this loop wants to be told of each one.
+  bool WantsBatches() const { return reads_wait_.load(std::memory_order_seq_cst); }
 
   // --- from the other loops (posted to this one) ---
   void OnPublished(Published published);
@@ -163,8 +168,10 @@ class Frontend {
   void Cancel(WaitId wait);
   void Account() { waiting_charge_.Set(waiting_.size() * limits::kWaitingCallBytes); }
   void FlushProposals();
+  Index VisibleIndex() const;
   void StartReadRound();
   void AskForRound();
+  void NoteRounds();
   void OnReadRetryTimer();
   Status TimeoutSince(env::Duration started) const;
   void ReleaseReads();
@@ -202,7 +209,11 @@ class Frontend {
   std::deque<Answering> answering_;
   env::TimerId read_retry_timer_;
   uint64_t next_read_ = 1;
-  Index applied_;
+  // There are rounds. The apply loop looks at it after it has stored applied_index; this loop looks
+  // at applied_index after it has set it: so one of the two notices.
+  std::atomic<bool> reads_wait_{false};
+  Index applied_;  // as told
+  uint64_t views_taken_ = 0;
   std::shared_ptr<const ClusterInfo> cluster_;
   OnEvents on_events_;
   bool stopping_ = false;

@@ -27,8 +27,6 @@ class LeaseHost {
   using OnKeys = absl::AnyInvocable<void(std::vector<std::string>)>;
 
   virtual ~LeaseHost() = default;
-  // Everything acknowledged so far has been told to the lease loop.
-  virtual bool ReadableNow() const = 0;
   // `done` runs later, when everything acknowledged before this call has been told to the lease
   // loop, which also proves that this member led then, if it does.
   virtual void WaitReadable(OnStatus done) = 0;
@@ -51,8 +49,7 @@ class MemberLeaseHost final : public LeaseHost {
   MemberLeaseHost(env::Env& env, Frontend& frontend, ApplyLoop& apply, env::Executor& apply_loop)
       : env_(env), frontend_(frontend), apply_(apply), apply_loop_(apply_loop) {}
 
-  bool ReadableNow() const override { return frontend_.ReadableNow(); }
-  void WaitReadable(OnStatus done) override { frontend_.WaitReadable(std::move(done)).Detach(); }
+  void WaitReadable(OnStatus done) override;
   void Propose(Term term, state::Operation operation, std::string_view payload,
                OnStatus done) override;
   std::unique_ptr<rpc::Fetch> AskLeader(const std::string& target, std::string body,

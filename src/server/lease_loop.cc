@@ -10,7 +10,6 @@ namespace quoin::server {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int kHeartbeatsMissed = 3;
 
 Status NotPrimary() { return absl::UnknownError("not a primary lessor"); }
 Status Malformed() { return absl::UnknownError("malformed answer of the leader"); }
@@ -105,8 +104,27 @@ bool LeaseLoop::IsPrimary() const {
 }
 
 bool LeaseLoop::MayBeDeposed(int64_t now) const {
-  return now - info_.last_tick_at.load(std::memory_order_acquire) >
-         kHeartbeatsMissed * config_.heartbeat_interval.count();
+  const int64_t proved_at =
+      std::max(proved_at_, info_.lead_proved_at.load(std::memory_order_acquire));
+  // One heartbeat less, because no two clocks run equally fast.
+  return now - proved_at > (config_.election_timeout - config_.heartbeat_interval).count();
+}
+
+// A lease that is not known may have been granted by another leader, and what is in the log may be
+// applied, and answered, by another member first.
+bool LeaseLoop::IsCurrent(int64_t id) const {
+  return heard_.value() >= info_.lease_logged.load(std::memory_order_acquire) &&
+         leases_.contains(id);
+}
+
+// Runs `then` when all that was acknowledged before this call has been told here. If this member is
+// primary then, nobody else was elected more than an election timeout before.
+void LeaseLoop::Prove(LeaseHost::OnStatus then) {
+  host_.WaitReadable([this, asked = Now(), then = std::move(then)](const Status& status) mutable {
+    if (status.ok()) proved_at_ = std::max(proved_at_, asked);
+    const bool too_late = status.ok() && IsPrimary() && MayBeDeposed(Now());
+    too_late ? Prove(std::move(then)) : then(status);
+  });
 }
 
 // --- renewing ---
@@ -118,8 +136,13 @@ void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
     return ForwardRenewal(id, std::move(reply));
   }
   Waiting request{elsewhere, std::move(reply)};
-  if (!MayBeDeposed(Now()) && !KnowsNot(id)) return RenewHere(id, std::move(request));
-  host_.WaitReadable([this, id, request = std::move(request)](const Status& status) mutable {
+  const int64_t now = Now();
+  if (!MayBeDeposed(now) && IsCurrent(id)) return RenewHere(id, std::move(request));
+  // What is asked in time counts from now, however long the proof takes.
+  auto found = leases_.find(id);
+  if (found != leases_.end() && !found->second.ending && found->second.expires_at > now)
+    Extend(id, found->second, now);
+  Prove([this, id, request = std::move(request)](const Status& status) mutable {
     if (!status.ok() || !IsPrimary()) return request.reply(NotPrimary());
     RenewHere(id, std::move(request));
   });
@@ -127,10 +150,8 @@ void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
 
 std::optional<int64_t> LeaseLoop::RenewAtOnce(int64_t id) {
   const int64_t now = Now();
-  if (!IsPrimary() || MayBeDeposed(now)) return std::nullopt;
-  auto found = leases_.find(id);
-  if (found == leases_.end()) return std::nullopt;
-  Lease& lease = found->second;
+  if (!IsPrimary() || MayBeDeposed(now) || !IsCurrent(id)) return std::nullopt;
+  Lease& lease = leases_.find(id)->second;
   if (lease.ending || lease.remaining_seconds > 0 || lease.expires_at <= now) return std::nullopt;
   Extend(id, lease, now);
   return lease.ttl_seconds;
@@ -176,11 +197,10 @@ void LeaseLoop::Clear(int64_t id, Waiting request) {
 void LeaseLoop::OnCleared(int64_t id, const Status& status) {
   auto waiting = wait_for_clearing_.extract(id);
   if (waiting.empty()) return;
-  auto found = leases_.find(id);
-  const int64_t ttl = found == leases_.end() ? 0 : found->second.ttl_seconds;
   for (Waiting& request : waiting.mapped()) {
+    // What is told now counts from now.
     if (status.ok())
-      request.reply(ttl);
+      Renew(id, request.elsewhere, std::move(request.reply));
     else
       request.reply(status);
   }
@@ -302,8 +322,7 @@ void LeaseLoop::TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTi
     if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
     return ForwardTimeToLive(id, with_keys, std::move(reply));
   }
-  if (!MayBeDeposed(Now()) && !KnowsNot(id)) return TimeToLiveHere(id, with_keys, std::move(reply));
-  host_.WaitReadable([this, id, with_keys, reply = std::move(reply)](const Status& status) mutable {
+  Prove([this, id, with_keys, reply = std::move(reply)](const Status& status) mutable {
     if (!status.ok()) return reply(status);
     if (!IsPrimary()) return reply(errors::LeaderChanged());
     TimeToLiveHere(id, with_keys, std::move(reply));

@@ -9,6 +9,7 @@
 // Thread: the lease loop (an executor of its own); others post, or use a LeaseDoor.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -50,6 +51,8 @@ class LeaseLoop {
   // --- posted by the apply loop, in the order of the log ---
   void OnChanges(const std::vector<lease::Change>& changes);
   void OnReplaced(const std::vector<lease::Change>& all);
+  // Up to this index of the log, all changes of leases have been told.
+  void OnHeard(Index index) { heard_ = std::max(heard_, index); }
   // The first entry of `term` has been applied here.
   void OnFirstEntry(Term term);
   // This member has ceased to lead, perhaps to lead again in a later term.
@@ -88,11 +91,12 @@ class LeaseLoop {
   int64_t Now() const { return loop_.clock().Now().count(); }
   // Leader of the term in which this member became primary.
   bool IsPrimary() const;
-  // The raft loop has not ticked for a while: perhaps this process was stopped, and there is
-  // another leader by now.
+  // Another leader may have been elected so long ago that it would not know of what is renewed
+  // now. It gives every lease an election timeout more than its time, from its election on.
   bool MayBeDeposed(int64_t now) const;
-  // That a lease is not known means nothing while acknowledged entries are not applied here.
-  bool KnowsNot(int64_t id) const { return !leases_.contains(id) && !host_.ReadableNow(); }
+  // Nothing that the log holds can have ended this lease.
+  bool IsCurrent(int64_t id) const;
+  void Prove(LeaseHost::OnStatus then);
   void Demote();
 
   void RenewHere(int64_t id, Waiting request);
@@ -125,6 +129,8 @@ class LeaseLoop {
   absl::btree_map<int64_t, Lease> leases_;
   lease::ExpiryQueue queue_;  // primary only
   Term primary_term_;         // 0 = not primary
+  Index heard_;
+  int64_t proved_at_ = INT64_MIN / 2;  // by a round of this loop's own; as NodeInfo::lead_proved_at
   size_t ends_under_way_ = 0;
   Waits wait_for_end_;
   Waits wait_for_clearing_;

@@ -35,8 +35,12 @@ class ScriptedHost final : public LeaseHost {
   };
   struct Handle final : rpc::Fetch {};
 
-  bool ReadableNow() const override { return readable_now; }
-  void WaitReadable(OnStatus done) override { waits.push_back(std::move(done)); }
+  explicit ScriptedHost(env::Executor& loop) : loop_(loop) {}
+
+  void WaitReadable(OnStatus done) override {
+    if (!confirms) return waits.push_back(std::move(done));
+    loop_.Post([done = std::move(done)]() mutable { done(OkStatus()); });
+  }
   void Propose(Term term, state::Operation operation, std::string_view payload,
                OnStatus done) override {
     proposals.push_back({term, Describe(operation, payload), std::move(done)});
@@ -49,7 +53,7 @@ class ScriptedHost final : public LeaseHost {
   }
   void KeysOf(int64_t, OnKeys done) override { key_questions.push_back(std::move(done)); }
 
-  bool readable_now = true;
+  bool confirms = true;  // at once; otherwise the test does, by `waits`
   bool knows_leader = true;
   std::deque<OnStatus> waits;
   std::deque<Proposed> proposals;
@@ -57,6 +61,8 @@ class ScriptedHost final : public LeaseHost {
   std::deque<OnKeys> key_questions;
 
  private:
+  env::Executor& loop_;
+
   static std::string Describe(state::Operation operation, std::string_view payload) {
     if (operation == state::Operation::kLeaseRevoke) {
       etcdserverpb::LeaseRevokeRequest request;
@@ -98,14 +104,14 @@ class LeaseLoopTest : public testing::Test {
     info_.member_id = 1;
   }
 
-  // Time passes and the raft loop ticks.
+  // Time passes, and the followers answer.
   void Pass(env::Duration time) {
     for (const env::Duration end = world_.Now() + time; world_.Now() < end;) {
-      info_.last_tick_at.store(world_.Now().count());
+      info_.lead_proved_at.store(world_.Now().count());
       world_.RunFor(std::min<env::Duration>(milliseconds(50), end - world_.Now()));
     }
   }
-  // Time passes while the whole process stands still.
+  // Time passes while the whole process stands still, or nobody answers it.
   void StandStill(env::Duration time) { world_.RunFor(time); }
   void On(std::function<void()> call) {
     loop_.Post(std::move(call));
@@ -195,8 +201,8 @@ class LeaseLoopTest : public testing::Test {
   env::SimWorld world_{1};
   NodeConfig config_;
   NodeInfo info_;
-  ScriptedHost host_;
   env::SimExecutor loop_{world_};
+  ScriptedHost host_{loop_};
   LeaseLoop leases_{config_, info_, loop_, host_, log_};
   std::deque<std::string> answers_;
 };
@@ -359,6 +365,7 @@ TEST_F(LeaseLoopTest, LeadingAgainCountsAnew) {
 TEST_F(LeaseLoopTest, AfterAStandstillTheLeadIsProvenBeforeAnythingIsSaid) {
   Lead(1);
   Granted(7, 100);
+  host_.confirms = false;
   for (const bool still_leads : {true, false}) {
     StandStill(seconds(5));
     std::string renewed, looked_at;
@@ -366,7 +373,7 @@ TEST_F(LeaseLoopTest, AfterAStandstillTheLeadIsProvenBeforeAnythingIsSaid) {
       leases_.Renew(7, Elsewhere::kForward, [&](auto ttl) { renewed = Text(ttl); });
       leases_.TimeToLive(7, false, Elsewhere::kForward, [&](auto ttl) { looked_at = Text(ttl); });
     });
-    world_.RunFor(milliseconds(1));  // no tick yet
+    world_.RunFor(milliseconds(1));  // nobody has answered yet
     EXPECT_EQ(renewed + looked_at, "");
     ASSERT_EQ(host_.waits.size(), 2u);
     if (!still_leads) Follow(2);
@@ -378,7 +385,7 @@ TEST_F(LeaseLoopTest, AfterAStandstillTheLeadIsProvenBeforeAnythingIsSaid) {
 }
 
 TEST_F(LeaseLoopTest, AnUnknownLeaseMayBeInAnEntryThatIsNotAppliedYet) {
-  host_.readable_now = false;
+  host_.confirms = false;
   Lead(1);
   const std::string& renewed = Renew(7);
   const std::string& looked_at = TimeToLive(7);
@@ -389,6 +396,56 @@ TEST_F(LeaseLoopTest, AnUnknownLeaseMayBeInAnEntryThatIsNotAppliedYet) {
   EXPECT_EQ(renewed, "10");
   EXPECT_EQ(looked_at.substr(2), "of 10");
   EXPECT_EQ(never, "0");
+}
+
+// Raft ticks, and may lead for another election timeout. But whoever is elected now gives a lease
+// no more than an election timeout beyond its time.
+TEST_F(LeaseLoopTest, WithoutAnswersFromAQuorumNothingIsRenewedForLong) {
+  Lead(1);
+  Granted(7, 100);
+  host_.confirms = false;
+  StandStill(config_.election_timeout - config_.heartbeat_interval - milliseconds(10));
+  EXPECT_EQ(leases_.RenewAtOnce(7), 100);
+  StandStill(milliseconds(20));
+  EXPECT_EQ(leases_.RenewAtOnce(7), std::nullopt);
+  std::string renewed;
+  loop_.Post([&] {
+    leases_.Renew(7, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
+  });
+  StandStill(seconds(2));
+  ASSERT_EQ(host_.waits.size(), 1u);
+  // The answer to a question that is two seconds old proves nothing about now.
+  loop_.Post([&] { std::exchange(host_.waits.front(), nullptr)(OkStatus()); });
+  StandStill(milliseconds(1));
+  EXPECT_EQ(renewed, "");
+  ASSERT_EQ(host_.waits.size(), 2u) << "it asks again";
+  loop_.Post([&] { host_.waits.back()(OkStatus()); });
+  StandStill(milliseconds(1));
+  EXPECT_EQ(renewed, "100");
+}
+
+// It was ended through another member, which has answered.
+TEST_F(LeaseLoopTest, AKnownLeaseMayBeEndedByAnEntryThatIsNotAppliedYet) {
+  Lead(1);
+  Granted(7, 10);
+  Granted(8, 10);
+  host_.confirms = false;
+  info_.lease_logged.store(20);
+  EXPECT_EQ(leases_.RenewAtOnce(7), std::nullopt);
+  const std::string& renewed = Renew(7);
+  const std::string& looked_at = TimeToLive(7);
+  Pass(seconds(9));
+  const std::string& in_time = Renew(8);
+  EXPECT_EQ(renewed + looked_at + in_time, "");
+  Pass(seconds(2));
+  EXPECT_EQ(Proposals(), Lines{"revoke 7"}) << "8 was renewed in time, though nobody has said so";
+  Changed({{Kind::kRevoked, 7, 0, 0}});
+  for (int i = 0; i < 3; ++i) Confirm(OkStatus());
+  EXPECT_EQ(renewed, "0");
+  EXPECT_EQ(looked_at, "-1 of 0");
+  EXPECT_EQ(in_time, "10");
+  On([this] { leases_.OnHeard(Index(20)); });
+  EXPECT_EQ(leases_.RenewAtOnce(8), 10) << "all of the log has been heard";
 }
 
 TEST_F(LeaseLoopTest, KeysAreToldOnlyByTheSameLeader) {

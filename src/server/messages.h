@@ -42,7 +42,8 @@ struct ClusterInfo {
   bool auth_enabled = false;
 };
 
-// apply loop → each I/O loop, after a batch has become visible.
+// apply loop → each I/O loop, after a batch has become visible, where somebody waits for it; and
+// with every new view (`cluster`, `data`), where nobody waits too.
 struct Published {
   Index applied;
   std::vector<Completion> completions;

@@ -21,15 +21,22 @@ struct NodeInfo {
   // raft loop
   std::atomic<uint64_t> term{0};
   std::atomic<uint64_t> leader{0};
+  // No other member has heard of a higher one: stored before the messages that tell it leave.
   std::atomic<uint64_t> commit_index{0};
   std::atomic<uint64_t> raft_log_bytes{0};  // of the entries in memory
+  // As leader: the newest entry of the log that may grant or end a lease, committed or not. Stored
+  // before the messages that carry it leave.
+  std::atomic<uint64_t> lease_logged{0};
   std::atomic<bool> is_leader{false};
-  std::atomic<int64_t> last_tick_at{0};  // on the member's clock, in ns
+  // As leader: a quorum has answered what was sent at or after this moment of the member's clock
+  // (ns), so that nobody else was elected before it.
+  std::atomic<int64_t> lead_proved_at{INT64_MIN / 2};
   std::atomic<bool> is_learner{false};
-  // This member is leader and the only voter: what it has applied includes all that was ever
-  // acknowledged, so a linearizable read needs no round. Cleared before any message leaves that
-  // could end this.
-  std::atomic<bool> sole_voter_leads{false};
+  // This member leads, and its log knows no other member, unapplied changes included: nobody else
+  // can have been elected, so a linearizable read needs no round. It still waits until what is
+  // committed is applied. Cleared before any message leaves that could end this, and set after
+  // commit_index.
+  std::atomic<bool> sole_member_leads{false};
 
   // When the present leader was elected, on the member's clock, in ns; and since when the leader,
   // or on the leader a quorum, has been reachable without a break (INT64_MAX: it is not; peer
@@ -41,7 +48,11 @@ struct NodeInfo {
   std::atomic<int64_t> watchers{0};
 
   // apply loop
+  // Stored when the batch is visible in the store, and after all that it makes other loops know has
+  // been posted to them.
   std::atomic<uint64_t> applied_index{0};
+  // How many views (ClusterInfo, Data) have been posted to every frontend.
+  std::atomic<uint64_t> views_shared{0};
   std::atomic<bool> capable{false};  // the cluster version is known
 
   // What clients' proposals hold until they are applied: those that wait (I/O loops) and the log

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "server/apply_loop.h"
 #include "server/peer_host.h"
+#include "state/command.h"
 
 namespace quoin::server {
 namespace {
@@ -18,6 +19,10 @@ std::string ReadContext(uint64_t id) {
   for (int i = 7; i >= 0; --i, id >>= 8) context[i] = static_cast<char>(id);
   return context;
 }
+
+// The context of a read that no client has asked for: one byte more.
+constexpr char kProof = 'p';
+constexpr size_t kProofsMax = 64;
 
 uint64_t ReadNumber(std::string_view bytes) {
   uint64_t value = 0;
@@ -85,34 +90,56 @@ void RaftLoop::Stop(env::Task stopped) {
   loops_.raft.Cancel(tick_timer_);
   loops_.raft.Cancel(hand_over_timer_);
   loops_.raft.Cancel(repeat_timer_);
-  info_.sole_voter_leads.store(false, std::memory_order_release);
+  info_.sole_member_leads.store(false, std::memory_order_release);
   stopped_ = std::move(stopped);
   ScheduleTurn();
 }
 
 void RaftLoop::Tick() {
   tick_timer_ = loops_.raft.RunAfter(config_.heartbeat_interval, [this] { Tick(); });
-  info_.last_tick_at.store(loops_.raft.clock().Now().count(), std::memory_order_release);
+  AskForProofOfLead();  // the tick's heartbeats carry the question
   raft_.Tick();
   DropExpired();
   ScheduleTurn();
 }
 
+// The time of the question counts, not that of the answer: a process that was stopped finds answers
+// to what it sent before, and another leader may have been elected since.
+void RaftLoop::AskForProofOfLead() {
+  if (raft_.role() != raft::Role::kLeader) return proofs_.clear();
+  if (proofs_.size() >= kProofsMax) return;
+  const uint64_t number = ++proofs_asked_;
+  if (raft_.ReadIndex(ReadContext(number) + kProof) != raft::ProposeResult::kAccepted) return;
+  proofs_.emplace_back(number, loops_.raft.clock().Now());
+}
+
+void RaftLoop::OnLeadProved(uint64_t number) {
+  while (!proofs_.empty() && proofs_.front().first <= number) {
+    if (proofs_.front().first == number)
+      info_.lead_proved_at.store(proofs_.front().second.count(), std::memory_order_release);
+    proofs_.pop_front();
+  }
+}
+
 // --- proposals ---
 
 void RaftLoop::OnProposals(size_t frontend, std::vector<Proposal> batch) {
-  // What only this leader may say is never passed on to another one, nor held for it.
+  Propose({frontend, std::move(batch), std::nullopt, {}});
+}
+
+// What only the leader of one term may say is never passed on to another one. Time may have passed
+// since it came, so this is asked when it goes into raft, too.
+void RaftLoop::RefuseForOtherLeaders(Held& batch) {
   std::vector<Proposal> refused;
   const bool leads = raft_.role() == raft::Role::kLeader;
-  std::erase_if(batch, [&](Proposal& proposal) {
+  std::erase_if(batch.batch, [&](Proposal& proposal) {
     const bool wrong = proposal.as_leader_of.value() != 0 &&
                        (!leads || !MayPropose() || proposal.as_leader_of != raft_.term());
     if (wrong) refused.push_back(std::move(proposal));
     return wrong;
   });
   if (!refused.empty())
-    Refuse({frontend, std::move(refused), std::nullopt, {}}, errors::ProposalDropped());
-  if (!batch.empty()) Propose({frontend, std::move(batch), std::nullopt, {}});
+    Refuse({batch.frontend, std::move(refused), std::nullopt, {}}, errors::ProposalDropped());
 }
 
 void RaftLoop::OnConfChangeProposal(size_t frontend, raft::ConfChange change) {
@@ -125,6 +152,8 @@ bool RaftLoop::MayPropose() const {
 
 void RaftLoop::Propose(Held batch) {
   if (stopping_) return;  // the frontends have answered their callers
+  RefuseForOtherLeaders(batch);
+  if (batch.batch.empty() && !batch.change) return;
   if (!MayPropose() || !held_.empty()) return Hold(std::move(batch));
   raft::ProposeResult result;
   if (batch.change) {
@@ -156,7 +185,8 @@ void RaftLoop::Hold(Held held) {
 void RaftLoop::ProposeHeld() {
   if (held_.empty() || !MayPropose()) return;
   held_bytes_ = 0;
-  for (Held& held : std::exchange(held_, {})) Propose(std::move(held));
+  std::deque<Held> held = std::exchange(held_, {});
+  for (Held& batch : held) Propose(std::move(batch));
 }
 
 // They never entered raft, so the answer says no more than that time is up.
@@ -256,6 +286,12 @@ void RaftLoop::OnSnapshotSent(NodeId id, bool ok) {
 
 void RaftLoop::Send(std::vector<raft::Message> messages) {
   if (messages.empty()) return;
+  // Reads without a round count on it (Frontend::ReadableNow): no other member acts on a commit
+  // index that the loops of this one do not see yet.
+  for (const raft::Message& message : messages) {
+    if (message.type == raft::MessageType::kApp || message.type == raft::MessageType::kHeartbeat)
+      CHECK_LE(message.commit.value(), info_.commit_index.load(std::memory_order_relaxed));
+  }
   loops_.peer.Post([peers = peers_, messages = std::move(messages)]() mutable {
     peers->Send(std::move(messages));
   });
@@ -281,10 +317,7 @@ void RaftLoop::HandOver(env::Task done) {
              {"transferee-member-id", cluster::HexId(best->id.value())}});
   handed_over_ = std::move(done);
   handing_over_ = true;
-  hand_over_timer_ = loops_.raft.RunAfter(config_.election_timeout, [this] {
-    log_.Warn("leadership transfer failed", {{"reason", "no other leader appeared in time"}});
-    EndHandOver(env::Duration(0));
-  });
+  hand_over_timer_ = loops_.raft.RunAfter(config_.election_timeout, [this] { FailHandOver(); });
   raft_.TransferLeadership(best->id);
   ScheduleTurn();
 }
@@ -309,6 +342,15 @@ void RaftLoop::CheckHandOver() {
   log_.Info("leadership transfer finished",
             {{"leader-id", cluster::HexId(raft_.leader().value())}});
   // Until the others have heard of their new leader they pass proposals on to this member.
+  EndHandOver(config_.heartbeat_interval);
+}
+
+// This member leads on for as long as it takes to pass on what it kept: to raft, which takes
+// nothing while it hands over, and then to the followers.
+void RaftLoop::FailHandOver() {
+  log_.Warn("leadership transfer failed", {{"reason", "no other leader appeared in time"}});
+  // To itself: ends the transfer.
+  if (raft_.role() == raft::Role::kLeader) raft_.TransferLeadership(NodeId(info_.member_id));
   EndHandOver(config_.heartbeat_interval);
 }
 
@@ -417,7 +459,8 @@ void RaftLoop::TakeReadies() {
 
 void RaftLoop::TakeOneReady() {
   raft::Ready ready = raft_.TakeReady();
-  PublishInfo();  // before any message leaves: see sole_voter_leads
+  PublishInfo();  // before any message leaves: see commit_index and sole_member_leads
+  if (raft_.role() == raft::Role::kLeader) NoteLeaseChanges(ready.entries);
   Send(std::move(ready.messages));
   if (ready.snapshot) {
     snapshot_taken_ = ready.snapshot->metadata.index;
@@ -436,8 +479,17 @@ void RaftLoop::TakeOneReady() {
   AnswerReads(std::move(ready.read_states));
 }
 
+void RaftLoop::NoteLeaseChanges(const std::vector<raft::Entry>& entries) {
+  for (const raft::Entry& entry : entries) {
+    if (entry.type == raft::EntryType::kNormal && state::MayChangeLeases(entry.data.view()))
+      info_.lease_logged.store(entry.index.value(), std::memory_order_release);
+  }
+}
+
 void RaftLoop::AnswerReads(std::vector<raft::ReadState> reads) {
   for (const raft::ReadState& read : reads) {
+    if (read.context.size() == 9 && read.context.back() == kProof)
+      OnLeadProved(ReadNumber(std::string_view(read.context).substr(0, 8)));
     if (read.context.size() != 8) continue;  // not one of ours
     const uint64_t id = ReadNumber(read.context);
     const std::optional<size_t> number = ids_.LoopOf(id);
@@ -467,7 +519,7 @@ void RaftLoop::PublishInfo() {
   // First: who is told below of a new leader looks here, and nobody tells it again.
   info_.term.store(term, std::memory_order_relaxed);
   info_.leader.store(leader, std::memory_order_relaxed);
-  info_.commit_index.store(raft_.commit_index().value(), std::memory_order_relaxed);
+  info_.commit_index.store(raft_.commit_index().value(), std::memory_order_release);
   info_.raft_log_bytes.store(raft_.log_bytes(), std::memory_order_relaxed);
   const uint64_t unapplied = raft_.last_index().value() - raft_.applied_index().value();
   unapplied_.Set(held_bytes_ + raft_.uncommitted_bytes() +
@@ -483,8 +535,9 @@ void RaftLoop::PublishInfo() {
     term_seen_ = term;
     if (leader != 0) OnNewLeader(leads);
   }
-  info_.sole_voter_leads.store(leads && alone_ && !stopping_ && applied_ >= complete_from_,
-                               std::memory_order_release);
+  const bool sole = raft_.SoleMember() && !stopping_ && applied_ >= complete_from_;
+  if (sole) CHECK(alone_) << "the log knows no other member, but the server does";
+  info_.sole_member_leads.store(sole, std::memory_order_release);
   const uint64_t led = std::exchange(term_led_, leads ? term : 0);
   if (led != 0 && led != term_led_) loops_.apply.Post([apply = apply_] { apply->OnDeposed(); });
 }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -91,9 +92,12 @@ class RaftLoop {
   void Hold(Held held);
   void ProposeHeld();
   void DropExpired();
+  void RefuseForOtherLeaders(Held& batch);
   void Propose(Held batch);
   void Refuse(const Held& batch, const Status& status);
   void Tick();
+  void AskForProofOfLead();
+  void OnLeadProved(uint64_t number);
   void ScheduleTurn();
   void Turn();
   void TakeReadies();
@@ -103,11 +107,13 @@ class RaftLoop {
   void PublishInfo();
   void OnNewLeader(bool this_member);
   void AnswerReads(std::vector<raft::ReadState> reads);
+  void NoteLeaseChanges(const std::vector<raft::Entry>& entries);
   void CampaignIfAlone();
   void RepeatElection();
   void NoteConfiguration(const raft::ConfState& state);
   bool HoldForSuccessor(raft::Message& message);
   void CheckHandOver();
+  void FailHandOver();
   void EndHandOver(env::Duration grace);
   void TrimLog();
 
@@ -136,12 +142,15 @@ class RaftLoop {
   std::vector<raft::Message> for_successor_;
   size_t for_successor_bytes_ = 0;
   env::TimerId tick_timer_;
+  // Proofs of the lead that are asked for: number and time, ascending. As leader only.
+  std::deque<std::pair<uint64_t, env::Duration>> proofs_;
+  uint64_t proofs_asked_ = 0;
   // Since there was a leader: an election timeout has run out, or its process has ended.
   bool leader_missed_ = false;
   int elections_repeated_ = 0;  // since then
   bool repeat_waits_ = false;
   env::TimerId repeat_timer_;
-  bool alone_ = false;        // this member is the only voter
+  bool alone_ = false;        // this member is the only voter; there may be learners
   bool leader_lost_ = false;  // what is sent to the leader gets lost, until it is heard again
   uint64_t leader_seen_ = 0;
   uint64_t term_seen_ = 0;  // when it was elected

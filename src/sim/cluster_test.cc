@@ -278,6 +278,41 @@ TEST(SimulatedCluster, AHandOverLosesNoProposalOfAFollower) {
   }
 }
 
+// The one that was to lead never hears of it. What followers have passed on meanwhile is made by
+// the leader that stops, before it stops.
+TEST(SimulatedCluster, AHandOverThatFailsLosesNoProposalOfAFollower) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(seed, 3);
+    cluster.StartAll();
+    Machine* old = cluster.Leader();
+    Machine* follower = cluster.Follower();
+    const std::chrono::milliseconds slow(40);
+    for (int i = 0; i < 3; ++i)
+      cluster.network().set_delay(old->host(), cluster[i].host(), slow, slow);
+    old->Stop();
+    ASSERT_TRUE(
+        cluster.Until([&] { return old->log().count("leadership transfer starting") > 0; }));
+    cluster.world().RunFor(slow / 2);
+    for (int i = 0; i < 3; ++i) {
+      if (&cluster[i] != old) cluster.network().Reset(old->host(), cluster[i].host());
+      cluster.network().set_delay(old->host(), cluster[i].host(), std::chrono::microseconds(20),
+                                  std::chrono::microseconds(400));
+    }
+    int asked = 0, answered = 0;
+    const env::Duration start = cluster.world().Now();
+    while (cluster.world().Now() - start < std::chrono::milliseconds(900)) {
+      follower->Put("k" + std::to_string(asked++), "v",
+                    [&](const state::ApplyResult& result) { answered += result.status.ok(); });
+      cluster.world().RunFor(std::chrono::milliseconds(1));
+    }
+    EXPECT_TRUE(cluster.Until([&] { return old->stopped(); }));
+    EXPECT_EQ(old->log().count("leadership transfer failed"), 1);
+    EXPECT_EQ(answered, asked) << "it stopped before it had passed them on";
+    old->Down();
+  }
+}
+
 // The cluster's version is one that all members know; while one is not heard, the oldest stands.
 TEST(SimulatedCluster, AVersionIsDecidedWhenAllAreHeard) {
   Cluster cluster(9, 3);
@@ -303,6 +338,19 @@ TEST(SimulatedCluster, ASlowDiskDelaysNoHeartbeat) {
   EXPECT_TRUE(answered);
   EXPECT_EQ(cluster.Leader(), leader);
   EXPECT_EQ(leader->node().info().term.load(), term);
+}
+
+// Tests of mixed clusters and of downgrades wait for the file.
+TEST(SimulatedCluster, ASnapshotIsSavedWhenItIsDue) {
+  Cluster cluster(9, 1);
+  cluster[0].config().checkpoint_interval = std::chrono::hours(1);
+  cluster.StartAll();
+  const auto saved = [&] { return cluster[0].log().count("saved snapshot"); };
+  for (int i = 1; i <= 3; ++i) {
+    cluster.PutMany(cluster[0], 61, "k");
+    cluster.world().RunFor(std::chrono::milliseconds(500));
+    EXPECT_EQ(saved(), i) << "it waits for a checkpoint";
+  }
 }
 
 TEST(SimulatedCluster, GrowsAndShrinks) {

@@ -109,6 +109,17 @@ StatusOr<Command> ParseCommand(std::string_view entry_data) {
   return command;
 }
 
+bool MayChangeLeases(std::string_view entry_data) {
+  wire::Reader reader(entry_data);
+  for (wire::Field field; reader.Next(field);) {
+    const auto operation = static_cast<Operation>(field.number);
+    if (operation == Operation::kLeaseGrant || operation == Operation::kLeaseRevoke ||
+        operation == Operation::kLeaseCheckpoint)
+      return true;
+  }
+  return false;
+}
+
 size_t EncodedCommandSize(uint64_t request_id, Operation operation, size_t payload_bytes) {
   size_t header = HeaderSize(request_id, operation);
   return wire::VarintSize(static_cast<uint64_t>(operation) << 3) + wire::VarintSize(payload_bytes) +

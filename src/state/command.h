@@ -79,6 +79,9 @@ struct Command {
 // hold a field that this version does not know, or more than one operation.
 StatusOr<Command> ParseCommand(std::string_view entry_data);
 
+// Whether an entry may grant, end or checkpoint a lease: true for all that do.
+bool MayChangeLeases(std::string_view entry_data);
+
 // The entry for an operation of which `payload` are the encoded bytes. A kLeaseGrant is marked as
 // settled: its caller has applied its own minimum to the TTL.
 SharedBytes EncodeCommand(uint64_t request_id, Operation operation, std::string_view payload);

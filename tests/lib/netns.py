@@ -90,6 +90,11 @@ class Hosts:
                 if b not in group:
                     self.cut_both(a, b)
 
+    def reject(self, sender, receiver):
+        """As a firewall that refuses: what sender says to receiver is answered with a reset."""
+        _call(*self.prefix(receiver), "nft", "add rule ip cuts in ip saddr %s meta l4proto tcp reject with tcp reset"
+              % self.address(sender))
+
     def heal(self):
         for i in range(self.count):
             _call(*self.prefix(i), "nft", "flush chain ip cuts in")
