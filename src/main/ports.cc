@@ -10,6 +10,9 @@
 namespace quoin::main {
 namespace {
 
+// Answers that nobody has taken, of a server that shows pages alone: they are small.
+constexpr uint64_t kPagesUnreadBytesMax = 5 * limits::kCallUnsentBytesMax;
+
 env::ListenOptions SocketOptions(const config::Config& config) {
   return {config.socket_reuse_port, config.socket_reuse_address};
 }
@@ -61,7 +64,8 @@ std::unique_ptr<rpc::Server> Ports::NewServer(rpc::GrpcDispatcher* dispatcher,
                                               rpc::HttpHandler* http) {
   rpc::ServerOptions options;
   options.receive_message_bytes_max = config_.max_request_bytes + limits::kGrpcOverheadBytes;
-  options.unread_bytes_max = limits::UnreadBytes(config_.memory_limit);
+  options.unread_bytes_max =
+      dispatcher != nullptr ? limits::UnreadBytes(config_.memory_limit) : kPagesUnreadBytesMax;
   options.concurrent_streams_max = config_.max_concurrent_streams;
   options.keepalive_min_time = config_.grpc_keepalive_min_time;
   options.keepalive_interval = config_.grpc_keepalive_interval;

@@ -118,6 +118,7 @@ void AddRest(const config::Config& config, Fields& out) {
               {"max-learners", config.max_learners},
               {"v2-deprecation", "write-only"},
               {"cache-bytes", config.cache_bytes},
+              {"memory-limit", config.memory_limit},
               {"io-threads", config.io_threads},
               {"checkpoint-interval", config::FormatDuration(config.checkpoint_interval)},
               {"keep-cluster-version", config.keep_cluster_version},
