@@ -12,6 +12,7 @@
 #include <set>
 
 #include "env/sim/sim_world.h"
+#include "proto/rpc.pb.h"
 #include "server/join.h"
 
 namespace quoin::sim {

@@ -55,7 +55,7 @@ void Machine::OnReady() {
   context_ = std::make_unique<api::Context>(*node_, std::vector{io_.get()},
                                             [] { return api::ProcessStats(); });
   dispatcher_ = api::NewDispatcher(*context_);
-  pages_ = api::NewHttpPages(*context_, log_);
+  pages_ = api::NewHttpPages(*context_, api::PageSet::kAll, {}, log_);
   server_ = rpc::Server::New(*env_, {io_.get()}, rpc::ServerOptions(), dispatcher_.get(),
                              pages_.get(), log_);
   CHECK_EQ(server_->Listen(client_address(), env::ListenOptions()), OkStatus());
@@ -98,6 +98,13 @@ void Machine::RepairAsEtcd() {
   CHECK_EQ(*(*file)->blocking().Read(0, std::span(bytes)), bytes.size());
   std::optional<wal::EtcdLog> etcd = wal::EtcdLog::Open(std::move(bytes));
   if (!etcd) return;  // it refuses
+  if (!etcd->broken.empty()) {
+    auto copy = disk_.Open(path + ".broken", env::OpenMode::kCreateTrunc);
+    CHECK(copy.ok());
+    CHECK_EQ((*copy)->blocking().Write(0, etcd->broken), OkStatus());
+    CHECK_EQ((*copy)->blocking().Sync(), OkStatus());
+    CHECK_EQ(disk_.SyncDirectory(dir), OkStatus());
+  }
   CHECK_EQ((*file)->blocking().Resize(0), OkStatus());
   CHECK_EQ((*file)->blocking().Write(0, etcd->bytes), OkStatus());
   CHECK_EQ((*file)->blocking().Sync(), OkStatus());

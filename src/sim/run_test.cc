@@ -97,7 +97,19 @@ TEST_P(Mutants, IsFoundWithin500Seeds) {
   FAIL() << "500 seeds did not show it";
 }
 
-constexpr Hunt kHunts[] = {@HUNTS @};
+constexpr Hunt kHunts[] = {
+    {Mutant::kAnswersBeforeSync, 1},
+    {Mutant::kForgetsItsVote, 16},
+    {Mutant::kCommitsByCountingAnyTerm, 1},
+    {Mutant::kAnswersReadsUnasked, 19},
+    {Mutant::kReadsBeforeOwnTerm, 4},
+    {Mutant::kDoesNotWaitForApplied, 5},
+    {Mutant::kNeverMissesQuorum, 8},
+    {Mutant::kEndsLeasesEarly, 1},
+    {Mutant::kSnapshotBeforeRename, 1},
+    {Mutant::kWatchSkipsBatch, 1},
+    {Mutant::kProposesTwice, 1},
+};
 
 INSTANTIATE_TEST_SUITE_P(All, Mutants, testing::ValuesIn(kHunts), [](const auto& each) {
   std::string name(NameOf(each.param.mutant));
