@@ -34,11 +34,11 @@ StalledReader::StalledReader(env::Network& network, env::Executor& loop, const s
                              std::string method, std::string request, bool no_window)
     : method_(std::move(method)), request_(std::move(request)), no_window_(no_window) {
   network.Connect(address, std::chrono::seconds(2), loop,
-                  [this, alive = alive_](StatusOr<std::unique_ptr<env::Connection>> connection) {
-                    if (!*alive || !connection.ok()) return;
+                  lifeline_.Tie([this](StatusOr<std::unique_ptr<env::Connection>> connection) {
+                    if (!connection.ok()) return;
                     connection_ = *std::move(connection);
                     Ask();
-                  });
+                  }));
 }
 
 void StalledReader::Ask() {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "base/lifeline.h"
 #include "env/network.h"
 
 namespace quoin::sim {
@@ -17,7 +18,6 @@ class StalledReader final : private env::Connection::Handler {
  public:
   StalledReader(env::Network& network, env::Executor& loop, const std::string& address,
                 std::string method, std::string request, bool no_window);
-  ~StalledReader() override { *alive_ = false; }
 
  private:
   void Ask();
@@ -27,7 +27,7 @@ class StalledReader final : private env::Connection::Handler {
   const std::string method_, request_;
   const bool no_window_;
   std::unique_ptr<env::Connection> connection_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Lifeline lifeline_;  // last
 };
 
 }  // namespace quoin::sim
