@@ -53,7 +53,7 @@ void StopAtEach(Cluster& cluster, const std::function<Machine&()>& begin,
     if (::testing::Test::HasFatalFailure()) return;
     if (last) break;
   }
-  EXPECT_GT(stops, 20) << "the stride is too wide to see anything";
+  EXPECT_GT(stops, 10) << "the stride is too wide to see anything";
 }
 
 void Restart(Cluster& cluster, Machine& machine) {
@@ -137,7 +137,7 @@ TEST(Stop, WhileASnapshotIsInstalled) {
       [&](Machine& machine) {
         return machine.log().count("installed snapshot from leader") > installed && machine.ready();
       },
-      5, [&](Machine& machine) { Restart(cluster, machine); });
+      12, [&](Machine& machine) { Restart(cluster, machine); });
   cluster.Converge();
 }
 

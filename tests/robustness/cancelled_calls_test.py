@@ -108,7 +108,7 @@ def give_up(member, calls):
             way(path, call, CALLS)
             equal(member.process.poll(), None, "exit code of the server after %s" % path)
     client = member.client()
-    equal(bool(client.status(timeout=30).leader), True)
+    equal(bool(client.status().leader), True)
     members.until(lambda: metric(member, "etcd_server_proposals_pending") == 0)
 
 
