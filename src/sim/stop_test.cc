@@ -137,7 +137,7 @@ TEST(Stop, WhileASnapshotIsInstalled) {
       [&](Machine& machine) {
         return machine.log().count("installed snapshot from leader") > installed && machine.ready();
       },
-      12, [&](Machine& machine) { Restart(cluster, machine); });
+      30, [&](Machine& machine) { Restart(cluster, machine); });
   cluster.Converge();
 }
 
@@ -205,7 +205,7 @@ TEST(Stop, WhileACheckpointIsWritten) {
         cluster.world().RunFor(interval - milliseconds(2));
         return cluster[0];
       },
-      [&](Machine&) { return round == 120; }, 1,
+      [&](Machine&) { return round == 60; }, 1,
       [&](Machine& machine) { Restart(cluster, machine); });
   EXPECT_EQ(cluster.Converge().size(), 700);
 }
