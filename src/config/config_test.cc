@@ -450,8 +450,9 @@ TEST_F(LoadTest, ConfigFileErrors) {
   EXPECT_EQ(refused("initial-cluster-state: x\n"), "unexpected clusterState \"x\"");
   EXPECT_EQ(refused("heartbeat-interval: 0\n"), "--heartbeat-interval must be >0 (set to 0ms)");
   EXPECT_THAT(refused("name: [1\n"), StartsWith("error converting YAML to JSON: yaml: "));
-  EXPECT_THAT(refused("client-transport-security:\n  cert-file: x\n"),
-              StartsWith("--cert-file is not built"));
+  EXPECT_THAT(refused("listen-client-urls: https://127.0.0.1:2379\n"
+                      "advertise-client-urls: https://127.0.0.1:2379\n"),
+              StartsWith("TLS (--listen-client-urls=https://127.0.0.1:2379) is not built"));
   Loaded url = RunFile("listen-client-urls: foo\n");
   EXPECT_EQ(url.exit_code, 1);
   EXPECT_EQ(url.err,

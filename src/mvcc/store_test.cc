@@ -491,6 +491,7 @@ TEST_P(StoreTest, ManyKeysAndManyVersions) {
     CheckHash(SomeRevision());
   }
   Compact();
+  store_->Publish();  // before that the compaction waits: readers do not see it yet
   while (store_->compaction_pending() && !HasFailure()) CompactSome();
   Restart();
   CheckReaders();
