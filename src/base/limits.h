@@ -32,15 +32,15 @@ inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for 
 inline constexpr size_t kHeldProposalBatchesMax = 100'000;
 
 // --memory-limit, ours: what clients can make the server hold, in all. A fifth of it is for answers
-// that are not taken and requests that wait; their bytes may be an eighth of all, since they cost
+// that are not taken and requests that wait; their bytes may be a tenth of all, since they cost
 // more than themselves. The rest is for proposals and the log in memory.
 inline constexpr uint64_t kMemoryLimitDefault = uint64_t{320} << 20;
 inline constexpr uint64_t kMemoryLimitMin = uint64_t{64} << 20;
-constexpr uint64_t UnreadBytes(uint64_t memory_limit) { return memory_limit / 8; }
+constexpr uint64_t UnreadBytes(uint64_t memory_limit) { return memory_limit / 10; }
 constexpr uint64_t LogBytes(uint64_t memory_limit) { return memory_limit / 5 * 4; }
 // Proposals that are not applied yet, with what they cost beside their bytes; above it further ones
 // are refused …
-constexpr uint64_t UnappliedBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 16 * 3; }
+constexpr uint64_t UnappliedBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 32 * 3; }
 // … and what one follower may lack the acknowledgement of.
 constexpr uint64_t InflightBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 4; }
 inline constexpr uint64_t kUnreadBytesMax = UnreadBytes(kMemoryLimitDefault);
@@ -57,7 +57,7 @@ static_assert(kRequestBytesMax + kGrpcOverheadBytes < kAppendBatchBytesMax,
               "one request fits one WAL batch");
 static_assert(kPinIdleMax < kCompactionWaitMax);
 static_assert(kCatchUpEntries < kSnapshotCount);
-static_assert(kUnreadBytesMax == 40 << 20);
+static_assert(kUnreadBytesMax == 32 << 20);
 static_assert(UnreadBytes(kMemoryLimitMin) / 4 > kCallUnsentBytesMax,
               "one call that waits for its client fits the share of its connection");
 static_assert(UnappliedBytes(kMemoryLimitMin) >= kAppendBatchBytesMax,
