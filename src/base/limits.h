@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -40,7 +41,9 @@ constexpr uint64_t UnreadBytes(uint64_t memory_limit) { return memory_limit / 10
 constexpr uint64_t LogBytes(uint64_t memory_limit) { return memory_limit / 5 * 4; }
 // Proposals that are not applied yet, with what they cost beside their bytes; above it further ones
 // are refused …
-constexpr uint64_t UnappliedBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 32 * 3; }
+constexpr uint64_t UnappliedBytes(uint64_t memory_limit) {
+  return std::max<uint64_t>(LogBytes(memory_limit) / 32 * 3, kAppendBatchBytesMax);
+}
 // … and what one follower may lack the acknowledgement of.
 constexpr uint64_t InflightBytes(uint64_t memory_limit) { return LogBytes(memory_limit) / 4; }
 inline constexpr uint64_t kUnreadBytesMax = UnreadBytes(kMemoryLimitDefault);

@@ -59,7 +59,6 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{"ForgetsItsTerm", Mutant::kForgetsItsTerm},
                       std::pair{"AnswersBeforeDurable", Mutant::kAnswersBeforeDurable},
                       std::pair{"AppliesUnstableEntries", Mutant::kAppliesUnstableEntries},
-                      std::pair{"AnswersReadsUnasked", Mutant::kAnswersReadsUnasked},
                       std::pair{"ReadsBeforeOwnTerm", Mutant::kReadsBeforeOwnTerm},
                       std::pair{"CommitsByOneHalf", Mutant::kCommitsByOneHalf},
                       std::pair{"CountsRemovedVotes", Mutant::kCountsRemovedVotes},

@@ -45,13 +45,14 @@ def ranges_during_compactions(member, keys, reads):
     thread = threading.Thread(target=compact)
     thread.start()
     try:
-        for _ in range(reads):
+        done = 0
+        while done < reads or compactions[0] < reads:  # a busy machine compacts seldom
             equal(client.range(ALL, ALL, timeout=120).count, keys)
+            done += 1
     finally:
         stop.set()
         thread.join()
-    assert compactions[0] >= reads, "only %d compactions: the test tests nothing" % compactions[0]
-    print("  %d reads of %d keys, %d compactions" % (reads, keys, compactions[0]))
+    print("  %d reads of %d keys, %d compactions" % (done, keys, compactions[0]))
 
 
 def others_beside_a_long_transaction(member, keys):

@@ -22,7 +22,6 @@ enum class Mutant : uint8_t {
   kForgetsItsTerm,            // at a crash: term and vote of the last write
   kAnswersBeforeDurable,      // after_persist leaves at once, and writes count as done
   kAppliesUnstableEntries,
-  kAnswersReadsUnasked,
   kReadsBeforeOwnTerm,
   kCommitsByOneHalf,    // of a joint configuration
   kCountsRemovedVotes,  // asks who is no member any more, and counts them

@@ -157,8 +157,6 @@ void Simulation::Misbehave(SimMember& member) {
       return CoreAccess::CommitByCountingAnyTerm(raft);
     case Mutant::kCommitsByOneHalf:
       return CoreAccess::CommitByOneHalf(raft);
-    case Mutant::kAnswersReadsUnasked:
-      return CoreAccess::AnswerReadsUnasked(raft);
     case Mutant::kReadsBeforeOwnTerm:
       return CoreAccess::StartReadsBeforeOwnTerm(raft);
     case Mutant::kAdoptsAtAppend: {
