@@ -18,13 +18,12 @@ void MemberLeaseHost::Propose(Term term, state::Operation operation, std::string
 // What has been applied was posted to this loop before anybody could see that it was applied: so it
 // is told before what is posted now.
 void MemberLeaseHost::WaitReadable(OnStatus done) {
-  frontend_
-      .WaitReadable([&loop = frontend_.loop(), done = std::move(done)](Status status) mutable {
-        loop.Post([done = std::move(done), status = std::move(status)]() mutable {
-          done(std::move(status));
-        });
-      })
-      .Detach();
+  auto behind = [&loop = frontend_.loop(), done = std::move(done)](Status status) mutable {
+    loop.Post([done = std::move(done), status = std::move(status)]() mutable {
+      done(std::move(status));
+    });
+  };
+  frontend_.WaitReadable(std::move(behind)).Detach();
 }
 
 std::unique_ptr<rpc::Fetch> MemberLeaseHost::AskLeader(const std::string& target, std::string body,

@@ -110,11 +110,9 @@ bool LeaseLoop::MayBeDeposed(int64_t now) const {
   return now - proved_at > (config_.election_timeout - config_.heartbeat_interval).count();
 }
 
-// A lease that is not known may have been granted by another leader, and what is in the log may be
-// applied, and answered, by another member first.
-bool LeaseLoop::IsCurrent(int64_t id) const {
-  return heard_.value() >= info_.lease_logged.load(std::memory_order_acquire) &&
-         leases_.contains(id);
+// What is in the log may be applied, and answered, by another member first.
+bool LeaseLoop::HasHeardAll() const {
+  return heard_.value() >= info_.lease_logged.load(std::memory_order_acquire);
 }
 
 // Runs `then` when all that was acknowledged before this call has been told here. If this member is
@@ -137,9 +135,11 @@ void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
   }
   Waiting request{elsewhere, std::move(reply)};
   const int64_t now = Now();
-  if (!MayBeDeposed(now) && IsCurrent(id)) return RenewHere(id, std::move(request));
-  // What is asked in time counts from now, however long the proof takes.
+  // A lease that is not known may have been granted by another leader.
   auto found = leases_.find(id);
+  if (found != leases_.end() && !MayBeDeposed(now) && HasHeardAll())
+    return RenewHere(id, std::move(request));
+  // What is asked in time counts from now, however long the proof takes.
   if (found != leases_.end() && !found->second.ending && found->second.expires_at > now)
     Extend(id, found->second, now);
   Prove([this, id, request = std::move(request)](const Status& status) mutable {
@@ -150,8 +150,10 @@ void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
 
 std::optional<int64_t> LeaseLoop::RenewAtOnce(int64_t id) {
   const int64_t now = Now();
-  if (!IsPrimary() || MayBeDeposed(now) || !IsCurrent(id)) return std::nullopt;
-  Lease& lease = leases_.find(id)->second;
+  if (!IsPrimary() || MayBeDeposed(now) || !HasHeardAll()) return std::nullopt;
+  auto found = leases_.find(id);
+  if (found == leases_.end()) return std::nullopt;
+  Lease& lease = found->second;
   if (lease.ending || lease.remaining_seconds > 0 || lease.expires_at <= now) return std::nullopt;
   Extend(id, lease, now);
   return lease.ttl_seconds;

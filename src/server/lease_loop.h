@@ -94,8 +94,8 @@ class LeaseLoop {
   // Another leader may have been elected so long ago that it would not know of what is renewed
   // now. It gives every lease an election timeout more than its time, from its election on.
   bool MayBeDeposed(int64_t now) const;
-  // Nothing that the log holds can have ended this lease.
-  bool IsCurrent(int64_t id) const;
+  // No entry of this leader's log has changed leases without being told here.
+  bool HasHeardAll() const;
   void Prove(LeaseHost::OnStatus then);
   void Demote();
 
