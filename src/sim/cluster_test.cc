@@ -231,7 +231,7 @@ TEST_P(SnapshotCrash, LeavesAStateThatGoesOn) {
     follower->Crash();
     ++crashes;
     cluster.world().RunFor(kForgotten);
-    cluster.PutMany(*leader, 120, "round" + std::to_string(round));
+    cluster.PutMany(*leader, 120, "round" + std::to_string(round) + "-");
   }
   EXPECT_GT(crashes, 0);
   cluster.StartAll();
