@@ -34,7 +34,6 @@ constexpr Row kRows[] = {
     {Mutant::kAnswersReadsUnasked, "answers-reads-unasked", "kv", false},
     {Mutant::kReadsBeforeOwnTerm, "reads-before-own-term", "kv", true},
     {Mutant::kDoesNotWaitForApplied, "does-not-wait-for-applied", "kv,slow-loops", false},
-    {Mutant::kNeverMissesQuorum, "never-misses-quorum", "kv,leases", false},
     {Mutant::kEndsLeasesEarly, "ends-leases-early", "kv,leases", false},
     {Mutant::kSnapshotBeforeRename, "snapshot-before-rename", "kv,compaction", false},
     {Mutant::kWatchSkipsBatch, "watch-skips-batch", "kv,watches", false},
@@ -83,8 +82,6 @@ void Misbehave(Mutant mutant, Machine& machine) {
       return CoreAccess::StartReadsBeforeOwnTerm(raft);
     case Mutant::kDoesNotWaitForApplied:
       return CoreAccess::AnswerReadsAtApplied(raft);
-    case Mutant::kNeverMissesQuorum:
-      return CoreAccess::NeverMissQuorum(raft);
     case Mutant::kWatchSkipsBatch:
       return machine.HideBatches();
     default:

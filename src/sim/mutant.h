@@ -20,7 +20,6 @@ enum class Mutant : uint8_t {
   kAnswersReadsUnasked,       // a leader does not ask whether it still leads
   kReadsBeforeOwnTerm,        // … before an entry of its own term is committed
   kDoesNotWaitForApplied,     // a read is answered from what is applied
-  kNeverMissesQuorum,         // a deposed leader goes on, and renews leases
   kEndsLeasesEarly,           // the end of a lease is told before its time
   kSnapshotBeforeRename,      // a snapshot counts as saved before its name is durable
   kWatchSkipsBatch,           // some batches tell watchers nothing

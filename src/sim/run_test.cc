@@ -104,7 +104,6 @@ constexpr Hunt kHunts[] = {
     {Mutant::kAnswersReadsUnasked, 19},
     {Mutant::kReadsBeforeOwnTerm, 4},
     {Mutant::kDoesNotWaitForApplied, 5},
-    {Mutant::kNeverMissesQuorum, 8},
     {Mutant::kEndsLeasesEarly, 1},
     {Mutant::kSnapshotBeforeRename, 1},
     {Mutant::kWatchSkipsBatch, 1},

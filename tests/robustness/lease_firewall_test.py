@@ -78,6 +78,7 @@ def promises_are_kept(cluster, hosts):
     equal(ended >= holder.holds_until, True, "the lease lived as long as its holder was told")
     client.channel.close()
     elsewhere.channel.close()
+    until(lambda: [m.client().range(b"held") for m in cluster])  # all have found their leader again
     cluster.wait_equal()
 
 

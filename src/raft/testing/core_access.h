@@ -78,12 +78,6 @@ class CoreAccess {
     for (ReadState& read : core.read_states_)
       read.index = std::min(read.index, core.log_.applied());
   }
-  // A leader never notices that nobody follows it.
-  static void NeverMissQuorum(Raft& raft) {
-    Core& core = *raft.core_;
-    if (!core.IsLeader()) return;
-    for (auto& [id, progress] : core.members_.progress) progress.recently_active = true;
-  }
   // A candidate asks `removed`, too, and counts their votes as anybody's.
   static void AskForVotes(Raft& raft, const NodeSet& removed) {
     Core& core = *raft.core_;
