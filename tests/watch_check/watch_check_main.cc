@@ -92,8 +92,6 @@ std::vector<StreamOptions> Streams() {
        .progress_notify = true,
        .asks_for_progress = true,
        .restless = true},
-      // One that was told the last change of all and moved then waits for the next one; until it
-      // comes nobody is promised anything for the stream as a whole. The others hear by themselves.
       {.name = "restless parts",
        .interests = {range, narrow, deletes},
        .progress_notify = true,

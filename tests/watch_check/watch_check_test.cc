@@ -162,6 +162,30 @@ TEST_F(StoryTest, AFalsePromiseIsFound) {
   EXPECT_EQ(wrong(), 1u);
 }
 
+// Revision 6 puts key 10: that is the last that the first of these two watchers is told. The other
+// one was told of revision 4, and knows of the next two only by a promise.
+TEST_F(StoryTest, AStreamOfAWatcherThatWaitsIsNotOwedAPromise) {
+  WatchChecker told = Checker({.from = 10, .to = 11}), quiet = Checker({.from = 15, .to = 25});
+  told.OnEvents(Of(told.interest(), {2, 3, 4, 6}), 0);
+  quiet.OnEvents(Of(quiet.interest(), {2, 4}), 0);
+  const auto reached = [&](int64_t told_from, Promises promises) {
+    told.Check(oracle_.model());
+    quiet.Check(oracle_.model());
+    return Reached(oracle_.model(), {{&told, told_from}, {&quiet, 5}}, 6, promises);
+  };
+  // Of revision 5, a put of key 20, it has not been told.
+  EXPECT_FALSE(reached(7, Promises::kToStreams));
+  quiet.OnEvents(Of(quiet.interest(), {5}), 0);
+  EXPECT_FALSE(reached(2, Promises::kToStreams));  // all of the stream are where the store is
+  EXPECT_FALSE(reached(7, Promises::kToEach));
+  EXPECT_TRUE(reached(7, Promises::kToStreams));
+  quiet.OnProgress(6);
+  EXPECT_TRUE(reached(2, Promises::kToStreams));
+  EXPECT_TRUE(reached(7, Promises::kToEach));
+  EXPECT_FALSE(Reached(oracle_.model(), {{&told, 8}}, 7, Promises::kToStreams));  // not known
+  EXPECT_EQ(wrong(), 0u);
+}
+
 TEST_F(StoryTest, ChecksWaitForTheModel) {
   WatchChecker checker = Checker(all_);
   checker.OnEvents(Of(all_, {2, 3, 4, 5, 6}), 0);

@@ -37,6 +37,16 @@ void WatchChecker::Check(const Model& model) {
   }
 }
 
+bool WatchChecker::ToldAll(const Model& model, int64_t revision) const {
+  if (revision >= model.next_revision()) return false;  // what it asked for is not known yet
+  for (int64_t at = std::max(next_, model.first_revision()); at <= revision; ++at) {
+    for (const Change& change : model.At(at)) {
+      if (interest_.Holds(change)) return false;
+    }
+  }
+  return told_.empty() || told_.front().revision > revision;  // and it was compared
+}
+
 void WatchChecker::CheckNothingUpTo(const Model& model, int64_t revision) {
   for (int64_t at = std::max(checked_ + 1, model.first_revision()); at <= revision; ++at) {
     for (const Change& change : model.At(at)) {
@@ -62,6 +72,17 @@ void WatchChecker::CheckRevision(const Model& model, const Told& told) {
                          name_, told.revision, told.events.size(), expected.size(),
                          Describe(told.events.front()),
                          expected.empty() ? "none" : Describe(expected.front())));
+}
+
+bool Reached(const Model& model, const std::vector<Resumed>& stream, int64_t revision,
+             Promises promises) {
+  const bool one_waits = std::any_of(stream.begin(), stream.end(), [revision](const Resumed& each) {
+    return each.from > revision;
+  });
+  const bool promised = promises == Promises::kToEach || !one_waits;
+  return std::all_of(stream.begin(), stream.end(), [&](const Resumed& each) {
+    return promised ? each.checker->checked() >= revision : each.checker->ToldAll(model, revision);
+  });
 }
 
 }  // namespace quoin::watch_check

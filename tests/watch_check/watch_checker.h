@@ -44,6 +44,8 @@ class WatchChecker {
   // Compares what was told with the model as far as that has come.
   void Check(const Model& model);
 
+  // Everything that it asked for up to `revision` was told, promised or not.
+  bool ToldAll(const Model& model, int64_t revision) const;
   // The first revision that it was not told of: where to resume.
   int64_t next() const { return next_; }
   // Everything up to here was compared.
@@ -69,5 +71,19 @@ class WatchChecker {
   std::deque<Told> told_;  // not compared yet
   const Violation violation_;
 };
+
+// Who hears of progress: each watcher by itself, or only a stream as a whole. The second is nothing
+// that a member owes while one of the stream's watchers waits for a revision that is not there yet,
+// as one does that was told everything and then moved.
+enum class Promises : uint8_t { kToEach, kToStreams };
+
+// A watcher and the revision that it asked for on its present stream. Value type.
+struct Resumed {
+  const WatchChecker* checker = nullptr;
+  int64_t from = 0;
+};
+// Whether a stream owes nothing up to `revision`: neither events nor promises.
+bool Reached(const Model& model, const std::vector<Resumed>& stream, int64_t revision,
+             Promises promises);
 
 }  // namespace quoin::watch_check

@@ -70,6 +70,7 @@ void WatchStream::OnOpened() {
 
 void WatchStream::Create(Watch& watch) {
   watch.id = next_id_++;
+  watch.from = watch.checker->next();
   watch.created = false;
   watch.parts.clear();
   const Interest& interest = watch.checker->interest();
@@ -78,7 +79,7 @@ void WatchStream::Create(Watch& watch) {
   create.set_key(KeyName(interest.from));
   if (interest.to != interest.from + 1)
     create.set_range_end(interest.to == kKeys ? "w0" : KeyName(interest.to));
-  create.set_start_revision(watch.checker->next());
+  create.set_start_revision(watch.from);
   create.set_watch_id(watch.id);
   create.set_prev_kv(interest.previous);
   create.set_fragment(options_.fragment);
@@ -236,9 +237,10 @@ int64_t WatchStream::needed() const {
 }
 
 bool WatchStream::Reached(int64_t revision) const {
-  return std::all_of(watches_.begin(), watches_.end(), [revision](const Watch& watch) {
-    return watch.checker->checked() >= revision;
-  });
+  std::vector<Resumed> stream;
+  for (const Watch& watch : watches_) stream.push_back({watch.checker.get(), watch.from});
+  return watch_check::Reached(shared_.oracle->model(), stream, revision,
+                              options_.progress_notify ? Promises::kToEach : Promises::kToStreams);
 }
 
 std::string WatchStream::Describe() const {

@@ -38,7 +38,7 @@ class WatchStream final : private client::LastingStream::User {
   void AskForProgress();
   // What a compaction must spare; INT64_MAX when it need not spare anything.
   int64_t needed() const;
-  // Everything up to there has been told and compared.
+  // Everything up to there has been told and compared, and what is owed of promises was given.
   bool Reached(int64_t revision) const;
   // For people: which of its watchers has come how far.
   std::string Describe() const;
@@ -51,6 +51,7 @@ class WatchStream final : private client::LastingStream::User {
  private:
   struct Watch {
     int64_t id = 0;
+    int64_t from = 0;  // asked for
     bool created = false;
     std::vector<Change> parts;  // of a response in fragments
     std::unique_ptr<WatchChecker> checker;
