@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/large_range.h"
 #include "base/errors.h"
 #include "state/range_response.h"
 #include "state/txn_check.h"
@@ -95,37 +96,52 @@ void LocalStore::Range(const etcdserverpb::RangeRequest& request,
                        Done<etcdserverpb::RangeResponse> done) {
   wait_ = frontend_.WaitReadable([this, request, done = std::move(done)](const Status& status) {
     wait_.Over();
-    status.ok() ? RangeOnStorage(request, done) : done(status);
+    status.ok() ? RangeInSlices(request, done) : done(status);
   });
 }
 
-void LocalStore::RangeOnStorage(const etcdserverpb::RangeRequest& request,
-                                const Done<etcdserverpb::RangeResponse>& done) {
-  struct Found {
-    Status status;
-    etcdserverpb::RangeResponse response;
-    int64_t revision;
-  };
-  auto back = BackTo<Found>(frontend_.loop(), lifeline_, [this, done](Found found) {
-    if (!found.status.ok()) return done(found.status);
-    *found.response.mutable_header() = Header(found.revision);
-    done(std::move(found.response));
-  });
+// An answer while it is gathered: all who ask here look at few keys, in the midst of many perhaps.
+struct LocalStore::Gathering {
+  std::string message;  // the query points into it
+  std::shared_ptr<LargeRange> range;
+  LargeRange::Size size;
+  std::string body;
+  Done<etcdserverpb::RangeResponse> done;
+};
+
+void LocalStore::RangeInSlices(const etcdserverpb::RangeRequest& request,
+                               Done<etcdserverpb::RangeResponse> done) {
+  auto gathering = std::make_shared<Gathering>();
+  gathering->message = request.SerializeAsString();
+  gathering->done = std::move(done);
+  const mvcc::RangeQuery query = state::ParseRange(gathering->message)->query;
   server::Node& node = context_.node();
-  node.storage_loop().Post(
-      [&node, message = request.SerializeAsString(), back = std::move(back)]() mutable {
-        EpochDomain::Guard guard(node.storage_slot());
-        const mvcc::View view = node.store().Current(btree::OnMiss::kLoad);
-        const std::optional<state::RangeCommand> command = state::ParseRange(message);
-        StatusOr<mvcc::RangeResult> found = view.Range(command->query);
-        etcdserverpb::RangeResponse response;
-        if (found.ok()) {
-          std::string body;
-          state::AppendRangeBody(*found, false, body);
-          response.ParseFromString(body);
-        }
-        back({found.status(), std::move(response), view.revision()});
+  gathering->range =
+      LargeRange::New(node, frontend_.loop(), query,
+                      std::make_shared<Moment>(node, Moment::Hold::kCompactions, query.revision));
+  gathering->range->Measure(
+      [this, sign = lifeline_.sign(), gathering](StatusOr<LargeRange::Size> size) {
+        if (!sign.alive()) return;
+        if (!size.ok()) return gathering->done(size.status());
+        gathering->size = *size;
+        Gather(gathering);
       });
+}
+
+void LocalStore::Gather(std::shared_ptr<Gathering> gathering) {
+  LargeRange& range = *gathering->range;
+  range.ReadPart([this, sign = lifeline_.sign(), gathering = std::move(gathering)](
+                     StatusOr<std::string> part, bool last) {
+    if (!sign.alive()) return;
+    if (!part.ok()) return gathering->done(part.status());
+    gathering->body += *part;
+    if (!last) return Gather(gathering);
+    state::AppendRangeTail(gathering->size.more, gathering->size.count, gathering->body);
+    etcdserverpb::RangeResponse response;
+    response.ParseFromString(gathering->body);
+    *response.mutable_header() = Header(gathering->size.store_revision);
+    gathering->done(std::move(response));
+  });
 }
 
 void LocalStore::Watch(const std::string& key, const std::string& range_end, int64_t from,

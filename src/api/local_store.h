@@ -50,8 +50,10 @@ class LocalStore final : private watch::Sink {
   void Propose(state::Operation operation, const std::string& payload, int64_t cost,
                const Status& checked, OnAnswer done);
   void Answer(const Status& refusal, OnAnswer done);
-  void RangeOnStorage(const etcdserverpb::RangeRequest& request,
-                      const Done<etcdserverpb::RangeResponse>& done);
+  struct Gathering;
+  void RangeInSlices(const etcdserverpb::RangeRequest& request,
+                     Done<etcdserverpb::RangeResponse> done);
+  void Gather(std::shared_ptr<Gathering> gathering);
   etcdserverpb::ResponseHeader Header(int64_t revision) const;
   // --- watch::Sink ---
   bool CanTake() const override { return true; }

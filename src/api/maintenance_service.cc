@@ -7,6 +7,7 @@
 #include "proto/rpc.pb.h"
 #include "server/member_changes.h"
 #include "server/server_version.h"
+#include "server/slices.h"
 
 namespace quoin::api {
 namespace {
@@ -104,6 +105,19 @@ class MoveLeaderCall final : public RemoteCall {
   }
 };
 
+void HashInSlices(env::Executor& storage, std::shared_ptr<server::FrozenImage> frozen,
+                  absl::AnyInvocable<void(StatusOr<uint32_t>)> done) {
+  auto run = std::make_unique<mvcc::TreeHashRun>(*frozen->data->tree, *frozen->image,
+                                                 mvcc::Volatile::kSkipped);
+  server::RunInSlices(storage, [frozen = std::move(frozen), run = std::move(run),
+                                done = std::move(done)]() mutable {
+    const StatusOr<bool> ended = run->Slice();
+    if (ended.ok() && !*ended) return false;
+    ended.ok() ? done(run->hash()) : done(ended.status());
+    return true;
+  });
+}
+
 class HashCall final : public RemoteCall {
  public:
   using RemoteCall::RemoteCall;
@@ -122,11 +136,7 @@ class HashCall final : public RemoteCall {
     server::Node& node = context_.node();
     node.WithFrozenImage(
         [&node, done = std::move(done)](std::shared_ptr<server::FrozenImage> frozen) mutable {
-          node.storage_loop().Post([frozen = std::move(frozen), done = std::move(done)]() mutable {
-            EpochDomain::ReaderSlot slot(frozen->data->tree->epochs());
-            done(mvcc::HashWholeTree(*frozen->data->tree, *frozen->image, slot,
-                                     /*skip_volatile=*/true));
-          });
+          HashInSlices(node.storage_loop(), std::move(frozen), std::move(done));
         });
   }
 };
@@ -151,11 +161,7 @@ class HashKvCall final : public RemoteCall {
       out += response.SerializeAsString();
       Reply(std::move(out));
     });
-    server::Node& node = context_.node();
-    node.storage_loop().Post(
-        [&node, revision = request.revision(), done = std::move(done)]() mutable {
-          done(node.store().HashByRevision(revision, node.storage_slot()));
-        });
+    context_.node().HashKeys(request.revision(), std::move(done));
   }
 };
 

@@ -14,6 +14,7 @@
 
 #include "api/context.h"
 #include "api/kv_service.h"
+#include "api/maintenance_service.h"
 #include "base/errors.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -433,6 +434,46 @@ TEST_F(ReadOnlyTxnTest, WhatCannotBeReadIsSaidBeforeAnythingIsSent) {
   TakeAll(call);
   EXPECT_EQ(call.status(), errors::FutureRevision());
   EXPECT_TRUE(call.call.messages().empty());
+}
+
+// --- snapshots ---
+
+TEST_F(ReadsTest, AClientThatTakesNoSnapshotIsCutOffAndHoldsNobodyUp) {
+  Fill(5000, 1000);
+  const etcdserverpb::SnapshotRequest request;
+  Call& stalled = Ask(&NewSnapshotCall, request);
+  world_.RunFor(seconds(1));
+  ASSERT_FALSE(stalled.ended());
+  ASSERT_GT(stalled.call.unsent_bytes(), 0);
+  Fill(10, 10);
+  Call& hash = Ask(&NewHashCall, etcdserverpb::HashRequest());
+  TakeAll(hash);
+  EXPECT_EQ(hash.status(), OkStatus());
+  Call& other = Ask(&NewSnapshotCall, request);
+  TakeAll(other);
+  EXPECT_EQ(other.status(), OkStatus());
+  world_.RunFor(limits::kSnapshotIdleMax - seconds(10));
+  EXPECT_FALSE(stalled.ended());
+  world_.RunFor(seconds(20));
+  EXPECT_TRUE(absl::IsResourceExhausted(stalled.status())) << stalled.status();
+}
+
+TEST_F(ReadsTest, AClientThatTakesASnapshotSlowlyIsNotCutOff) {
+  Fill(3000, 1000);
+  Call& slow = Ask(&NewSnapshotCall, etcdserverpb::SnapshotRequest());
+  world_.RunFor(seconds(1));
+  while (!slow.ended()) {
+    Take(slow, 200'000);
+    world_.RunFor(seconds(20));
+  }
+  EXPECT_EQ(slow.status(), OkStatus());
+  std::string file;
+  for (const std::string& message : slow.call.messages()) {
+    etcdserverpb::SnapshotResponse response;
+    ASSERT_TRUE(response.ParseFromString(message));
+    file += response.blob();
+  }
+  EXPECT_EQ(file.size() % 512, 32) << "pages and a digest";
 }
 
 // --- streams ---

@@ -1,6 +1,9 @@
-// Maintenance.Snapshot: the data file as one frozen moment, streamed at the client's pace.
+// Maintenance.Snapshot: the data file as one frozen moment, streamed at the client's pace. A client
+// that takes nothing for limits::kSnapshotIdleMax is cut off: what is frozen cannot be used anew.
 
 #include <openssl/evp.h>
+
+#include <utility>
 
 #include "api/maintenance_service.h"
 #include "base/check.h"
@@ -11,6 +14,7 @@ namespace quoin::api {
 namespace {
 
 constexpr size_t kReadBytes = 8 * limits::kSnapshotChunkBytes;  // one trip to storage
+constexpr env::Duration kLookEvery = std::chrono::seconds(5);
 
 // SHA-256 of what has been sent so far.
 class Digest {
@@ -38,6 +42,7 @@ class SnapshotCall final : public rpc::CallHandler {
  public:
   SnapshotCall(const Context& context, rpc::ServerCall& call)
       : node_(context.node()), frontend_(context.FrontendOf(call.executor())), call_(call) {}
+  ~SnapshotCall() override { EndWatch(); }
 
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
@@ -47,38 +52,70 @@ class SnapshotCall final : public rpc::CallHandler {
                                          [this](Frozen frozen) { Begin(std::move(frozen)); }));
   }
   void OnDrained() override { ReadNext(); }
-  void OnCancel(const Status&) override { lifeline_.Cut(); }
+  void OnCancel(const Status&) override { EndWatch(); }
 
  private:
+  // What the storage loop reads, one piece after another.
+  struct Source {
+    explicit Source(std::shared_ptr<server::FrozenImage> image)
+        : frozen(std::move(image)), copy(*frozen->image) {}
+    const std::shared_ptr<server::FrozenImage> frozen;
+    btree::RawCopy copy;
+  };
+
   void Begin(std::shared_ptr<server::FrozenImage> frozen) {
-    frozen_ = std::move(frozen);
+    size_ = frozen->image->size_bytes();
+    source_ = std::make_shared<Source>(std::move(frozen));
+    taken_at_ = frontend_.loop().clock().Now();
+    WatchClient();
     ReadNext();
   }
 
   void ReadNext() {
-    if (frozen_ == nullptr || reading_ || !call_.has_room())
-      return;
-    const uint64_t size = frozen_->image->size_bytes();
-    if (offset_ == size) return End();
+    if (source_ == nullptr || reading_ || !call_.has_room()) return;
+    if (offset_ == size_) return End();
     reading_ = true;
-    const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size - offset_));
     using Bytes = StatusOr<std::string>;
     node_.storage_loop().Post(
-        [frozen = frozen_, offset = offset_, n,
+        [source = source_,
          done = BackTo<Bytes>(frontend_.loop(), lifeline_, [this](const Bytes& bytes) {
            SendBytes(bytes);
-         })]() mutable { done(frozen->image->ReadRaw(offset, n)); });
+         })]() mutable { done(source->copy.Next(kReadBytes)); });
+  }
+
+  // Messages that the connection has taken, in bytes: what stands still when the client does.
+  void WatchClient() {
+    watch_ = frontend_.loop().RunAfter(kLookEvery, [this] {
+      watch_ = {};
+      const env::Duration now = frontend_.loop().clock().Now();
+      const uint64_t taken = sent_bytes_ - call_.unsent_bytes();
+      if (taken != taken_ || reading_) {
+        taken_ = taken;
+        taken_at_ = now;
+      }
+      if (now - taken_at_ >= limits::kSnapshotIdleMax) return CutOff();
+      WatchClient();
+    });
+  }
+  void EndWatch() {
+    if (watch_.value != 0) frontend_.loop().Cancel(std::exchange(watch_, {}));
+    source_.reset();
+    lifeline_.Cut();
+  }
+  void CutOff() {
+    EndWatch();
+    call_.Finish(absl::ResourceExhaustedError("quoin: the snapshot was taken too slowly"));
   }
 
   void SendBytes(const StatusOr<std::string>& bytes) {
     reading_ = false;
+    if (source_ == nullptr) return;  // the call has ended
     if (!bytes.ok()) return call_.Finish(bytes.status());
-    const uint64_t size = frozen_->image->size_bytes();
     digest_.Update(*bytes);
     for (size_t at = 0; at < bytes->size(); at += limits::kSnapshotChunkBytes) {
       std::string_view blob = std::string_view(*bytes).substr(at, limits::kSnapshotChunkBytes);
       offset_ += blob.size();
-      SendBlob(size - offset_, blob);
+      SendBlob(size_ - offset_, blob);
     }
     ReadNext();
   }
@@ -88,10 +125,13 @@ class SnapshotCall final : public rpc::CallHandler {
     response.set_remaining_bytes(remaining);
     response.set_blob(blob.data(), blob.size());
     response.set_version(frontend_.cluster()->storage_version);
-    call_.Send(response.SerializeAsString());
+    std::string message = response.SerializeAsString();
+    sent_bytes_ += message.size();
+    call_.Send(std::move(message));
   }
 
   void End() {
+    EndWatch();
     SendBlob(0, digest_.Final());
     call_.Finish(OkStatus());
   }
@@ -99,8 +139,12 @@ class SnapshotCall final : public rpc::CallHandler {
   server::Node& node_;
   server::Frontend& frontend_;
   rpc::ServerCall& call_;
-  std::shared_ptr<server::FrozenImage> frozen_;
-  uint64_t offset_ = 0;
+  std::shared_ptr<Source> source_;
+  uint64_t size_ = 0, offset_ = 0;  // of the file
+  uint64_t sent_bytes_ = 0;         // of messages
+  uint64_t taken_ = 0;
+  env::Duration taken_at_{0};
+  env::TimerId watch_;
   bool reading_ = false;
   Digest digest_;
   Lifeline lifeline_;

@@ -29,6 +29,8 @@ inline constexpr size_t kCallUnsentBytesMax = 1 << 20;   // ours: response bytes
 // Ours: how long a compaction waits for a reader without progress, and for readers at all.
 inline constexpr std::chrono::nanoseconds kPinIdleMax = std::chrono::seconds(30);
 inline constexpr std::chrono::nanoseconds kCompactionWaitMax = std::chrono::minutes(5);
+inline constexpr std::chrono::nanoseconds kSnapshotIdleMax = std::chrono::seconds(30);  // ours
+inline constexpr size_t kFrozenImagesMax = 8;  // ours: of clients, members have theirs besides
 inline constexpr size_t kHeldProposalBytesMax = 64 << 20;  // ours: waiting for a leader
 inline constexpr size_t kHeldProposalBatchesMax = 100'000;
 

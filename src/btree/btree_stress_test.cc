@@ -493,7 +493,7 @@ TEST(ReadersOnThreads, SeeWholeRootsWhileTheTreeIsWrittenCheckpointedAndCopied) 
     tree->EndCheckpoint(std::move(image));
     std::atomic<int> copied{0};
     storage->Post([&] {
-      StatusOr<std::string> copy = frozen->ReadRaw(0, frozen->size_bytes());
+      StatusOr<std::string> copy = RawCopy(*frozen).Next(frozen->size_bytes());
       EXPECT_TRUE(copy.ok()) << copy.status();
       copied.store(1, std::memory_order_release);
       copied.notify_one();

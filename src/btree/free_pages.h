@@ -21,6 +21,7 @@ struct PageRun {
   PageId first;
   uint64_t count;
   uint64_t generation = 0;  // of the freed page: images frozen before it cannot reach it
+  uint64_t freed_in = 0;    // generation: neither can those frozen in it or later
 };
 
 class FreePages {

@@ -139,7 +139,7 @@ std::unique_ptr<Image> Tree::BeginCheckpoint() {
   for (Frame* frame : image->frames_) frame->dirty_at = SIZE_MAX;
   std::sort(image->frames_.begin(), image->frames_.end(),
             [](const Frame* a, const Frame* b) { return a->id < b->id; });
-  image->held_ = std::exchange(held_, {});
+  held_by_checkpoint_ = std::exchange(held_, {});
   writing_bytes_ = std::exchange(dirty_bytes_, 0);
   hurry_.store(false);
   UpdateStats();
@@ -160,14 +160,9 @@ void Tree::EndCheckpoint(std::unique_ptr<Image> image) {
   durable_page_ = MetaPageOf(image->meta_.txid);
   cache_->MarkClean(image->frames_);
   writing_bytes_ = 0;
-  for (PageRun run : image->held_) {
+  for (const PageRun& run : std::exchange(held_by_checkpoint_, {})) {
     held_pages_ -= run.count;
-    if (frozen_ && run.generation <= frozen_generation_) {
-      held_for_frozen_.push_back(run);
-      held_for_frozen_pages_ += run.count;
-    } else {
-      free_.Release(run);
-    }
+    HoldForFrozen(run);
   }
   CollectFree();
   UpdateStats();
@@ -198,64 +193,89 @@ Status Tree::CheckpointNow() {
 
 std::unique_ptr<Image> Tree::Freeze() {
   CHECK(!writer_->changed_) << "a freeze between Publish and Publish";
-  if (frozen_) return nullptr;
-  frozen_ = true;
-  frozen_generation_ = generation_++;
   const PublishedRoot& root = *published_.load(std::memory_order_relaxed);
   Meta meta = NextMeta();
   meta.root = root.root;
-  meta.high_water = root.high_water;
-  return std::make_unique<Image>(*this, root, meta);
+  meta.high_water = high_water_;  // may have sunk since the root was published
+  auto image = std::make_unique<Image>(*this, root, meta);
+  image->generation_ = generation_++;
+  image->reachable_ = ReachableNow();
+  frozen_.insert(image->generation_);
+  return image;
+}
+
+// What is in none of the lists of pages to reuse: no page of the tree has to be looked at.
+std::vector<bool> Tree::ReachableNow() const {
+  std::vector<bool> reachable(high_water_, true);
+  auto drop = [&](const PageRun& run) {
+    const auto at = [&](PageId id) {
+      return reachable.begin() + static_cast<std::ptrdiff_t>(std::min(id, high_water_));
+    };
+    std::fill(at(run.first), at(run.first + run.count), false);
+  };
+  for (const auto& [first, count] : free_.runs()) drop({first, count});
+  free_.ForEachWaiting(drop);
+  for (const auto* list : {&held_, &held_by_checkpoint_, &held_for_frozen_}) {
+    for (const PageRun& run : *list) drop(run);
+  }
+  CHECK(freed_in_batch_.empty());
+  return reachable;
+}
+
+bool Tree::IsFrozen(const PageRun& run) const {
+  const auto image = frozen_.lower_bound(run.generation);
+  return image != frozen_.end() && *image < run.freed_in;
+}
+
+void Tree::HoldForFrozen(PageRun run) {
+  if (!IsFrozen(run)) return free_.Release(run);
+  held_for_frozen_.push_back(run);
+  held_for_frozen_pages_ += run.count;
 }
 
 void Tree::Thaw(std::unique_ptr<Image> image) {
-  CHECK(frozen_);
+  CHECK_EQ(frozen_.erase(image->generation_), 1);
   image.reset();
-  frozen_ = false;
-  for (PageRun run : std::exchange(held_for_frozen_, {})) free_.Release(run);
   held_for_frozen_pages_ = 0;
+  for (const PageRun& run : std::exchange(held_for_frozen_, {})) HoldForFrozen(run);
   CollectFree();
   UpdateStats();
 }
 
-Status Image::FindReachable() {
-  Walker walker(*tree_.cache_, meta_.high_water, meta_.high_water);
-  auto note = [this](PageId id, uint64_t pages) {
-    if (pages > 1) long_pages_[id] = pages;
-  };
-  absl::FunctionRef<void(PageId, uint64_t)> visitor(note);
-  walker.set_on_page(&visitor);
-  RETURN_IF_ERROR(walker.WalkDirectory(meta_.root, [](auto, auto) { return OkStatus(); }));
-  for (const auto& [name, root] : published_.buckets) {
-    if (root != 0) RETURN_IF_ERROR(walker.WalkBucket(root));
-  }
-  reachable_ = walker.reached();
-  return OkStatus();
+// Both metas name this root; readers take the higher txid.
+void RawCopy::CopyMeta(PageId id, char* to) const {
+  Meta meta = image_.meta_;
+  meta.txid -= id;
+  meta.Encode(id).copy(to, meta.page_size);
 }
 
-StatusOr<std::string> Image::ReadRaw(uint64_t offset, size_t n) {
-  const uint32_t page_size = meta_.page_size;
-  CHECK(offset % page_size == 0 && n % page_size == 0 && offset + n <= size_bytes());
-  EpochDomain::Guard guard(slot_);
-  if (reachable_.empty()) RETURN_IF_ERROR(FindReachable());
-  std::string out(n, '\0');
-  for (size_t done = 0; done < n; done += page_size) {
-    const PageId id = (offset + done) / page_size;
-    char* to = out.data() + done;
-    if (id < 2) {  // both metas name this root; readers take the higher txid
-      Meta meta = meta_;
-      meta.txid -= id;
-      meta.Encode(id).copy(to, page_size);
+StatusOr<std::string> RawCopy::Next(size_t n) {
+  const uint32_t page_size = image_.meta_.page_size;
+  const PageId high_water = image_.meta_.high_water;
+  CHECK_EQ(n % page_size, 0);
+  const PageId end = std::min(next_ + n / page_size, high_water);
+  const PageCache& cache = *image_.tree_.cache_;
+  EpochDomain::Guard guard(image_.slot_);
+  std::string out((end - next_) * page_size, '\0');
+  std::unique_ptr<Frame> own;
+  const Frame* frame = nullptr;
+  for (char* to = out.data(); next_ < end; ++next_, to += page_size) {
+    if (next_ < 2) {
+      CopyMeta(next_, to);
       continue;
     }
-    if (!reachable_[id]) continue;
-    PageId head = id;
-    if (auto after = long_pages_.upper_bound(id); after != long_pages_.begin()) {
-      const auto& [first, pages] = *std::prev(after);
-      if (id < first + pages) head = first;
+    if (next_ >= head_ + pages_) {
+      if (!image_.reachable_[next_]) continue;
+      head_ = next_;
+      frame = nullptr;
     }
-    ASSIGN_OR_RETURN(Frame * frame, tree_.cache_->Load(head, meta_.high_water));
-    std::memcpy(to, frame->data + (id - head) * page_size, page_size);
+    if (frame == nullptr) frame = cache.Find(head_);
+    if (frame == nullptr) {
+      ASSIGN_OR_RETURN(own, cache.ReadOwn(head_, high_water));
+      frame = own.get();
+    }
+    pages_ = frame->bytes / page_size;
+    std::memcpy(to, frame->data + (next_ - head_) * page_size, page_size);
   }
   return out;
 }

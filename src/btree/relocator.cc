@@ -95,7 +95,8 @@ std::vector<Relocator::Extent> Relocator::Extents() {
   std::vector<PageId> ends;  // where something else begins
   for (const auto& [first, count] : tree_.free_.runs()) ends.push_back(first);
   tree_.free_.ForEachWaiting([&](PageRun run) { ends.push_back(run.first); });
-  for (const auto* list : {&tree_.held_, &tree_.held_for_frozen_, &tree_.freed_in_batch_}) {
+  for (const auto* list : {&tree_.held_, &tree_.held_by_checkpoint_, &tree_.held_for_frozen_,
+                           &tree_.freed_in_batch_}) {
     for (const PageRun& run : *list) ends.push_back(run.first);
   }
   std::sort(ends.begin(), ends.end());

@@ -249,7 +249,7 @@ void Tree::DropDirty(Frame* frame) {
 }
 
 void Tree::FreeFrame(Frame* frame) {
-  const PageRun run{frame->id, frame->bytes / page_size_, frame->generation};
+  const PageRun run{frame->id, frame->bytes / page_size_, frame->generation, generation_};
   DropDirty(frame);
   if (frame->generation == generation_) {
     freed_in_batch_.push_back(run);
@@ -328,10 +328,10 @@ CheckReport Tree::Check() {
   };
   for (const auto& [first, count] : free_.runs()) claim({first, count});
   free_.ForEachWaiting(claim);
-  for (const auto* list : {&held_, &held_for_frozen_, &freed_in_batch_}) {
+  for (const auto* list : {&held_, &held_by_checkpoint_, &held_for_frozen_, &freed_in_batch_}) {
     for (PageRun run : *list) claim(run);
   }
-  for (PageId id = 2; !checkpointing_ && id < std::min<PageId>(taken.size(), high_water_); ++id) {
+  for (PageId id = 2; id < std::min<PageId>(taken.size(), high_water_); ++id) {
     if (!taken[id])
       report.problems.push_back("page " + std::to_string(id) + " is neither in use nor free");
   }

@@ -22,6 +22,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -211,35 +212,49 @@ class Writer {
   bool changed_ = false;
 };
 
-// A frozen root, written out page by page by the storage loop while the writer goes on.
-// Thread: made on the apply loop; read on the storage loop.
+// A frozen root: written out as a checkpoint, or read as a copy, while the writer goes on.
+// Thread: made on the apply loop; read on one other executor.
 class Image {
  public:
   Image(Tree& tree, PublishedRoot published, Meta meta);
   // High-water × page size: the length of a raw copy.
   uint64_t size_bytes() const { return meta_.high_water * meta_.page_size; }
-  // Raw copy for snapshots: bytes [offset, offset+n) of a bbolt file of size_bytes() that holds
-  // exactly this root (metas made for it, freelist absent, unreachable pages zero). n and offset
-  // are multiples of the page size.
-  StatusOr<std::string> ReadRaw(uint64_t offset, size_t n);
+  // For reading this root on the executor that reads the image.
+  EpochDomain::ReaderSlot& slot() { return slot_; }
 
  private:
   friend class Tree;
   friend class CheckpointRun;
-  Status FindReachable();
+  friend class RawCopy;
 
   Tree& tree_;
   const PublishedRoot published_;
   const Meta meta_;
   EpochDomain::ReaderSlot slot_;
-  // Checkpoints: what to write (ascending ids), and what becomes reusable once it is durable.
+  // Checkpoints: what to write (ascending ids).
   std::vector<Frame*> frames_;
-  std::vector<PageRun> held_;
   PageId mark_before_ = 0;  // high-water mark of the meta before this one
-  // Raw copies: which pages belong to this root, and where pages with overflow begin; found at the
-  // first read.
+  // Copies: the generation that was frozen, and which pages belong to the root.
+  uint64_t generation_ = 0;
   std::vector<bool> reachable_;
-  std::map<PageId, uint64_t> long_pages_;
+};
+
+// Reads a frozen copy from its first byte to its last: a bbolt file of image.size_bytes() that
+// holds exactly this root (metas made for it, freelist absent, unreachable pages zero). Several may
+// read one image. Pages that are not in memory are read past the cache. Thread: the executor that
+// reads the image, which outlives it.
+class RawCopy {
+ public:
+  explicit RawCopy(Image& image) : image_(image) {}
+  // The next `n` bytes, whole pages; fewer at the end, none behind it.
+  StatusOr<std::string> Next(size_t n);
+
+ private:
+  void CopyMeta(PageId id, char* to) const;
+  Image& image_;
+  PageId next_ = 0;
+  PageId head_ = 0;     // of the pages that were copied last
+  uint64_t pages_ = 0;  // that belong to it
 };
 
 struct CheckReport {
@@ -270,6 +285,8 @@ class Tree {
   }
   Writer& writer() { return *writer_; }
   Stats stats() const;  // thread: any
+  // Changed pages that are not on disk, those of the batch under way included.
+  uint64_t unwritten_bytes() const { return dirty_bytes_ + writing_bytes_; }
 
   // --- checkpoints: apply loop begins, storage loop runs, apply loop ends ---
   // Freezes the newest published root. nullptr when nothing changed since the last one, or one is
@@ -284,9 +301,9 @@ class Tree {
   // Waits: for recovery, clean stop and tools. REQUIRES: no checkpoint under way.
   Status CheckpointNow();
 
-  // A frozen root for copying (Snapshot RPC, MsgSnap, Hash). At most one at a time next to a
-  // checkpoint; nullptr when one exists. While it lives, no page it reaches is reused. Thread:
-  // apply makes and releases it, storage reads it.
+  // A frozen root for copying (Snapshot RPC, MsgSnap, Hash); any number of them, next to a
+  // checkpoint. While it lives, no page it reaches is reused. Each takes a slot of the epoch
+  // domain. Thread: apply makes and releases it, another reads it.
   std::unique_ptr<Image> Freeze();
   void Thaw(std::unique_ptr<Image> image);
   Snapshot SnapshotOf(const Image& image) const { return Snapshot(*cache_, image.published_); }
@@ -308,6 +325,7 @@ class Tree {
   friend class Image;
   friend class CheckpointRun;
   friend class Relocator;
+  friend class RawCopy;
   Tree(std::string path, const Options& options);
 
   Status CreateFile(env::BlockingFileSystem& files);
@@ -321,6 +339,9 @@ class Tree {
   void DropDirty(Frame* frame);
   void PublishRoot(std::unique_ptr<PublishedRoot> published);
   void CollectFree();
+  bool IsFrozen(const PageRun& run) const;
+  void HoldForFrozen(PageRun run);
+  std::vector<bool> ReachableNow() const;
   void UpdateStats();
   Meta NextMeta() const;
   static uint64_t MetaPageOf(uint64_t txid) { return txid % 2; }
@@ -346,13 +367,13 @@ class Tree {
   std::vector<PageRun>
       freed_in_batch_;         // made after the last image froze: only readers may reach them
   std::vector<PageRun> held_;  // the durable meta or an image may reach them
-  uint64_t held_pages_ = 0;
-  std::vector<PageRun> held_for_frozen_;  // durable metas do not, the frozen copy may
+  std::vector<PageRun> held_by_checkpoint_;  // free once the checkpoint under way is durable
+  uint64_t held_pages_ = 0;                  // of both
+  std::vector<PageRun> held_for_frozen_;     // durable metas do not reach them, a frozen copy does
   uint64_t held_for_frozen_pages_ = 0;
   bool checkpointing_ = false;
-  bool frozen_ = false;
-  uint64_t frozen_generation_ = 0;  // the frozen copy reaches pages up to this generation
-  uint64_t durable_version_ = 0;    // version of the root that the newest meta has
+  std::set<uint64_t> frozen_;     // generations: a copy reaches pages of up to its own
+  uint64_t durable_version_ = 0;  // version of the root that the newest meta has
 
   // Storage loop during a checkpoint, writer otherwise:
   Meta durable_;

@@ -62,8 +62,29 @@ class TreeTest : public testing::Test {
     CheckReport report = tree_->Check();
     for (const std::string& problem : report.problems) ADD_FAILURE() << when << ": " << problem;
     // Pages 0 and 1 are the metas. The counters agree with a walk.
-    EXPECT_EQ(tree_->stats().in_use_bytes, (report.pages_reachable + 2) * Options().page_size)
-        << when;
+    const uint64_t page_size = Options().page_size;
+    EXPECT_EQ(tree_->stats().in_use_bytes, (report.pages_reachable + 2) * page_size) << when;
+  }
+
+  // In pieces of a few pages each, so that some end within a page of many.
+  void ExpectCopyIs(Image& image, const Model& model) {
+    const std::string copy_path = dir_ + "/copy";
+    auto file = *fs_->blocking().Open(copy_path, env::OpenMode::kCreateTrunc);
+    RawCopy copy(image);
+    uint64_t size = 0;
+    while (true) {
+      StatusOr<std::string> piece = copy.Next(7 * Options().page_size);
+      ASSERT_TRUE(piece.ok()) << piece.status();
+      if (piece->empty()) break;
+      ASSERT_TRUE(file->blocking().Write(size, *piece).ok());
+      size += piece->size();
+    }
+    EXPECT_EQ(size, image.size_bytes());
+    auto other = Tree::Open(fs_->blocking(), copy_path, {});
+    ASSERT_TRUE(other.ok()) << other.status();
+    EpochDomain::ReaderSlot slot((*other)->epochs());
+    EpochDomain::Guard guard(slot);
+    ASSERT_EQ(Read((*other)->Current()), model);
   }
 
   std::unique_ptr<env::FileSystem> fs_;
@@ -130,8 +151,9 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
   options.cache_bytes = random.Chance(0.5) ? 1 << 20 : 64 << 20;
   Open(options);
   Model live, published, durable;
-  std::unique_ptr<Image> frozen, checkpoint;
-  Model frozen_model, checkpoint_model;
+  std::unique_ptr<Image> checkpoint;
+  std::vector<std::pair<std::unique_ptr<Image>, Model>> frozen;
+  Model checkpoint_model;
   const std::vector<std::string> buckets = {"a", "key", "zz", "lease"};
   for (int step = 0; step < 6000; ++step) {
     Writer& writer = tree_->writer();
@@ -173,24 +195,18 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
     } else if (kind < 975) {
       writer.Publish();
       published = live;
-      if (frozen == nullptr) {
-        frozen = tree_->Freeze();
-        frozen_model = published;
-      } else {
-        EpochDomain::ReaderSlot slot(tree_->epochs());
+      if (frozen.size() < 3 && random.Chance(0.5)) {
+        frozen.emplace_back(tree_->Freeze(), published);
+      } else if (!frozen.empty()) {
+        std::swap(frozen[random.Below(frozen.size())], frozen.back());
+        auto [image, model] = std::move(frozen.back());
+        frozen.pop_back();
         {
-          EpochDomain::Guard guard(slot);
-          ASSERT_EQ(Read(tree_->SnapshotOf(*frozen)), frozen_model) << "step " << step;
+          EpochDomain::Guard guard(image->slot());
+          ASSERT_EQ(Read(tree_->SnapshotOf(*image)), model) << "step " << step;
         }
-        std::string copy = *frozen->ReadRaw(0, frozen->size_bytes());
-        tree_->Thaw(std::move(frozen));
-        auto file = *fs_->blocking().Open(dir_ + "/copy", env::OpenMode::kCreateTrunc, 0600);
-        ASSERT_TRUE(file->blocking().Write(0, copy).ok());
-        auto other = Tree::Open(fs_->blocking(), dir_ + "/copy", {});
-        ASSERT_TRUE(other.ok()) << other.status();
-        EpochDomain::ReaderSlot other_slot((*other)->epochs());
-        EpochDomain::Guard guard(other_slot);
-        ASSERT_EQ(Read((*other)->Current()), frozen_model) << "step " << step;
+        ASSERT_NO_FATAL_FAILURE(ExpectCopyIs(*image, model));
+        tree_->Thaw(std::move(image));
       }
     } else if (kind < 985) {
       writer.Publish();
@@ -217,7 +233,7 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
       published = live;
       ASSERT_TRUE(tree_->RelocateSlice(20).ok());
       writer.Publish();
-    } else if (kind < 993 && frozen == nullptr && checkpoint == nullptr) {
+    } else if (kind < 993 && frozen.empty() && checkpoint == nullptr) {
       Open(options);
       live = published = durable;
     } else if (kind < 996) {
@@ -229,7 +245,7 @@ TEST_P(TreeModelTest, AgreesWithAMap) {
     if (HasFailure()) return;
   }
   tree_->writer().Publish();
-  if (frozen != nullptr) tree_->Thaw(std::move(frozen));
+  for (auto& [image, model] : frozen) tree_->Thaw(std::move(image));
   if (checkpoint != nullptr) {
     checkpoint.reset();
   } else {

@@ -254,6 +254,7 @@ class Store {
  private:
   friend class View;
   friend class WriteTxn;
+  friend class HashRun;
   // A compaction under way: where it is, and the hash of what it has seen.
   struct PendingCompaction {
     int64_t revision = 0;
@@ -294,11 +295,50 @@ class Store {
   std::deque<HashResult> hashes_;  // of the last compactions, oldest first
 };
 
-// CRC-32C over every bucket of the current root in name order, without meta/{consistent_index,
-// term, storageVersion} when `skip_volatile` (Maintenance.Hash), with everything otherwise
-// (snapshot status). Thread: may wait for the disk.
-StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, const btree::Image& image,
-                                 EpochDomain::ReaderSlot& slot, bool skip_volatile);
+// HashKV in slices. Begins anew when a compaction comes meanwhile.
+// Thread: one at a time that may wait for the disk; `store` outlives it.
+class HashRun {
+ public:
+  HashRun(const Store& store, int64_t revision) : store_(store), revision_(revision) {}
+  // Within a guard of `slot`. True: result() is what HashByRevision returns.
+  StatusOr<bool> Slice(EpochDomain::ReaderSlot& slot);
+  const HashResult& result() const { return result_; }
+
+ private:
+  StatusOr<bool> Begin();
+  StatusOr<bool> Add(std::string_view key, std::string_view value);
+  bool IsKept(std::string_view key, Revision at) const;
+
+  const Store& store_;
+  const int64_t revision_;  // as asked
+  HashResult result_;
+  std::string next_key_;  // of bucket `key`; empty: not begun
+  uint32_t crc_ = 0;
+  bool any_kept_ = false;
+};
+
+// What each member has of its own in bucket meta: consistent_index, term, storageVersion.
+enum class Volatile : uint8_t { kSkipped, kHashed };
+
+// CRC-32C over every bucket of a frozen root in name order, in slices (Maintenance.Hash skips what
+// is volatile, snapshot status does not). Thread: the one that reads the image; it may wait for the
+// disk. Tree and image outlive it.
+class TreeHashRun {
+ public:
+  TreeHashRun(btree::Tree& tree, btree::Image& image, Volatile skipped);
+  StatusOr<bool> Slice();  // true: hash() is complete
+  uint32_t hash() const { return hash_; }
+
+ private:
+  btree::Tree& tree_;
+  btree::Image& image_;
+  const Volatile skipped_;
+  const std::vector<std::string> buckets_;
+  size_t bucket_at_ = 0;
+  std::string next_key_;  // empty: the bucket is not begun
+  uint32_t hash_ = 0;
+};
+StatusOr<uint32_t> HashWholeTree(btree::Tree& tree, btree::Image& image, Volatile skipped);
 
 // Bucket `key`: 8 bytes main, '_', 8 bytes sub; tombstones have a 't' behind.
 std::string RevisionKey(Revision at, bool tombstone);

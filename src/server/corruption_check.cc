@@ -39,11 +39,8 @@ InitialCheck::InitialCheck(Node& node, env::Executor& loop, Logger& log,
   auto take = lifeline_.Tie(
       [this, others = Others(members, node.info().member_id)](
           StatusOr<mvcc::HashResult> own) mutable { TakeOwn(std::move(own), std::move(others)); });
-  node.storage_loop().Post([&node, &loop, take = std::move(take)]() mutable {
-    loop.Post([take = std::move(take),
-               own = node.store().HashByRevision(0, node.storage_slot())]() mutable {
-      take(std::move(own));
-    });
+  node.HashKeys(0, [&loop, take = std::move(take)](StatusOr<mvcc::HashResult> own) mutable {
+    loop.Post([take = std::move(take), own = std::move(own)]() mutable { take(std::move(own)); });
   });
 }
 
@@ -121,10 +118,10 @@ void CorruptionCheck::HashHere(OnHash then) {
     busy_ = false;
     log_.Warn("failed to hash the keys", {{"error", std::string(hash.status().message())}});
   });
-  node_.storage_loop().Post([&node = node_, &loop = own_.loop(), take = std::move(take)]() mutable {
-    loop.Post([take = std::move(take), hash = node.store().HashByRevision(
-                                           0, node.storage_slot())]() mutable { take(hash); });
-  });
+  node_.HashKeys(
+      0, [&loop = own_.loop(), take = std::move(take)](StatusOr<mvcc::HashResult> hash) mutable {
+        loop.Post([take = std::move(take), hash = std::move(hash)]() mutable { take(hash); });
+      });
 }
 
 void CorruptionCheck::AskPeers(int64_t revision, OnPeers then) {

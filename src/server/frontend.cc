@@ -19,7 +19,7 @@ constexpr env::Duration kReadRetry = std::chrono::milliseconds(500);
 }  // namespace
 
 Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
-                   env::Executor& loop, env::Executor& raft_executor, env::Executor& storage,
+                   env::Executor& loop, env::Executor& raft_executor, env::Executor& bulk,
                    RaftLoop& raft, std::shared_ptr<Data> data)
     : number_(number),
       ids_(ids),
@@ -28,7 +28,7 @@ Frontend::Frontend(size_t number, const RequestIds& ids, const NodeConfig& confi
       loop_(loop),
       raft_executor_(raft_executor),
       raft_(raft),
-      storage_(storage),
+      bulk_(bulk),
       data_(std::move(data)),
       slot_(std::make_unique<EpochDomain::ReaderSlot>(data_->tree->epochs())) {}
 
@@ -237,7 +237,7 @@ void Frontend::OnPublished(Published published) {
   if (published.data != nullptr) {
     ++views_taken_;
     slot_ = std::make_unique<EpochDomain::ReaderSlot>(published.data->tree->epochs());
-    storage_.Post([old = std::exchange(data_, std::move(published.data))] {});
+    bulk_.Post([old = std::exchange(data_, std::move(published.data))] {});
   }
   if (published.cluster != nullptr) {
     ++views_taken_;

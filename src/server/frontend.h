@@ -80,8 +80,8 @@ class Frontend {
   };
 
   Frontend(size_t number, const RequestIds& ids, const NodeConfig& config, NodeInfo& info,
-           env::Executor& loop, env::Executor& raft_executor, env::Executor& storage,
-           RaftLoop& raft, std::shared_ptr<Data> data);
+           env::Executor& loop, env::Executor& raft_executor, env::Executor& bulk, RaftLoop& raft,
+           std::shared_ptr<Data> data);
   ~Frontend();
 
   // Proposes one operation; `done` is called once, later, on this loop, unless the wait is
@@ -188,7 +188,7 @@ class Frontend {
   env::Executor& loop_;
   env::Executor& raft_executor_;
   RaftLoop& raft_;
-  env::Executor& storage_;
+  env::Executor& bulk_;
   std::shared_ptr<Data> data_;
   std::unique_ptr<EpochDomain::ReaderSlot> slot_;
 

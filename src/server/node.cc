@@ -5,6 +5,7 @@
 #include "server/corruption_check.h"
 #include "server/lease_pages.h"
 #include "server/peer_pages.h"
+#include "server/slices.h"
 
 namespace quoin::server {
 namespace {
@@ -63,6 +64,7 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   raft_executor_ = env_.NewExecutor("raft");
   apply_executor_ = env_.NewExecutor("apply");
   storage_executor_ = env_.NewExecutor("storage");
+  checkpoint_executor_ = env_.NewExecutor("checkpoint");
   bulk_executor_ = env_.NewExecutor("bulk");
   peer_executor_ = env_.NewExecutor("peer");
   lease_executor_ = env_.NewExecutor("lease");
@@ -96,7 +98,7 @@ void Node::BuildRaft() {
   });
   raft_ = std::make_unique<RaftLoop>(
       config_, info_,
-      RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_, *storage_executor_,
+      RaftLoop::Loops{*raft_executor_, *wal_executor_, *apply_executor_, *bulk_executor_,
                       *peer_executor_},
       std::move(raft), env_.Random(), *recovered_.wal, env_.files(), log_);
 }
@@ -109,20 +111,22 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
   std::vector<Frontend*> frontends;
   for (size_t i = 0; i < io_loops.size(); ++i) {
     frontends_.push_back(std::make_unique<Frontend>(i, ids, config_, info_, *io_loops[i],
-                                                    *raft_executor_, *storage_executor_, *raft_,
+                                                    *raft_executor_, *bulk_executor_, *raft_,
                                                     recovered_.data));
     if (i < clients) frontends_.back()->set_bounded();
     frontends.push_back(frontends_.back().get());
   }
   apply_ = std::make_unique<ApplyLoop>(
       config_, info_,
-      ApplyLoop::Loops{*apply_executor_, *raft_executor_, *storage_executor_, *lease_executor_},
+      ApplyLoops{*apply_executor_, *raft_executor_, *checkpoint_executor_, *bulk_executor_,
+                       *lease_executor_},
       env_.files(), Paths(config_), recovered_.data, ids, log_);
   recovered_.data.reset();
-  peers_ = std::make_unique<PeerHost>(
-      config_, info_,
-      PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_, *storage_executor_},
-      env_.files(), log_);
+  peers_ =
+      std::make_unique<PeerHost>(config_, info_,
+                                 PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_,
+                                                 *storage_executor_, *bulk_executor_},
+                                 env_.files(), log_);
   ServePeerPages(*this, *peers_, *frontends_.back());
   lease_host_ = std::make_unique<MemberLeaseHost>(env_, *frontends[frontends.size() - 2], *apply_,
                                                   *apply_executor_);
@@ -180,6 +184,26 @@ void Node::AfterBatch() {
 
 void Node::WithFrozenImage(ApplyLoop::OnImage use) {
   apply_executor_->Post([this, use = std::move(use)]() mutable { apply_->Freeze(std::move(use)); });
+}
+
+void Node::HashKeys(int64_t revision, OnHash done) {
+  struct Hashing {
+    std::shared_ptr<StorageReader> reader;  // of one generation, to the end
+    std::optional<mvcc::HashRun> run;
+  };
+  RunInSlices(*storage_executor_,
+              [this, revision, done = std::move(done), hashing = Hashing()]() mutable {
+                if (hashing.reader == nullptr) {
+                  hashing.reader = storage_reader();
+                  hashing.run.emplace(hashing.reader->store(), revision);
+                }
+                const StatusOr<bool> ended = hashing.run->Slice(hashing.reader->slot);
+                if (!ended.ok())
+                  done(ended.status());
+                else if (*ended)
+                  done(hashing.run->result());
+                return !ended.ok() || *ended;
+              });
 }
 
 void Node::PublishAttributes() {
@@ -241,8 +265,8 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
 // tasks that never run.
 Node::~Node() {
   for (env::Executor* loop : {raft_executor_.get(), wal_executor_.get(), storage_executor_.get(),
-                              peer_executor_.get(), lease_executor_.get(), bulk_executor_.get(),
-                              apply_executor_.get()}) {
+                              checkpoint_executor_.get(), peer_executor_.get(),
+                              lease_executor_.get(), bulk_executor_.get(), apply_executor_.get()}) {
     if (loop != nullptr) loop->Stop();
   }
   if (peers_ != nullptr) peers_->Abandon();

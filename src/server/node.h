@@ -70,6 +70,9 @@ class Node {
   LeaseLoop& lease_loop() { return *leases_; }
   // `use` runs on the apply loop when it is this caller's turn. Thread: any.
   void WithFrozenImage(ApplyLoop::OnImage use);
+  // HashKV in slices (revision 0: the present); `done` runs on the storage loop. Thread: any.
+  using OnHash = absl::AnyInvocable<void(StatusOr<mvcc::HashResult>)>;
+  void HashKeys(int64_t revision, OnHash done);
 
   // Hands the lead over, answers what waits, writes a last checkpoint, closes the log. `stopped` is
   // posted to `owner`. At any moment after Run, also while the member starts, joins, installs a
@@ -95,7 +98,7 @@ class Node {
   NodeInfo info_;
   // Stopped before anything else goes, and destroyed last (see ~Node).
   std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
-      peer_executor_, lease_executor_, bulk_executor_;
+      checkpoint_executor_, bulk_executor_, peer_executor_, lease_executor_;
   Recovered recovered_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;

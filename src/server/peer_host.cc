@@ -140,8 +140,14 @@ void PeerHost::OnSnapshotSent(NodeId id, bool ok) {
 
 StatusOr<std::unique_ptr<peer::SnapshotSink>> PeerHost::ReceiveSnapshot(
     const raft::Message& message) {
-  return NewReceivedTree(message.snapshot.metadata.index, ++received_, paths_, config_, files_,
-                         loops_.peer, loops_.storage, log_);
+  auto opened = [apply = apply_, &loop = loops_.apply](Index index, std::shared_ptr<Data> data) {
+    loop.Post([apply, index, data = std::move(data)]() mutable {
+      apply->OnReceived(index, std::move(data));
+    });
+  };
+  return NewReceivedTree(
+      message.snapshot.metadata.index, ++received_,
+      ReceivedTreeHost{paths_, config_, files_, loops_.peer, loops_.bulk, log_, std::move(opened)});
 }
 
 // --- membership ---

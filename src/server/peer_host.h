@@ -35,6 +35,7 @@ class PeerHost final : public peer::Host {
     env::Executor& raft;
     env::Executor& apply;
     env::Executor& storage;
+    env::Executor& bulk;
   };
   PeerHost(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
            Logger& log);

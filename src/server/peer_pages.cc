@@ -105,8 +105,8 @@ void ServeHashes(Node& node, PeerHost& host) {
     if (!asked.empty() && asked != cluster_id) return reply(ErrorPage(412, "cluster ID mismatch"));
     StatusOr<int64_t> revision = cluster::ParseHashRequestJson(request.body);
     if (!revision.ok()) return reply(ErrorPage(400, "error unmarshalling request"));
-    node.storage_loop().Post([&node, revision = *revision, reply = std::move(reply)]() mutable {
-      StatusOr<mvcc::HashResult> hash = node.store().HashByRevision(revision, node.storage_slot());
+    node.HashKeys(*revision, [&node,
+                              reply = std::move(reply)](StatusOr<mvcc::HashResult> hash) mutable {
       rpc::HttpResponse response =
           hash.ok() ? Page("application/json",
                            cluster::HashAnswerJson({hash->hash, hash->compact_revision,

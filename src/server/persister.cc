@@ -45,9 +45,10 @@ bool Persister::AddOwnSnapshot(const raft::SnapshotMetadata& metadata) {
 }
 
 void Persister::DropReceivedTree(Index index) {
-  loops_.storage.Post([this, path = paths_.ReceivedTree(index)] {
+  loops_.bulk.Post([this, path = paths_.ReceivedTree(index)] {
     (void)files_.blocking().Remove(path);  // what stays is removed at the next start
   });
+  loops_.apply.Post([apply = apply_, index] { apply->DropReceived(index); });
 }
 
 void Persister::Pump() {
@@ -99,7 +100,7 @@ void Persister::Install(Job job) {
   log_.Info("installing snapshot from leader",
             {{"snapshot-index", shared->snapshot->metadata.index.value()},
              {"snapshot-term", shared->snapshot->metadata.term.value()}});
-  loops_.storage.Post([this, shared, log_it] {
+  loops_.bulk.Post([this, shared, log_it] {
     DieOnError(wal::WriteSnapFile(files_.blocking(), paths_.snap, *shared->snapshot));
     loops_.wal.Post(log_it);
   });

@@ -30,7 +30,7 @@ class Persister {
     env::Executor& raft;
     env::Executor& wal;
     env::Executor& apply;
-    env::Executor& storage;
+    env::Executor& bulk;
   };
   // `wal` is used on the wal loop only.
   Persister(const NodeConfig& config, Loops loops, wal::Writer& wal, env::FileSystem& files,

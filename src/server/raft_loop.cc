@@ -54,7 +54,7 @@ RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::
       info_(info),
       loops_(loops),
       raft_(std::move(raft)),
-      persister_(config, {loops.raft, loops.wal, loops.apply, loops.storage}, wal, files, log),
+      persister_(config, {loops.raft, loops.wal, loops.apply, loops.bulk}, wal, files, log),
       random_(seed),
       log_(log) {}
 

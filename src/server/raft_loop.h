@@ -39,7 +39,7 @@ class RaftLoop {
     env::Executor& raft;
     env::Executor& wal;
     env::Executor& apply;
-    env::Executor& storage;
+    env::Executor& bulk;
     env::Executor& peer;
   };
   RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::Raft raft, uint64_t seed,

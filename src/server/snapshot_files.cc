@@ -13,12 +13,12 @@ namespace {
 
 constexpr size_t kReadBytes = 1 << 20;  // one trip to storage; a multiple of every page size
 constexpr uint64_t kSyncEveryBytes = 8 << 20;
-constexpr uint64_t kCheckCacheBytes = 16 << 20;
 
 class ImageSource final : public peer::SnapshotSource {
  public:
   ImageSource(std::shared_ptr<FrozenImage> image, env::Executor& peer, env::Executor& storage)
       : image_(std::move(image)),
+        copy_(std::make_shared<btree::RawCopy>(*image_->image)),
         size_bytes_(image_->image->size_bytes()),
         peer_(peer),
         storage_(storage) {}
@@ -33,17 +33,15 @@ class ImageSource final : public peer::SnapshotSource {
         done(std::move(bytes));
       }));
     }
-    const size_t n = static_cast<size_t>(std::min<uint64_t>(kReadBytes, size_bytes_ - offset_));
     auto take =
         lifeline_.Tie([this, bytes_max, done = std::move(done)](StatusOr<std::string> b) mutable {
           Take(std::move(b), bytes_max, std::move(done));
         });
-    storage_.Post(
-        [image = image_, offset = offset_, n, &peer = peer_, take = std::move(take)]() mutable {
-          StatusOr<std::string> bytes = image->image->ReadRaw(offset, n);
-          peer.Post([image = std::move(image), bytes = std::move(bytes),
-                     take = std::move(take)]() mutable { take(std::move(bytes)); });
-        });
+    storage_.Post([image = image_, copy = copy_, &peer = peer_, take = std::move(take)]() mutable {
+      StatusOr<std::string> bytes = copy->Next(kReadBytes);
+      peer.Post([image = std::move(image), copy = std::move(copy), bytes = std::move(bytes),
+                 take = std::move(take)]() mutable { take(std::move(bytes)); });
+    });
   }
 
  private:
@@ -57,6 +55,7 @@ class ImageSource final : public peer::SnapshotSource {
   }
 
   const std::shared_ptr<FrozenImage> image_;
+  const std::shared_ptr<btree::RawCopy> copy_;  // used on the storage loop
   const uint64_t size_bytes_;
   env::Executor& peer_;
   env::Executor& storage_;
@@ -66,24 +65,13 @@ class ImageSource final : public peer::SnapshotSource {
   Lifeline lifeline_;
 };
 
-// The index up to which a tree file holds the log. Opened as the apply loop will open it, each page
-// and each record looked at: what fails here fails while the member still has its own state.
-StatusOr<Index> AppliedIndexOf(env::BlockingFileSystem& files, const std::string& path,
-                               NodeConfig config, Logger& log) {
-  config.cache_bytes = kCheckCacheBytes;
-  StatusOr<std::shared_ptr<Data>> data = OpenData(files, path, config, log);
-  // The cluster has gone where this version cannot follow; the leader would send it without end.
-  if (absl::IsUnimplemented(data.status()))
-    DieOnUnknown("a leader's snapshot: " + std::string(data.status().message()));
-  RETURN_IF_ERROR(data.status());
-  return (*data)->machine->applied_index();
-}
-
-// The file while it arrives. Used on the storage loop, in the order of the sink's calls.
+// The file while it arrives. Used on the bulk loop, in the order of the sink's calls.
 class Arriving {
  public:
-  Arriving(env::BlockingFileSystem& files, std::string path, const NodeConfig& config, Logger& log)
-      : files_(files), path_(std::move(path)), config_(config), log_(log) {}
+  Arriving(ReceivedTreeHost host, uint64_t number)
+      : host_(std::move(host)),
+        files_(host_.files.blocking()),
+        path_(host_.paths.snap + "/tmp" + std::to_string(number)) {}
   ~Arriving() {
     file_.reset();
     if (!named_) (void)files_.Remove(path_);
@@ -101,26 +89,33 @@ class Arriving {
     return file_->blocking().Sync();
   }
 
-  Status Finish(Index index, const Paths& paths) {
+  // What fails here fails while the member still has its own state.
+  Status Finish(Index index) {
     if (file_ == nullptr) return absl::DataLossError("a snapshot without a tree file");
     RETURN_IF_ERROR(file_->blocking().Sync());
     file_.reset();
-    ASSIGN_OR_RETURN(const Index held, AppliedIndexOf(files_, path_, config_, log_));
+    StatusOr<std::shared_ptr<Data>> data = OpenData(files_, path_, host_.config, host_.log);
+    // The cluster has gone where this version cannot follow; the leader would send it without end.
+    if (absl::IsUnimplemented(data.status()))
+      DieOnUnknown("a leader's snapshot: " + std::string(data.status().message()));
+    RETURN_IF_ERROR(data.status());
+    const Index held = (*data)->machine->applied_index();
     if (held != index) {
       return absl::DataLossError("the tree file of a snapshot at index " +
                                  std::to_string(index.value()) + " holds index " +
                                  std::to_string(held.value()));
     }
-    RETURN_IF_ERROR(files_.Rename(path_, paths.ReceivedTree(index)));
+    RETURN_IF_ERROR(files_.Rename(path_, host_.paths.ReceivedTree(index)));
     named_ = true;
-    return files_.SyncDirectory(paths.snap);
+    RETURN_IF_ERROR(files_.SyncDirectory(host_.paths.snap));
+    host_.opened(index, *std::move(data));
+    return OkStatus();
   }
 
  private:
+  const ReceivedTreeHost host_;
   env::BlockingFileSystem& files_;
   const std::string path_;
-  const NodeConfig& config_;
-  Logger& log_;
   std::unique_ptr<env::File> file_;
   uint64_t size_ = 0;
   uint64_t synced_ = 0;
@@ -129,39 +124,34 @@ class Arriving {
 
 class ReceivedTree final : public peer::SnapshotSink {
  public:
-  ReceivedTree(Index index, uint64_t number, const Paths& paths, const NodeConfig& config,
-               env::FileSystem& files, env::Executor& peer, env::Executor& storage, Logger& log)
+  ReceivedTree(Index index, uint64_t number, ReceivedTreeHost host)
       : index_(index),
-        paths_(paths),
-        peer_(peer),
-        storage_(storage),
-        file_(std::make_shared<Arriving>(
-            files.blocking(), paths_.snap + "/tmp" + std::to_string(number), config, log)) {}
+        peer_(host.peer),
+        bulk_(host.bulk),
+        file_(std::make_shared<Arriving>(std::move(host), number)) {}
   ~ReceivedTree() override {
-    storage_.Post([file = std::move(file_)] {});
+    bulk_.Post([file = std::move(file_)] {});
   }
 
   void Write(std::string bytes, absl::AnyInvocable<void(Status)> done) override {
     Run([bytes = std::move(bytes)](Arriving& file) { return file.Write(bytes); }, std::move(done));
   }
   void Finish(absl::AnyInvocable<void(Status)> done) override {
-    Run([index = index_, paths = paths_](Arriving& file) { return file.Finish(index, paths); },
-        std::move(done));
+    Run([index = index_](Arriving& file) { return file.Finish(index); }, std::move(done));
   }
 
  private:
   void Run(absl::AnyInvocable<Status(Arriving&)> work, absl::AnyInvocable<void(Status)> done) {
-    storage_.Post([file = file_, work = std::move(work), &peer = peer_,
-                   done = lifeline_.Tie(std::move(done))]() mutable {
+    bulk_.Post([file = file_, work = std::move(work), &peer = peer_,
+                done = lifeline_.Tie(std::move(done))]() mutable {
       peer.Post(
           [done = std::move(done), status = work(*file)]() mutable { done(std::move(status)); });
     });
   }
 
   const Index index_;
-  const Paths paths_;
   env::Executor& peer_;
-  env::Executor& storage_;
+  env::Executor& bulk_;
   std::shared_ptr<Arriving> file_;
   Lifeline lifeline_;
 };
@@ -174,10 +164,8 @@ std::unique_ptr<peer::SnapshotSource> NewImageSource(std::shared_ptr<FrozenImage
 }
 
 std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
-                                                    const Paths& paths, const NodeConfig& config,
-                                                    env::FileSystem& files, env::Executor& peer,
-                                                    env::Executor& storage, Logger& log) {
-  return std::make_unique<ReceivedTree>(index, number, paths, config, files, peer, storage, log);
+                                                    ReceivedTreeHost host) {
+  return std::make_unique<ReceivedTree>(index, number, std::move(host));
 }
 
 }  // namespace quoin::server

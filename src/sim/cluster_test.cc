@@ -12,6 +12,7 @@
 #include <set>
 #include <utility>
 
+#include "base/limits.h"
 #include "env/sim/sim_world.h"
 #include "proto/rpc.pb.h"
 #include "server/join.h"
@@ -179,6 +180,30 @@ TEST(SimulatedCluster, AFarFollowerGetsTheDataFile) {
   follower->Crash();
   cluster.StartAll();
   EXPECT_EQ(cluster.Converge().size(), 520);
+}
+
+// Clients that take snapshots and never end keep images; a member that lags gets its own.
+TEST(SimulatedCluster, AFarFollowerWaitsForNoClientsSnapshot) {
+  Cluster cluster(4, 3);
+  cluster.StartAll();
+  Machine* follower = cluster.Follower();
+  LeaveFarBehind(cluster, *follower, 400);
+  Machine* leader = cluster.Leader();
+  std::vector<std::shared_ptr<server::FrozenImage>> held;
+  auto keep = [&](std::shared_ptr<server::FrozenImage> image) { held.push_back(std::move(image)); };
+  const size_t asked = limits::kFrozenImagesMax + 3;
+  for (size_t i = 0; i < asked; ++i) {
+    leader->node().WithFrozenImage(keep);
+    cluster.PutMany(*leader, 1, "between" + std::to_string(i));
+  }
+  EXPECT_EQ(held.size(), limits::kFrozenImagesMax) << "the others wait";
+  ASSERT_EQ(follower->Start(), OkStatus());
+  EXPECT_TRUE(cluster.Until([&] { return follower->ready(); }));
+  EXPECT_EQ(cluster.Converge().size(), 400 + asked);
+  EXPECT_EQ(follower->log().count("installed snapshot from leader"), 1);
+  held.clear();
+  EXPECT_TRUE(cluster.Until([&] { return held.size() == 3; })) << "their turn has come";
+  held.clear();
 }
 
 // While the data file is under way the leader goes on, over more entries than it keeps for

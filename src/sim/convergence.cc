@@ -75,8 +75,7 @@ bool CompareOnce(Fleet& fleet, Host& one, std::optional<Hashes>& first) {
   node.WithFrozenImage([&](std::shared_ptr<server::FrozenImage> frozen) {
     node.storage_loop().Post([&whole, &pairs, &fleet, frozen = std::move(frozen)] {
       if (fleet.options().prints) ReadPairs(*frozen, pairs);
-      EpochDomain::ReaderSlot slot(frozen->data->tree->epochs());
-      whole = mvcc::HashWholeTree(*frozen->data->tree, *frozen->image, slot, true);
+      whole = mvcc::HashWholeTree(*frozen->data->tree, *frozen->image, mvcc::Volatile::kSkipped);
     });
   });
   if (!fleet.Until([&] { return keys && whole; }, "hashes")) return true;

@@ -41,7 +41,7 @@ class GrpcLoad final : public Workload {
   static const Row kRows[];
 
   Prng& random() { return fleet_.random(); }
-  std::string Key() { return "g" + std::to_string(random().Below(6)); }
+  std::string Key() { return "g" + std::to_string(random().Below(8)); }
   void Call(Host& host, const Row& row);
   void Range(Host& host);
   void Stall(Host& host);
@@ -122,7 +122,7 @@ class GrpcLoad::OneCall final : public rpc::ClientStream::Handler {
 
 void GrpcLoad::Setup() {
   cancel_chance_ = 0.2 * static_cast<double>(random().Below(6));
-  if (random().Chance(0.4)) value_bytes_max_ = 90'000;  // then all of them are a large range
+  if (random().Chance(0.4)) value_bytes_max_ = 200'000;  // then all of them are a large range
   has_quota_ = random().Chance(0.2);
   if (!has_quota_) return;
   for (auto& host : fleet_.hosts())

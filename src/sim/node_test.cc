@@ -217,6 +217,28 @@ TEST(SimulatedMember, ProposalsBehindAStalledDiskAreBounded) {
   EXPECT_TRUE(machine.world().RunUntil([&] { return answered > before; }, kStepsMax));
 }
 
+// A flood that the disk cannot take: what is applied waits for checkpoints, as nothing else does.
+TEST(SimulatedMember, AFloodWaitsForTheDiskAndIsAnswered) {
+  Machine machine(8);
+  machine.config().checkpoint_dirty_bytes = 256 * 1024;
+  machine.config().checkpoint_interval = std::chrono::hours(1);
+  ASSERT_EQ(machine.Start(), OkStatus());
+  machine.disk().set_sync_time(std::chrono::milliseconds(20), std::chrono::milliseconds(20));
+  constexpr int kPuts = 3000;
+  constexpr uint64_t kEntryBytes = 16 * 4096;  // the pages that one put may copy
+  int answered = 0;
+  for (int i = 0; i < kPuts; ++i)
+    machine.Put("k" + std::to_string(i), std::string(4000, 'x'), [&](int64_t) { ++answered; });
+  uint64_t dirty_most = 0;
+  while (answered < kPuts) {
+    ASSERT_TRUE(machine.world().Step());
+    const btree::Stats stats = machine.node().frontend(0).tree().stats();
+    dirty_most = std::max(dirty_most, stats.dirty_bytes + stats.writing_bytes);
+  }
+  EXPECT_LE(dirty_most, 2 * 256 * 1024 + kEntryBytes);
+  EXPECT_GT(dirty_most, 256 * 1024u);
+}
+
 // Load, a crash after a drawn number of events, recovery, again and again. Returns the trace of the
 // run.
 uint64_t CrashRounds(uint64_t seed, int rounds) {

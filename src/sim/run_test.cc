@@ -37,7 +37,7 @@ TEST(Run, ASeedDecidesEverything) {
 // Each workload by itself does what it is there for.
 TEST(Run, WorkloadsReachWhatTheyAreFor) {
   RunResult sum;
-  for (uint64_t seed = 1; seed <= 5; ++seed) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
     const RunResult one =
         RunSeed({.seed = seed, .workloads = "kv,compaction,membership,leases,watches,locks,grpc"});
     ASSERT_FALSE(one.failure) << "seed " << seed << ": " << *one.failure;

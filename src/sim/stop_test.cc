@@ -137,7 +137,7 @@ TEST(Stop, WhileASnapshotIsInstalled) {
       [&](Machine& machine) {
         return machine.log().count("installed snapshot from leader") > installed && machine.ready();
       },
-      30, [&](Machine& machine) { Restart(cluster, machine); });
+      20, [&](Machine& machine) { Restart(cluster, machine); });
   cluster.Converge();
 }
 

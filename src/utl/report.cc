@@ -150,8 +150,7 @@ StatusOr<SnapshotStatus> StatusOf(Directory& directory) {
     }
   }
   std::unique_ptr<btree::Image> image = directory.tree->Freeze();
-  ASSIGN_OR_RETURN(out.hash,
-                   mvcc::HashWholeTree(*directory.tree, *image, slot, /*skip_volatile=*/false));
+  ASSIGN_OR_RETURN(out.hash, mvcc::HashWholeTree(*directory.tree, *image, mvcc::Volatile::kHashed));
   directory.tree->Thaw(std::move(image));
   out.total_bytes = directory.tree->stats().file_bytes;
   out.version = directory.machine->storage_version();

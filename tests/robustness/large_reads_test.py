@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Reads of everything beside others: compactions meanwhile, writes and renewals of other clients meanwhile.
+"""Reads of everything beside others: compactions meanwhile, writes and renewals of other clients meanwhile, clients that take
+nothing of what they asked for.
 
     large_reads_test.py [--keys N] [--reads N]
 """
@@ -103,12 +104,30 @@ def memory_of_many_ranges(member, keys):
     assert peak[0] < before + 64
 
 
+def stalled_snapshots(member):
+    """Six clients that take nothing of their snapshots: hashes and further snapshots go on."""
+    from etcdapi import rpc
+    client = member.client()
+    stalled = []
+    for i in range(6):
+        client.put(b"between", b"%d" % i)  # so that no two are of the same moment
+        stalled.append(member.client().stream("Maintenance/Snapshot", rpc.SnapshotRequest(), rpc.SnapshotResponse, timeout=600))
+        next(stalled[-1])
+    client.call("Maintenance/Hash", rpc.HashRequest(), rpc.HashResponse, timeout=60)
+    size = sum(len(part.blob) for part in member.client().stream("Maintenance/Snapshot", rpc.SnapshotRequest(),
+                                                                  rpc.SnapshotResponse, timeout=60))
+    equal(size % 512, 32)
+    for call in stalled:
+        call.cancel()
+
+
 def all_of_it(keys, reads):
     with Member(members.quoin_binary()) as member:
         fill(member.client(), keys, 100)
         ranges_during_compactions(member, keys, reads)
         others_beside_a_long_transaction(member, keys)
         memory_of_many_ranges(member, keys)
+        stalled_snapshots(member)
 
 
 if __name__ == "__main__":
