@@ -20,6 +20,8 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
   query.key = request.key;
   query.range_end = request.range_end;
   query.from = request.from;
+  query.revisions_max = request.revisions_max;
+  query.bytes_max = request.bytes_max;
   // Before the slice is read: one that was not cut short then ends behind it.
   answer.revision = store.current_revision();
   StatusOr<mvcc::HistorySlice> slice = store.ReadHistory(query, btree::OnMiss::kLoad);
@@ -37,7 +39,7 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
       answer.next = event.at.main;
       break;
     }
-    last = event.at.main;
+    if (std::exchange(last, event.at.main) != event.at.main) ++answer.revisions;
     if (event.type == mvcc::Event::Type::kPut ? !request.puts : !request.deletes) continue;
     std::string previous;
     if (request.prev_kv) {
@@ -49,6 +51,7 @@ watch::HistoryAnswer ReadSlice(server::Node& node, const watch::HistoryRequest& 
     answer.events.push_back({event.at.main, watch::EncodeElement(event, previous)});
     bytes += answer.events.back().element.size();
   }
+  answer.full = answer.revisions >= request.revisions_max || bytes >= request.bytes_max;
   return answer;
 }
 

@@ -10,6 +10,9 @@ namespace {
 
 // Slices of the past that are read at once for one loop: bounds what waits in memory.
 constexpr size_t kReadsAtOnce = 8;
+// What all watchers of one loop may keep of slices that do not fill a response. Beyond it each
+// slice is a response.
+constexpr size_t kHeldBytesMax = 4 << 20;
 constexpr std::string_view kFromKey("\0", 1);
 
 bool Wants(const WatchOptions& options, const mvcc::Event& event) {
@@ -63,6 +66,7 @@ void WatcherSet::Unlist(Watcher& watcher) {
 
 void WatcherSet::Remove(Watcher& watcher) {
   Unlist(watcher);
+  LetGo(watcher);
   std::replace(matched_.begin(), matched_.end(), &watcher, static_cast<Watcher*>(nullptr));
   watchers_.erase(watcher.number_);
 }
@@ -198,10 +202,14 @@ void WatcherSet::StartReads() {
       line->busy = false;
       continue;
     }
-    const WatchOptions& options = found->second->options_;
+    const Watcher& watcher = *found->second;
+    const WatchOptions& options = watcher.options_;
+    HistoryRequest request{options.key,     options.range_end, watcher.next_,
+                           options.prev_kv, options.puts,      options.deletes};
+    request.revisions_max -= watcher.held_revisions_;
+    request.bytes_max -= watcher.held_bytes_;
     ++reads_;
-    history_.Read({options.key, options.range_end, found->second->next_, options.prev_kv,
-                   options.puts, options.deletes},
+    history_.Read(std::move(request),
                   lifeline_.Tie([this, line, number = found->first](HistoryAnswer answer) {
                     OnRead(line, number, std::move(answer));
                   }));
@@ -221,27 +229,49 @@ void WatcherSet::Continue(uint64_t number, HistoryAnswer answer) {
   if (found == watchers_.end()) return;
   Watcher& watcher = *found->second;
   if (answer.compact_revision) {
+    if (!DeliverHeld(watcher, answer.revision)) return;
     std::unique_ptr<Watcher> ended = std::move(found->second);
     Unlist(watcher);
     watchers_.erase(found);
     return ended->sink_->OnCompacted(*ended, *answer.compact_revision);
   }
-  if (!DeliverHistory(watcher, answer)) return;
+  Hold(watcher, answer);
   watcher.next_ = answer.next;
+  // Few matches in a long past are one response, as with etcd, however many slices that takes. A
+  // stream without room may wait for long: it holds nothing back meanwhile.
+  const bool there = watcher.next_ > revision_ || watcher.next_ > answer.revision;
+  const bool tell =
+      there || answer.full || held_bytes_ > kHeldBytesMax || !watcher.sink_->CanTake();
+  if (tell && !DeliverHeld(watcher, answer.revision)) return;
   // What was published after the slice was read is still in the store.
   watcher.live_ = watcher.next_ > revision_;
   if (!watcher.live_) ReadOn(watcher);
 }
 
+void WatcherSet::Hold(Watcher& watcher, HistoryAnswer& answer) {
+  for (HistoryEvent& event : answer.events) {
+    watcher.held_bytes_ += event.element.size();
+    held_bytes_ += event.element.size();
+    watcher.held_.push_back(std::move(event));
+  }
+  watcher.held_revisions_ += answer.revisions;
+}
+
+void WatcherSet::LetGo(Watcher& watcher) {
+  held_bytes_ -= watcher.held_bytes_;
+  watcher.held_bytes_ = watcher.held_revisions_ = 0;
+  watcher.held_.clear();
+}
+
 // False: the sink has removed the watcher.
-bool WatcherSet::DeliverHistory(Watcher& watcher, const HistoryAnswer& answer) {
-  if (answer.events.empty()) return true;
+bool WatcherSet::DeliverHeld(Watcher& watcher, int64_t revision) {
+  const std::vector<HistoryEvent> events = std::exchange(watcher.held_, {});
+  LetGo(watcher);
+  if (events.empty()) return true;
   deliveries_.clear();
-  for (const HistoryEvent& event : answer.events)
-    deliveries_.push_back({event.revision, event.element});
+  for (const HistoryEvent& event : events) deliveries_.push_back({event.revision, event.element});
   const uint64_t number = watcher.number_;
-  watcher.sink_->OnEvents(watcher, std::max(answer.revision, answer.events.back().revision),
-                          deliveries_);
+  watcher.sink_->OnEvents(watcher, std::max(revision, events.back().revision), deliveries_);
   return watchers_.contains(number);
 }
 

@@ -57,6 +57,9 @@ struct HistoryRequest {
   std::string key, range_end;
   int64_t from = 0;
   bool prev_kv = false, puts = true, deletes = true;
+  // What its response still takes; whole revisions, at least one.
+  size_t revisions_max = mvcc::HistoryQuery().revisions_max;
+  size_t bytes_max = mvcc::HistoryQuery().bytes_max;
 };
 struct HistoryEvent {
   int64_t revision = 0;
@@ -64,6 +67,8 @@ struct HistoryEvent {
 };
 struct HistoryAnswer {
   std::vector<HistoryEvent> events;
+  size_t revisions = 0;  // of its keys, with those of which it wants no event
+  bool full = false;     // a response takes no more
   int64_t next = 0;      // everything below was looked at
   int64_t revision = 0;  // the store's
   // Set: what was asked for has been compacted.
@@ -99,6 +104,9 @@ class Watcher {
   int64_t next_ = 0;               // it has had everything below; told anew when it falls behind
   size_t place_ = 0;               // in the list of its key or interval
   std::vector<uint32_t> matched_;  // of the batch under way
+  // Read and not told yet: what the next response will hold.
+  std::vector<HistoryEvent> held_;
+  size_t held_revisions_ = 0, held_bytes_ = 0;
 };
 
 class WatcherSet {
@@ -148,7 +156,9 @@ class WatcherSet {
   void StartReads();
   void OnRead(const std::shared_ptr<Line>& line, uint64_t number, HistoryAnswer answer);
   void Continue(uint64_t number, HistoryAnswer answer);
-  bool DeliverHistory(Watcher& watcher, const HistoryAnswer& answer);
+  void Hold(Watcher& watcher, HistoryAnswer& answer);
+  void LetGo(Watcher& watcher);
+  bool DeliverHeld(Watcher& watcher, int64_t revision);
 
   History& history_;
   int64_t revision_ = 0;  // published and delivered to the live
@@ -169,6 +179,7 @@ class WatcherSet {
   std::map<Sink*, std::shared_ptr<Line>> lines_;
   std::deque<std::shared_ptr<Line>> ready_;  // somebody in it can read
   size_t reads_ = 0;                         // under way
+  size_t held_bytes_ = 0;                    // of all watchers
   Lifeline lifeline_;
 };
 

@@ -59,29 +59,35 @@ class FakeHistory final : public History {
       return done(std::move(answer));
     }
     answer.next = revision + 1;
+    const size_t left =
+        response_revisions - (HistoryRequest().revisions_max - request.revisions_max);
     size_t revisions = 0;
+    int64_t last_of_its_keys = 0;
     for (size_t i = 0; i < changes.size(); ++i) {
       const Change& change = changes[i];
       if (change.revision < request.from) continue;
       const bool first = i == 0 || changes[i - 1].revision != change.revision;
-      if (first && revisions++ == slice_revisions) {
+      if (first && (revisions++ == slice_revisions || answer.revisions == left)) {
         answer.next = change.revision;
         break;
       }
       if (!InRange(change.key, request.key, request.range_end)) continue;
+      if (std::exchange(last_of_its_keys, change.revision) != change.revision) ++answer.revisions;
       if (change.deleted ? !request.deletes : !request.puts) continue;
       answer.events.push_back(
           {change.revision,
            EncodeElement(EventOf(change),
                          request.prev_kv ? Previous(change.key, change.revision) : "")});
     }
+    answer.full = answer.revisions == left;
     done(std::move(answer));
   }
 
   std::vector<Change> changes;
   int64_t revision = 1;
   int64_t compacted = -1;
-  size_t slice_revisions = 3;
+  size_t slice_revisions = 3;     // looked at
+  size_t response_revisions = 6;  // told at once
   bool pages_missing = false;
   std::deque<std::pair<HistoryRequest, Done>> waiting;
 };
@@ -92,6 +98,7 @@ class Stream final : public Sink {
   void OnEvents(Watcher& watcher, int64_t revision, const std::vector<Delivery>& events) override {
     ASSERT_FALSE(events.empty());
     --room;
+    ++responses;
     for (const Delivery& event : events) {
       // A revision that was delivered before never comes again.
       EXPECT_GT(event.revision, last_whole[watcher.id]);
@@ -105,6 +112,7 @@ class Stream final : public Sink {
   }
 
   int room = 1 << 30;
+  int responses = 0;
   std::map<int64_t, std::vector<std::string>> got;  // by watcher
   std::map<int64_t, int64_t> last_whole;
   std::map<int64_t, int64_t> compacted;
@@ -266,6 +274,93 @@ TEST(WatcherSetTest, AFullStreamReadsOnWhenItHasRoom) {
   while (!history.waiting.empty()) history.AnswerOne();
   EXPECT_EQ(stream.got[0].size(), 4u);
   EXPECT_TRUE(watcher.live());
+}
+
+// A past of 50 revisions, read in slices of 3, in which key "k" was put every tenth time.
+class LongPastTest : public testing::Test {
+ protected:
+  LongPastTest() : set_(history_) {
+    for (int64_t revision = 2; revision <= 51; ++revision)
+      history_.changes.push_back({revision, 0, false, revision % 10 == 0 ? "k" : "other"});
+    history_.revision = 51;
+    options_.key = "k";
+    options_.start_revision = 2;
+  }
+  void Answer(size_t slices) {
+    while (slices-- > 0 && !history_.waiting.empty()) history_.AnswerOne();
+  }
+
+  FakeHistory history_;
+  Stream stream_;
+  WatcherSet set_;
+  WatchOptions options_;
+};
+
+TEST_F(LongPastTest, FewMatchesAreOneResponse) {
+  const Watcher& watcher = set_.Add(stream_, options_, 51);
+  Answer(16);
+  EXPECT_EQ(stream_.responses, 0);
+  EXPECT_FALSE(set_.IsSynced(watcher));
+  Answer(1);
+  EXPECT_EQ(stream_.responses, 1);
+  EXPECT_EQ(stream_.got[0].size(), 5u);
+  EXPECT_TRUE(watcher.live());
+  history_.response_revisions = 2;
+  set_.Add(stream_, options_, 51).id = 1;
+  Answer(100);
+  EXPECT_EQ(stream_.responses, 1 + 3);
+  EXPECT_EQ(stream_.got[1].size(), 5u);
+}
+
+TEST_F(LongPastTest, NoMatchIsNoResponse) {
+  options_.deletes = true;
+  options_.puts = false;
+  const Watcher& watcher = set_.Add(stream_, options_, 51);
+  Answer(100);
+  EXPECT_EQ(stream_.responses, 0);
+  EXPECT_TRUE(watcher.live());
+}
+
+TEST_F(LongPastTest, WhatWasReadBeforeACompactionIsTold) {
+  set_.Add(stream_, options_, 51);
+  Answer(4);  // up to revision 13
+  history_.compacted = 30;
+  Answer(100);
+  EXPECT_EQ(stream_.responses, 1);
+  EXPECT_EQ(stream_.last_whole[0], 10);
+  EXPECT_EQ(stream_.compacted[0], 30);
+}
+
+TEST_F(LongPastTest, AStreamWithoutRoomHoldsNothingBack) {
+  Watcher& watcher = set_.Add(stream_, options_, 51);
+  Answer(4);
+  EXPECT_EQ(stream_.responses, 0);
+  stream_.room = 0;
+  Answer(1);
+  EXPECT_EQ(stream_.responses, 1);
+  EXPECT_TRUE(history_.waiting.empty());
+  set_.Remove(watcher);
+}
+
+TEST_F(LongPastTest, AWatcherThatGoesTakesWhatItHeldAlong) {
+  Watcher& watcher = set_.Add(stream_, options_, 51);
+  Answer(4);
+  set_.Remove(watcher);
+  Answer(100);
+  EXPECT_EQ(stream_.responses, 0);
+}
+
+// With large events each slice is told by itself: what all watchers hold has a bound.
+TEST_F(LongPastTest, WatchersTogetherHoldLittleBack) {
+  const std::string large(3 << 20, 'k');
+  for (Change& change : history_.changes) change.key = change.revision == 10 ? large : "other";
+  options_.key = large;
+  for (int i = 0; i < 3; ++i) set_.Add(stream_, options_, 51).id = i;
+  Answer(3 * 3);  // each up to revision 10
+  EXPECT_EQ(stream_.responses, 2);
+  Answer(100);
+  EXPECT_EQ(stream_.responses, 3);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(stream_.got[i].size(), 1u);
 }
 
 TEST(WatcherSetTest, FewReadsAtOnceHoweverManyAreBehind) {

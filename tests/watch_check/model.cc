@@ -9,7 +9,7 @@ namespace {
 
 // Most values are small. Now and then comes a burst of large ones, so that responses are split.
 size_t PaddingBytes(uint64_t tag) {
-  constexpr uint64_t kBurstRequests = 64, kBurstEvery = 6400;
+  constexpr uint64_t kBurstRequests = 64, kBurstEvery = 1600;
   const uint64_t mixed = tag * 0x9e3779b97f4a7c15u >> 32;
   if (tag / Request::kOpsMax % kBurstEvery < kBurstRequests && mixed % 4 == 0) return 90'000;
   if (mixed % 200 == 0) return 3000;
