@@ -150,6 +150,10 @@ class Writer {
   Status Delete(std::string_view bucket, std::string_view key);  // OK when absent
   StatusOr<std::optional<std::string_view>> Get(std::string_view bucket, std::string_view key);
   Cursor NewCursor(std::string_view bucket);
+  // In a file of few pages: changed buckets of one page move to lower free pages. They are written
+  // anyway, and the file stays as small as it can. True: some moved. That wants a Publish, and
+  // leaves places for more.
+  bool LowerSmallBuckets();
   // Makes everything since the last Publish visible to readers, atomically.
   void Publish();
 
@@ -202,6 +206,7 @@ class Writer {
   StatusOr<bool> MergeWithSibling(Path& path, size_t level);
   Status CollapseRoot(Bucket& bucket);
   Status FreeSubtree(PageId id, int depth);
+  bool LowerRoot(Bucket& bucket);
 
   Tree& tree_;
   EpochDomain::ReaderSlot slot_;

@@ -8,6 +8,8 @@
 namespace quoin::btree {
 namespace {
 
+constexpr PageId kSmallFilePages = 64;
+
 size_t SumBytes(const std::vector<Element>& elements) {
   size_t sum = 0;
   for (const Element& element : elements) sum += element.bytes();
@@ -30,6 +32,28 @@ Element Separator(const Frame& frame) {
 }
 
 }  // namespace
+
+bool Writer::LowerSmallBuckets() {
+  if (tree_.high_water_ > kSmallFilePages) return false;
+  for (auto& [name, bucket] : buckets_) bucket.changed |= LowerRoot(bucket);
+  LowerRoot(directory_);
+  return changed_;
+}
+
+bool Writer::LowerRoot(Bucket& bucket) {
+  Frame* page = bucket.root == 0 ? nullptr : tree_.cache_->Find(bucket.root);
+  const bool is_changed = page != nullptr && page->dirty_at != SIZE_MAX;
+  if (!is_changed || page->bytes != tree_.page_size_) return false;
+  const PageId lower = tree_.free_.TakeBelow(1, bucket.root);
+  if (lower == 0) return false;
+  EnterBatch();
+  CopyTo(*page, lower);
+  tree_.FreeFrame(page);
+  bucket.root = lower;
+  bucket.tail = nullptr;
+  changed_ = true;
+  return true;
+}
 
 bool Writer::LowerSeparators(Bucket& bucket, Path& path, std::string_view key) {
   for (size_t level = 0; level + 1 < path.size(); ++level) {

@@ -97,6 +97,7 @@ void Checkpointer::Begin(Pace pace) {
     if (pace == Pace::kFast) context_.tree().HurryCheckpoint();
     return;
   }
+  while (context_.tree().writer().LowerSmallBuckets()) context_.tree().writer().Publish();
   image_ = context_.tree().BeginCheckpoint();
   if (image_ == nullptr) {  // nothing changed since the last one
     for (env::DoneStatus& done : std::exchange(after_next_, {})) done(OkStatus());
