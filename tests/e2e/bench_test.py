@@ -40,8 +40,21 @@ def watch_fanout():
             assert result["events"] > 0 and result["server_cpu_us_per_event"] > 0, result
 
 
+def puts_beside_defragment():
+    with tempfile.TemporaryDirectory(prefix="quoin-test-") as folder:
+        command = [sys.executable, os.path.join(members.SOURCE, "bench", "defragment.py"), "--keys", "2000", "--big", "40",
+                   "--seconds", "1", "--pairs", "1", "--quoin", members.quoin_binary(), "--loadgen",
+                   os.path.join(members.BIN, "loadgen"), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(folder, "defragment.jsonl")) as f:
+            record = json.loads(f.read())
+        assert record["defragment_s"] and all(p["db_after"] < p["db_before"] for p in record["pairs"]), record
+
+
 if __name__ == "__main__":
     run("bench: a short run", short_run)
     run("bench: three members", lambda: short_run("--members", "3", "--only", "fill,put,range"))
     run("bench: many watchers", watch_fanout)
+    run("bench: puts beside Defragment", puts_beside_defragment)
     finish()
