@@ -54,8 +54,8 @@ void AddClusterId(const NodeInfo& info, rpc::HttpResponse& response) {
   response.headers.emplace_back("X-Etcd-Cluster-Id", cluster::HexId(info.cluster_id));
 }
 
-rpc::HttpResponse PromotionPage(const Status& status, const ClusterInfo& cluster) {
-  if (status.ok()) return Page("application/json", MembersJson(&cluster));
+rpc::HttpResponse PromotionPage(const Status& status, const ClusterInfo* cluster) {
+  if (status.ok()) return Page("application/json", MembersJson(cluster));
   const std::string text(status.message());
   if (status == errors::MemberNotFound()) return ErrorPage(404, "membership: ID not found");
   if (status == errors::MemberNotLearner())
@@ -84,7 +84,7 @@ void ServePromotion(Node& node, PeerHost& host, Frontend& own) {
     }
     own.loop().Post([&node, &own, id, reply = std::move(reply)]() mutable {
       auto answer = [&node, &own, reply = std::move(reply)](Status status) mutable {
-        rpc::HttpResponse response = PromotionPage(status, *own.cluster());
+        rpc::HttpResponse response = PromotionPage(status, own.cluster().get());
         AddClusterId(node.info(), response);
         node.peer_executor().Post(
             [reply = std::move(reply), response]() mutable { reply(std::move(response)); });
