@@ -77,7 +77,7 @@ class Page:
     """The commands of one page, run in its own copy of the tree."""
 
     def __init__(self, path, folder):
-        self.path, self.folder, self.server = path, folder, None
+        self.path, self.folder, self.server, self.groups = path, folder, None, []
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("ETCD")}
         self.env["QUOIN_NO_BUILD"] = "1"
 
@@ -93,11 +93,13 @@ class Page:
         return count
 
     def execute(self, line):
-        done = subprocess.run(["bash", "-c", line], cwd=self.folder, env=self.env, capture_output=True, text=True,
-                              timeout=LINE_SECONDS, stdin=subprocess.DEVNULL)
-        print("%s: %s\n%s" % (self.path, line, done.stdout), end="", flush=True)
+        done = subprocess.Popen(["bash", "-c", line], cwd=self.folder, env=self.env, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.groups.append(done.pid)  # a line may leave something in the background
+        output, errors = done.communicate(timeout=LINE_SECONDS)
+        print("%s: %s\n%s" % (self.path, line, output), end="", flush=True)
         if done.returncode != 0:
-            raise AssertionError("%s: `%s` ended with %d\n%s" % (self.path, line, done.returncode, done.stderr))
+            raise AssertionError("%s: `%s` ended with %d\n%s" % (self.path, line, done.returncode, errors))
 
     def start(self, line):
         log = os.path.join(self.folder, "server.log")
@@ -114,11 +116,14 @@ class Page:
     def stop(self):
         if self.server is not None:
             os.killpg(self.server.pid, signal.SIGTERM)
-            try:
+            self.groups.append(self.server.pid)
+        try:
+            if self.server is not None:
                 self.server.wait(30)
-            finally:
+        finally:
+            for group in self.groups:
                 try:
-                    os.killpg(self.server.pid, signal.SIGKILL)
+                    os.killpg(group, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
 
