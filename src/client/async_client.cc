@@ -15,6 +15,9 @@ namespace {
 constexpr env::Duration kRoundPause = std::chrono::milliseconds(25);
 constexpr env::Duration kRoundPauseMax = std::chrono::milliseconds(500);
 
+// The least time that an endpoint gets for a call before the next one gets it, too.
+constexpr env::Duration kShareMin = std::chrono::milliseconds(100);
+
 // rpc says so in these words when no server can have acted on the request: the connection did not
 // come up, had been closed for new calls, or the server turned the stream away unseen.
 bool NeverSent(const Status& status) {
@@ -48,6 +51,17 @@ AsyncClient::AsyncClient(env::Executor& loop, ClientOptions options, ChannelFact
 
 AsyncClient::~AsyncClient() {
   for (auto& [id, call] : calls_) loop_.Cancel(call->timer);
+  for (auto& [id, waiter] : waiters_) loop_.Cancel(waiter.deadline);
+  if (dialing_) loop_.Cancel(dialing_->stagger);
+}
+
+void AsyncClient::Leave(size_t endpoint) {
+  if (current_ == endpoint) current_ = (current_ + 1) % channels_.size();
+}
+
+void AsyncClient::Doubt(size_t endpoint, env::Duration patience) {
+  Leave(endpoint);
+  channels_[endpoint]->Probe(patience);
 }
 
 rpc::CallOptions AsyncClient::CallOptionsUntil(std::optional<env::Duration> deadline) const {
@@ -76,38 +90,82 @@ void AsyncClient::Unary(const MethodInfo& method, std::string request, Timeout t
 }
 
 void AsyncClient::Attempt(uint64_t id) {
-  Call& call = *calls_.at(id);
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;  // an earlier attempt was answered meanwhile
+  Call& call = *found->second;
   if (call.deadline && *call.deadline <= loop_.clock().Now())
     return Finish(id, DeadlineError(call));
   if (NeedsToken() && call.method.path != kAuthenticate.path) {
     return FetchToken(call.deadline, [this, id](Status status) {
-      if (status.ok()) return Attempt(id);
+      if (status.ok() || !calls_.contains(id)) return Attempt(id);
       status.SetPayload(kLoginFailure, absl::Cord());
       Finish(id, status);
     });
   }
-  ++call.attempts;
-  channel().Unary(std::string(call.method.path), call.request, CallOptionsUntil(call.deadline),
-                  [this, id](StatusOr<std::string> answer) { OnAnswer(id, std::move(answer)); });
+  Reach(call.deadline, [this, id](const Status& status) {
+    const auto found = calls_.find(id);
+    if (found == calls_.end()) return;
+    Call& call = *found->second;
+    if (status.ok()) return Send(id);
+    if (status.code() == StatusCode::kDeadlineExceeded) return Finish(id, DeadlineError(call));
+    call.last_error = status;
+    call.attempts += channels_.size() - call.attempts % channels_.size();  // a round of them all
+    Retry(id);
+  });
 }
 
-void AsyncClient::OnAnswer(uint64_t id, StatusOr<std::string> answer) {
+void AsyncClient::Send(uint64_t id) {
   Call& call = *calls_.at(id);
+  const size_t left = channels_.size() - call.attempts % channels_.size();
+  const size_t attempt = ++call.attempts;
+  const size_t endpoint = current_;
+  if (call.method.repeat == Repeat::kSafe && call.deadline) {
+    const env::Duration remaining = *call.deadline - loop_.clock().Now();
+    const env::Duration share = remaining / static_cast<int64_t>(left + 1);
+    call.timer = loop_.RunAfter(std::max(share, kShareMin),
+                                [this, id, endpoint] { OnShareOver(id, endpoint); });
+  }
+  channels_[endpoint]->Unary(std::string(call.method.path), call.request,
+                             CallOptionsUntil(call.deadline),
+                             [this, id, attempt, endpoint](StatusOr<std::string> answer) {
+                               OnAnswer(id, attempt, endpoint, std::move(answer));
+                             });
+}
+
+// The endpoint may be slow, then its answer still counts; or hung, then its connection ends.
+void AsyncClient::OnShareOver(uint64_t id, size_t endpoint) {
+  Call& call = *calls_.at(id);
+  call.timer = {};
+  Doubt(endpoint, options_.channel.keepalive_timeout);
+  if (call.attempts % channels_.size() != 0) Attempt(id);
+}
+
+void AsyncClient::OnAnswer(uint64_t id, size_t attempt, size_t endpoint,
+                           StatusOr<std::string> answer) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;  // another endpoint was faster
+  Call& call = *found->second;
   if (answer.ok()) return Finish(id, std::move(answer));
   const Status error = answer.status();
   if (TokenRefused(error) && !options_.user.empty() && !call.renewed_token) {
+    loop_.Cancel(std::exchange(call.timer, {}));
     call.renewed_token = true;
     token_.clear();
     return Attempt(id);
   }
   if (MayRepeat(call, error)) {
     call.last_error = error;
-    NextEndpoint();
+    Leave(endpoint);
+    if (attempt != call.attempts) return;  // has been sent elsewhere already
+    loop_.Cancel(std::exchange(call.timer, {}));
     return Retry(id);
   }
   const bool local_deadline = error.code() == StatusCode::kDeadlineExceeded && call.deadline &&
                               *call.deadline <= loop_.clock().Now();
-  Finish(id, local_deadline ? DeadlineError(call) : error);
+  if (!local_deadline) return Finish(id, error);
+  // It said nothing for all of the timeout: let the next call ask somebody else.
+  Leave(endpoint);
+  Finish(id, DeadlineError(call));
 }
 
 bool AsyncClient::MayRepeat(const Call& call, const Status& error) const {
@@ -137,9 +195,61 @@ Status AsyncClient::DeadlineError(const Call& call) const {
 void AsyncClient::Finish(uint64_t id, StatusOr<std::string> answer) {
   const auto found = calls_.find(id);
   CHECK(found != calls_.end());
+  loop_.Cancel(found->second->timer);
   Done done = std::move(found->second->done);
   calls_.erase(found);
   done(std::move(answer));
+}
+
+void AsyncClient::Reach(std::optional<env::Duration> deadline,
+                        absl::AnyInvocable<void(Status)> then) {
+  if (channels_[current_]->ready()) return then(OkStatus());
+  const uint64_t id = next_waiter_id_++;
+  Waiter& waiter = waiters_[id];
+  waiter.then = std::move(then);
+  if (deadline) {
+    const env::Duration rest = std::max(*deadline - loop_.clock().Now(), env::Duration(0));
+    waiter.deadline = loop_.RunAfter(rest, [this, id] {
+      auto waiter = waiters_.extract(id);
+      waiter.mapped().then(absl::DeadlineExceededError("context deadline exceeded"));
+    });
+  }
+  if (dialing_) return;
+  dialing_ = Dialing{.number = ++dialings_, .first = current_};
+  DialNext();
+}
+
+void AsyncClient::DialNext() {
+  loop_.Cancel(std::exchange(dialing_->stagger, {}));
+  if (dialing_->dialed == channels_.size()) return;
+  const size_t endpoint = (dialing_->first + dialing_->dialed++) % channels_.size();
+  // Set before the dial, which may answer at once.
+  if (dialing_->dialed < channels_.size())
+    dialing_->stagger = loop_.RunAfter(options_.dial_stagger, [this] { DialNext(); });
+  channels_[endpoint]->Connect([this, number = dialing_->number, endpoint](const Status& status) {
+    OnDialed(number, endpoint, status);
+  });
+}
+
+void AsyncClient::OnDialed(uint64_t number, size_t endpoint, const Status& status) {
+  if (!dialing_ || dialing_->number != number) return;  // another one was faster
+  if (status.ok()) {
+    current_ = endpoint;
+    return EndDialing(status);
+  }
+  if (++dialing_->failed == channels_.size()) return EndDialing(status);
+  if (dialing_->failed == dialing_->dialed) DialNext();
+}
+
+void AsyncClient::EndDialing(const Status& status) {
+  loop_.Cancel(dialing_->stagger);
+  dialing_.reset();
+  auto waiters = std::exchange(waiters_, {});
+  for (auto& [id, waiter] : waiters) loop_.Cancel(waiter.deadline);
+  const Lifeline::Sign sign = lifeline_.sign();
+  for (auto& [id, waiter] : waiters) {
+    if (sign.alive()) waiter.then(status);
+  }
 }
 
 void AsyncClient::FetchToken(std::optional<env::Duration> deadline,
@@ -166,19 +276,22 @@ void AsyncClient::FetchToken(std::optional<env::Duration> deadline,
 }
 
 void AsyncClient::OpenStream(const MethodInfo& method, Timeout timeout,
-                             rpc::ClientStream::Handler& handler,
-                             absl::AnyInvocable<void(std::unique_ptr<rpc::ClientStream>)> opened) {
+                             rpc::ClientStream::Handler& handler, Opened opened) {
   std::optional<env::Duration> deadline;
   if (timeout) deadline = loop_.clock().Now() + *timeout;
-  auto open = [this, path = std::string(method.path), leader = method.requires_leader, deadline,
-               &handler, opened = std::move(opened)](Status status) mutable {
+  auto start = [this, path = std::string(method.path), leader = method.requires_leader, deadline,
+                &handler, opened = std::move(opened)](Status status) mutable {
     if (!status.ok()) return handler.OnEnd(status);
     rpc::CallOptions options = CallOptionsUntil(deadline);
     if (leader) options.metadata.emplace_back("hasleader", "true");
-    opened(channel().Stream(path, options, handler));
+    const size_t endpoint = current_;
+    opened(channels_[endpoint]->Stream(path, options, handler), endpoint);
   };
-  if (NeedsToken()) return FetchToken(deadline, std::move(open));
-  open(OkStatus());
+  if (!NeedsToken()) return Reach(deadline, std::move(start));
+  FetchToken(deadline, [this, deadline, &handler, start = std::move(start)](Status status) mutable {
+    if (!status.ok()) return handler.OnEnd(status);
+    Reach(deadline, std::move(start));
+  });
 }
 
 }  // namespace quoin::client

@@ -24,7 +24,9 @@ struct Servers {
     env::Duration delay{};
   };
   std::map<std::string, std::deque<Answer>> answers;  // by address; the last one repeats
-  std::vector<std::string> seen;                      // "address method token"
+  std::map<std::string, Answer> dials;                // by address; ready from the start without
+  std::vector<std::string> dialed, probed;
+  std::vector<std::string> seen;  // "address method token"
 };
 
 class FakeChannel : public rpc::Channel {
@@ -32,6 +34,18 @@ class FakeChannel : public rpc::Channel {
   FakeChannel(ManualLoop& loop, Servers& servers, std::string address)
       : loop_(loop), servers_(servers), address_(std::move(address)) {}
 
+  bool ready() const override { return ready_ || !servers_.dials.contains(address_); }
+  void Connect(absl::AnyInvocable<void(Status)> done) override {
+    if (ready()) return done(OkStatus());
+    servers_.dialed.push_back(address_);
+    const Servers::Answer& answer = servers_.dials.at(address_);
+    loop_.RunAfter(answer.delay,
+                   [this, done = std::move(done), status = answer.result.status()]() mutable {
+                     ready_ = status.ok();
+                     done(status);
+                   });
+  }
+  void Probe(env::Duration) override { servers_.probed.push_back(address_); }
   void Unary(std::string method, std::string, const rpc::CallOptions& options,
              absl::AnyInvocable<void(StatusOr<std::string>)> done) override {
     std::string token = "-";
@@ -60,6 +74,7 @@ class FakeChannel : public rpc::Channel {
   ManualLoop& loop_;
   Servers& servers_;
   const std::string address_;
+  bool ready_ = false;
 };
 
 const Status kDown = absl::UnavailableError("connection error: refused");
@@ -158,6 +173,89 @@ TEST_F(AsyncClientTest, WithoutTimeoutItGivesUpReachingInTheEnd) {
   loop_.Advance(2s);
   EXPECT_EQ(outcome, kDown);
   EXPECT_EQ(loop_.timers(), 0u);
+}
+
+// The kernel of a stopped process takes connections, and nobody ever speaks on them.
+const Servers::Answer kSilent{absl::UnavailableError("connection error: silent"), 2s};
+
+TEST_F(AsyncClientTest, AnEndpointThatDoesNotGetReadyIsPassedOverByWritesToo) {
+  servers_.dials = {{"a:1", kSilent}, {"b:1", {"", 10ms}}, {"c:1", {"", 10ms}}};
+  servers_.answers = {{"b:1", {{"value"}}}};
+  const auto client = NewClient({"a:1", "b:1", "c:1"});
+  EXPECT_EQ(Call(*client, kPut, 5s, 70ms), "value");
+  EXPECT_THAT(servers_.dialed, ElementsAre("a:1", "b:1"));
+  EXPECT_THAT(servers_.seen, ElementsAre("b:1 Put -"));
+  EXPECT_EQ(Call(*client, kPut, 5s, 1ms), "value");
+  EXPECT_THAT(servers_.dialed, ElementsAre("a:1", "b:1"));
+}
+
+TEST_F(AsyncClientTest, ARefusedDialIsFollowedByTheNextAtOnce) {
+  servers_.dials = {{"a:1", {kDown, 1ms}}, {"b:1", {kDown, 1ms}}, {"c:1", {"", 1ms}}};
+  servers_.answers = {{"c:1", {{"value"}}}};
+  const auto client = NewClient({"a:1", "b:1", "c:1"});
+  EXPECT_EQ(Call(*client, kPut, 5s, 3ms), "value");
+}
+
+TEST_F(AsyncClientTest, WithNobodyReadyTheDeadlineEndsTheWait) {
+  servers_.dials = {{"a:1", kSilent}};
+  const auto client = NewClient({"a:1"});
+  EXPECT_EQ(Call(*client, kPut, 1s, 1s), "DEADLINE_EXCEEDED: context deadline exceeded");
+  EXPECT_EQ(Call(*client, kPut, 5s, 5s),
+            "DEADLINE_EXCEEDED: context deadline exceeded; last error: connection error: silent");
+  EXPECT_TRUE(servers_.seen.empty());
+  loop_.Advance(3s);
+  EXPECT_EQ(loop_.timers(), 0u);
+}
+
+TEST_F(AsyncClientTest, AReadWaitsForAHungEndpointForItsShareOnly) {
+  servers_.answers = {{"a:1", {{"late", 1h}}}, {"b:1", {{"value"}}}, {"c:1", {{"value"}}}};
+  const auto client = NewClient({"a:1", "b:1", "c:1"});
+  EXPECT_EQ(Call(*client, kRange, 4s, 999ms), "waiting");
+  loop_.Advance(1ms);
+  EXPECT_THAT(servers_.seen, ElementsAre("a:1 Range -", "b:1 Range -"));
+  EXPECT_THAT(servers_.probed, ElementsAre("a:1"));
+  // Whatever comes next asks the one that answers.
+  EXPECT_EQ(Call(*client, kPut, 4s, 0s), "value");
+  EXPECT_EQ(servers_.seen.back(), "b:1 Put -");
+}
+
+TEST_F(AsyncClientTest, ASlowEndpointKeepsTheReadThatWentElsewhereToo) {
+  servers_.answers = {{"a:1", {{"slow", 3s}}}, {"b:1", {{"slower", 1h}}}};
+  const auto client = NewClient({"a:1", "b:1"});
+  EXPECT_EQ(Call(*client, kRange, 5s, 3s), "slow");
+  EXPECT_THAT(servers_.seen, ElementsAre("a:1 Range -", "b:1 Range -"));
+  loop_.Advance(1h);  // b's answer comes to nobody
+}
+
+TEST_F(AsyncClientTest, AHungSingleEndpointIsTestedAndAskedAgainWhenItsConnectionEnds) {
+  servers_.answers = {{"a:1", {{kBroken, 3s}, {"value"}}}};
+  const auto client = NewClient({"a:1"});
+  EXPECT_EQ(Call(*client, kRange, 5s, 2500ms), "waiting");
+  EXPECT_THAT(servers_.probed, ElementsAre("a:1"));
+  EXPECT_EQ(Call(*client, kStatus, 5s, 1s), "value");
+  EXPECT_EQ(servers_.seen.size(), 3u);
+}
+
+TEST_F(AsyncClientTest, AWriteToAHungEndpointIsSentOnceAndTheNextOneElsewhere) {
+  servers_.answers = {{"a:1", {{"late", 1h}}}, {"b:1", {{"value"}}}};
+  const auto client = NewClient({"a:1", "b:1"});
+  EXPECT_EQ(Call(*client, kPut, 5s, 5s), "DEADLINE_EXCEEDED: context deadline exceeded");
+  EXPECT_THAT(servers_.seen, ElementsAre("a:1 Put -"));
+  EXPECT_EQ(Call(*client, kPut, 5s, 0s), "value");
+  EXPECT_THAT(servers_.seen, ElementsAre("a:1 Put -", "b:1 Put -"));
+}
+
+TEST_F(AsyncClientTest, CallsThatFailTogetherMoveOnByOneEndpoint) {
+  servers_.answers = {{"a:1", {{kBroken, 1s}}}, {"b:1", {{"value"}}}, {"c:1", {{kDown}}}};
+  const auto client = NewClient({"a:1", "b:1", "c:1"});
+  int answers = 0;
+  for (int i = 0; i < 3; ++i) {
+    client->Unary(kRange, "", 20s,
+                  [&](StatusOr<std::string> answer) { answers += answer.ok() ? 1 : 0; });
+  }
+  loop_.Advance(1s);
+  EXPECT_EQ(answers, 3);
+  EXPECT_EQ(servers_.seen.size(), 6u);
 }
 
 TEST_F(AsyncClientTest, OtherErrorsAreFinal) {

@@ -126,7 +126,7 @@ Status Client::ReadStreamBytes(const MethodInfo& method, std::string request, Ti
   RunOnLoop([&] {
     reader = std::make_unique<StreamReader>(std::move(request), take, std::move(done));
     async_->OpenStream(method, timeout, *reader,
-                       [&reader](std::unique_ptr<rpc::ClientStream> stream) {
+                       [&reader](std::unique_ptr<rpc::ClientStream> stream, size_t) {
                          reader->Opened(std::move(stream));
                        });
   });

@@ -17,9 +17,9 @@ class LastingStream::Connection final : public rpc::ClientStream::Handler {
  public:
   explicit Connection(LastingStream& owner) : owner_(&owner) {}
 
-  void Opened(std::unique_ptr<rpc::ClientStream> stream) {
+  void Opened(std::unique_ptr<rpc::ClientStream> stream, size_t endpoint) {
     stream_ = std::move(stream);
-    if (owner_ != nullptr) owner_->OnOpened();
+    if (owner_ != nullptr) owner_->OnOpened(endpoint);
   }
   void OnMessage(std::string_view message) override {
     if (owner_ != nullptr) owner_->OnMessage(message);
@@ -41,8 +41,8 @@ void LastingStream::Open() {
   auto connection = std::make_shared<Connection>(*this);
   connection_ = connection;
   client_.OpenStream(method_, std::nullopt, *connection,
-                     [connection](std::unique_ptr<rpc::ClientStream> stream) {
-                       connection->Opened(std::move(stream));
+                     [connection](std::unique_ptr<rpc::ClientStream> stream, size_t endpoint) {
+                       connection->Opened(std::move(stream), endpoint);
                      });
 }
 
@@ -57,12 +57,24 @@ void LastingStream::Close() {
 
 // The stream may be calling us: it ends after this turn.
 void LastingStream::Drop() {
+  endpoint_.reset();
   if (connection_ == nullptr) return;
   connection_->Forget();
   loop_.Post([connection = std::exchange(connection_, nullptr)] {});
 }
 
-void LastingStream::OnOpened() { user_.OnOpened(); }
+void LastingStream::Move(env::Duration patience) {
+  if (!endpoint_) return;
+  client_.Doubt(*endpoint_, patience);
+  if (!MayMove()) return;
+  Drop();
+  Open();
+}
+
+void LastingStream::OnOpened(size_t endpoint) {
+  endpoint_ = endpoint;
+  user_.OnOpened();
+}
 
 void LastingStream::OnMessage(std::string_view message) {
   failures_ = 0;
@@ -70,8 +82,8 @@ void LastingStream::OnMessage(std::string_view message) {
 }
 
 void LastingStream::OnEnd(const Status& status) {
+  if (endpoint_) client_.Leave(*endpoint_);
   Drop();
-  client_.TryNextEndpoint();
   if (!user_.OnBroken(status)) return;
   const env::Duration pause =
       std::min<env::Duration>(kPause * (1 << std::min(failures_++, kDoublingsMax)), kPauseMax);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,12 +41,18 @@ class LastingStream {
   // On a stream that is not open just now the message is dropped: OnOpened says it anew.
   void Send(std::string message);
   void Close();
+  // The endpoint does not answer: has the connection tested (AsyncClient::Doubt), and goes on at
+  // the next endpoint at once. Nothing while the stream is not open: endpoints are tried already.
+  void Move(env::Duration patience);
+  // Where there is no other endpoint the stream stays: a late answer is worth more than a new
+  // question to the same one.
+  bool MayMove() const { return client_.endpoints() > 1; }
   bool is_open() const { return connection_ != nullptr; }
 
  private:
   class Connection;
 
-  void OnOpened();
+  void OnOpened(size_t endpoint);
   void OnMessage(std::string_view message);
   void OnEnd(const Status& status);
   void Drop();
@@ -55,6 +62,7 @@ class LastingStream {
   const MethodInfo method_;
   User& user_;
   std::shared_ptr<Connection> connection_;  // null: closed, or waits for the next attempt
+  std::optional<size_t> endpoint_;          // of the open stream
   env::TimerId retry_;
   int failures_ = 0;  // since the last message
 };

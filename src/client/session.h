@@ -16,9 +16,11 @@ namespace quoin::client {
 // Thread: the loop of its AsyncClient; `lost` runs there.
 class LeaseKeeper : private LastingStream::User {
  public:
-  // Renews `lease` every third of its time to live. `lost` is called once, when the server says
-  // that it is gone, or when a whole time to live has passed since the last renewal that was
-  // answered was sent: from then on the server may have given it up.
+  // Renews `lease` every third of its time to live. A renewal that is not answered soon makes the
+  // stream go to the next endpoint, the first time before half of the time to live is over. `lost`
+  // is called once, when the server says that it is gone, or when a whole time to live has passed
+  // since the last renewal that was answered was sent: from then on the server may have given it
+  // up.
   LeaseKeeper(AsyncClient& client, env::Executor& loop, int64_t lease, int64_t ttl_seconds,
               std::function<void()> lost);
   ~LeaseKeeper() override;
@@ -28,6 +30,9 @@ class LeaseKeeper : private LastingStream::User {
   void OnMessage(std::string_view message) override;
   bool OnBroken(const Status& status) override;
   void Renew();
+  // Waits for the answer to the oldest renewal.
+  void AwaitAnswer(env::Duration patience);
+  void OnSilence();
   void Lost();
 
   env::Executor& loop_;
@@ -35,7 +40,8 @@ class LeaseKeeper : private LastingStream::User {
   const env::Duration ttl_;
   std::function<void()> lost_;
   std::deque<env::Duration> sent_;  // when the renewals left that this stream has not answered
-  env::TimerId renew_timer_, deadline_timer_;
+  env::Duration patience_;          // how long an answer may take before the stream moves
+  env::TimerId renew_timer_, deadline_timer_, answer_timer_;
   LastingStream stream_;
 };
 

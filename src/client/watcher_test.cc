@@ -180,6 +180,53 @@ TEST_F(LeaseKeeperTest, TheTimeCountsFromWhenTheAnsweredRenewalLeft) {
   EXPECT_EQ(lost_, 1);
 }
 
+TEST_F(LeaseKeeperTest, ARenewalThatIsNotAnsweredMovesTheStreamBeforeHalfOfTheTime) {
+  const auto client = cluster_.NewClient({"x:1", "y:1", "z:1"});
+  int lost = 0;
+  LeaseKeeper keeper(*client, cluster_.loop(), 78, 9, [&] { ++lost; });
+  cluster_.loop().Advance(0s);
+  EXPECT_EQ(cluster_.last_stream().address, "x:1");
+  Answer(9);
+  cluster_.loop().Advance(4499ms);  // the next renewal left after 3 s
+  EXPECT_EQ(cluster_.last_stream().address, "y:1");
+  EXPECT_THAT(cluster_.probed(), testing::Contains("x:1"));
+  EXPECT_EQ(cluster_.last_stream().sent.size(), 1u);
+  // Nor does that one answer; the third one does.
+  cluster_.loop().Advance(2300ms);
+  EXPECT_EQ(cluster_.last_stream().address, "z:1");
+  Answer(9);
+  cluster_.loop().Advance(3s);
+  Answer(9);
+  cluster_.loop().Advance(8s);
+  EXPECT_EQ(lost, 0);
+}
+
+TEST_F(LeaseKeeperTest, WithOneEndpointTheConnectionIsTestedAndALateAnswerCounts) {
+  cluster_.loop().Advance(0s);
+  cluster_.loop().Advance(2s);
+  EXPECT_THAT(cluster_.probed(), ElementsAre("a:1"));
+  EXPECT_EQ(cluster_.last_stream().sent.size(), 1u);
+  Answer(9);
+  cluster_.loop().Advance(2s);
+  Answer(9);  // the one of 3 s, good until 12
+  cluster_.loop().Advance(7900ms);
+  EXPECT_EQ(lost_, 0);
+  cluster_.loop().Advance(100ms);
+  EXPECT_EQ(lost_, 1);
+}
+
+TEST_F(LeaseKeeperTest, ALongWayIsNotTakenForSilence) {
+  const auto client = cluster_.NewClient({"x:1", "y:1"});
+  LeaseKeeper keeper(*client, cluster_.loop(), 78, 9, [] {});
+  for (int round = 0; round < 5; ++round) {
+    cluster_.loop().Advance(round == 0 ? 1s : 3s);  // each answer takes a second
+    Answer(9);
+    EXPECT_EQ(cluster_.last_stream().address, "x:1");
+    EXPECT_EQ(cluster_.last_stream().sent.size(), round + 1u);
+  }
+  EXPECT_TRUE(std::ranges::none_of(cluster_.probed(), [](auto& a) { return a == "x:1"; }));
+}
+
 TEST_F(LeaseKeeperTest, ALeaseThatIsGoneIsLostAtOnceAndOnce) {
   cluster_.loop().Advance(0s);
   Answer(0);

@@ -17,6 +17,10 @@ namespace {
 
 constexpr int32_t kWindowBytes = 16 << 20;
 
+// What etcd's servers take for the least time between two pings (--grpc-keepalive-min-time). They
+// end a connection with the third that comes earlier, and count from zero with each answer.
+constexpr env::Duration kProbeSpacing = std::chrono::seconds(5);
+
 nghttp2_nv Header(std::string_view name, std::string_view value) {
   return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
           reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
@@ -55,8 +59,30 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     for (auto& [call, owned] : calls_) {
       if (call->deadline.value != 0) loop_.Cancel(call->deadline);
     }
-    if (keepalive_timer_.value != 0) loop_.Cancel(keepalive_timer_);
+    loop_.Cancel(keepalive_timer_);
+    loop_.Cancel(greeting_timer_);
     if (h2_ != nullptr) nghttp2_session_del(h2_);
+  }
+
+  bool ready() const override { return state_ == State::kReady; }
+
+  void Connect(absl::AnyInvocable<void(Status)> done) override {
+    if (state_ == State::kReady) return done(OkStatus());
+    if (state_ == State::kLeaving) return done(TakesNoCalls());
+    dialers_.push_back(std::move(done));
+    Dial();
+  }
+
+  void Probe(env::Duration patience) override {
+    if (!ready()) return;
+    const env::Duration now = loop_.clock().Now();
+    if (probing_) {
+      if (now + patience < probe_ends_) AwaitSign(patience);
+      return;
+    }
+    const bool early = now < next_probe_;
+    if (early && std::exchange(early_probe_spent_, true)) return;
+    Ping(patience);
   }
 
   void Unary(std::string method, std::string request, const CallOptions& options,
@@ -109,30 +135,47 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     return call;
   }
 
-  void Begin(const std::shared_ptr<Call>& call) {
-    if (h2_ != nullptr) return Submit(*call);
-    waiting_.push_back(call);
-    Connect();
+  // Dialed, but not greeted: what listens may be a kernel whose process hangs. A call is bound to a
+  // connection when its server has spoken, so that every call before that is certainly unsent.
+  enum class State : uint8_t { kIdle, kDialing, kAwaitingGreeting, kReady, kLeaving };
+
+  static Status TakesNoCalls() {
+    return absl::UnavailableError("the connection takes no further calls");
   }
 
-  void Connect() {
-    if (connecting_) return;
-    connecting_ = true;
+  void Begin(const std::shared_ptr<Call>& call) {
+    if (state_ == State::kReady) return Submit(*call);
+    if (state_ == State::kLeaving) {
+      // The caller has not got its handle yet.
+      return loop_.Post(lifeline_.Tie([this, call] { EndCall(*call, TakesNoCalls()); }));
+    }
+    waiting_.push_back(call);
+    Dial();
+  }
+
+  void Dial() {
+    if (state_ != State::kIdle) return;
+    state_ = State::kDialing;
+    dial_deadline_ = loop_.clock().Now() + options_.dial_timeout;
     env_.network().Connect(address_, options_.dial_timeout, loop_,
                            lifeline_.Tie([this](auto connection) {
-                             connecting_ = false;
                              if (connection.ok()) return Connected(*std::move(connection));
-                             NotConnected(connection.status());
+                             state_ = State::kIdle;
+                             NotConnected(std::string(connection.status().message()));
                            }));
   }
 
-  void NotConnected(const Status& why) {
+  // Ends what waits for a connection; nothing of it was sent.
+  void NotConnected(const std::string& why) {
     const Status failed = absl::UnavailableError(
-        "connection error: desc = \"transport: Error while dialing: " + std::string(why.message()) +
-        "\"");
+        "connection error: desc = \"transport: Error while dialing: " + why + "\"");
     const Lifeline::Sign sign = lifeline_.sign();
+    auto dialers = std::exchange(dialers_, {});
     for (auto& call : std::exchange(waiting_, {})) {
       if (sign.alive()) EndCall(*call, failed);
+    }
+    for (auto& done : dialers) {
+      if (sign.alive()) done(failed);
     }
   }
 
@@ -150,12 +193,25 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kWindowBytes}};
     nghttp2_submit_settings(h2_, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(h2_, NGHTTP2_FLAG_NONE, 0, kWindowBytes);
+    state_ = State::kAwaitingGreeting;
+    greeting_timer_ =
+        loop_.RunAfter(std::max(dial_deadline_ - loop_.clock().Now(), env::Duration(0)),
+                       [this] { Lost(absl::UnavailableError("the server does not answer")); });
     connection_->Start(*this);
+    ScheduleFlush();
+  }
+
+  void Greeted() {
+    state_ = State::kReady;
+    loop_.Cancel(std::exchange(greeting_timer_, {}));
     for (auto& call : std::exchange(waiting_, {})) {
       if (!call->ended) Submit(*call);
     }
-    if (options_.keepalive_time.count() > 0) KeepaliveTimer();
-    ScheduleFlush();
+    KeepaliveTimer();
+    const Lifeline::Sign sign = lifeline_.sign();
+    for (auto& done : std::exchange(dialers_, {})) {
+      if (sign.alive()) done(OkStatus());
+    }
   }
 
   void Submit(Call& call) {
@@ -175,7 +231,7 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
         nghttp2_submit_request(h2_, nullptr, headers.data(), headers.size(), &provider, &call);
     if (call.id < 0) {
       call.id = 0;
-      return EndCall(call, absl::UnavailableError("the connection takes no further calls"));
+      return EndCall(call, TakesNoCalls());
     }
     ScheduleFlush();
   }
@@ -209,6 +265,7 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
                       void*) {
     Call* call = CallOf(h2, frame->hd.stream_id);
     if (call == nullptr) return 0;
+    call->channel->early_probe_spent_ = false;
     const std::string_view name(reinterpret_cast<const char*>(name_at), name_bytes);
     const std::string value(reinterpret_cast<const char*>(value_at), value_bytes);
     if (name == ":status") call->http_status = value;
@@ -220,9 +277,9 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
 
   static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     ChannelImpl& self = Of(user);
-    if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
-      self.ping_outstanding_ = false;
-    if (frame->hd.type == NGHTTP2_GOAWAY) self.going_away_ = true;
+    if (frame->hd.type == NGHTTP2_SETTINGS && (frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+      self.greeted_ = true;
+    if (frame->hd.type == NGHTTP2_GOAWAY) self.told_to_leave_ = true;
     return 0;
   }
 
@@ -231,6 +288,7 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     Call* call = CallOf(h2, id);
     if (call == nullptr) return 0;
     ChannelImpl& self = Of(user);
+    self.early_probe_spent_ = false;
     if (!call->reader)
       call->reader.emplace(self.options_.receive_message_bytes_max, call->encoding);
     call->reader->Append(std::string_view(reinterpret_cast<const char*>(data), size));
@@ -298,7 +356,10 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     const ssize_t used =
         nghttp2_session_mem_recv(h2_, reinterpret_cast<const uint8_t*>(data.data()), data.size());
     if (!sign.alive()) return;
-    if (used < 0 || (going_away_ && calls_.empty()))
+    if (used >= 0 && greeted_ && state_ == State::kAwaitingGreeting) Greeted();
+    if (!sign.alive()) return;
+    if (told_to_leave_ && state_ == State::kReady) state_ = State::kLeaving;
+    if (used < 0 || (state_ == State::kLeaving && calls_.empty()))
       return Lost(absl::UnavailableError("the connection was closed"));
     ScheduleFlush();
   }
@@ -310,13 +371,18 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
   }
 
   void Lost(const Status& status) {
-    going_away_ = ping_outstanding_ = false;
-    if (keepalive_timer_.value != 0) loop_.Cancel(std::exchange(keepalive_timer_, {}));
+    const bool was_greeted = state_ != State::kAwaitingGreeting;
+    state_ = State::kIdle;
+    greeted_ = told_to_leave_ = probing_ = early_probe_spent_ = false;
+    next_probe_ = {};
+    loop_.Cancel(std::exchange(keepalive_timer_, {}));
+    loop_.Cancel(std::exchange(greeting_timer_, {}));
     nghttp2_session* h2 = std::exchange(h2_, nullptr);
     // Its callbacks may be on the stack.
     loop_.Post([connection = std::shared_ptr<env::Connection>(std::move(connection_)), h2] {
       nghttp2_session_del(h2);
     });
+    if (!was_greeted) return NotConnected(std::string(status.message()));
     const Lifeline::Sign sign = lifeline_.sign();
     std::vector<std::shared_ptr<Call>> lost;
     for (auto& [call, owned] : calls_) {
@@ -346,20 +412,38 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
     if (!out.empty()) connection_->Write(std::move(out));
   }
 
+  // A connection that says nothing for keepalive_time while calls are open is asked for a sign.
   void KeepaliveTimer() {
+    loop_.Cancel(std::exchange(keepalive_timer_, {}));
+    if (options_.keepalive_time.count() == 0) return;
     heard_ = false;
-    keepalive_timer_ = loop_.RunAfter(
-        ping_outstanding_ ? options_.keepalive_timeout : options_.keepalive_time, [this] {
-          keepalive_timer_ = {};
-          if (ping_outstanding_ && !heard_)
-            return Lost(absl::UnavailableError("keepalive ping not acknowledged"));
-          ping_outstanding_ = !heard_ && !calls_.empty();
-          if (ping_outstanding_) {
-            nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, nullptr);
-            ScheduleFlush();
-          }
-          KeepaliveTimer();
-        });
+    keepalive_timer_ = loop_.RunAfter(options_.keepalive_time, [this] {
+      keepalive_timer_ = {};
+      if (heard_ || calls_.empty()) return KeepaliveTimer();
+      Ping(options_.keepalive_timeout);
+    });
+  }
+
+  // The whole patience passes before the next silence is measured, answered or not: servers end a
+  // connection whose pings come too often.
+  void Ping(env::Duration patience) {
+    heard_ = false;
+    probing_ = true;
+    next_probe_ = loop_.clock().Now() + kProbeSpacing;
+    nghttp2_submit_ping(h2_, NGHTTP2_FLAG_NONE, nullptr);
+    ScheduleFlush();
+    AwaitSign(patience);
+  }
+
+  void AwaitSign(env::Duration patience) {
+    loop_.Cancel(keepalive_timer_);
+    probe_ends_ = loop_.clock().Now() + patience;
+    keepalive_timer_ = loop_.RunAfter(patience, [this] {
+      keepalive_timer_ = {};
+      if (!heard_) return Lost(absl::UnavailableError("keepalive ping not acknowledged"));
+      probing_ = false;
+      KeepaliveTimer();
+    });
   }
 
   env::Env& env_;
@@ -367,15 +451,22 @@ class ChannelImpl final : public Channel, private env::Connection::Handler {
   const std::string address_;
   const ChannelOptions options_;
   std::unique_ptr<env::Connection> connection_;
-  nghttp2_session* h2_ = nullptr;
-  bool connecting_ = false;
-  bool going_away_ = false;
+  nghttp2_session* h2_ = nullptr;  // from kAwaitingGreeting on
+  State state_ = State::kIdle;
+  env::Duration dial_deadline_{};
+  env::TimerId greeting_timer_;
+  bool greeted_ = false;        // seen while reading; acted on behind the read
+  bool told_to_leave_ = false;  // likewise
   bool flush_scheduled_ = false;
-  bool heard_ = false;
-  bool ping_outstanding_ = false;
+  bool heard_ = false;    // anything, since the silence is measured or the ping left
+  bool probing_ = false;  // a ping is out
+  env::Duration probe_ends_{};
+  env::Duration next_probe_{};      // from when on a ping is none too many
+  bool early_probe_spent_ = false;  // since the last answer of a call
   env::TimerId keepalive_timer_;
   std::map<Call*, std::shared_ptr<Call>> calls_;
-  std::vector<std::shared_ptr<Call>> waiting_;  // for the connection
+  std::vector<std::shared_ptr<Call>> waiting_;             // for the greeting
+  std::vector<absl::AnyInvocable<void(Status)>> dialers_;  // likewise
   Lifeline lifeline_;
 };
 

@@ -23,9 +23,14 @@ struct CallOptions {
 };
 
 struct ChannelOptions {
+  // From the start of a dial to the server's first SETTINGS.
   env::Duration dial_timeout = std::chrono::seconds(2);
-  env::Duration keepalive_time = std::chrono::seconds(0);  // 0 = no pings
-  env::Duration keepalive_timeout = std::chrono::seconds(6);
+  // While calls are open: a ping after this long a silence (0 = none), and the end of the
+  // connection when nothing comes for keepalive_timeout behind it. Pings are never closer than the
+  // sum of the two; a server with etcd's defaults gives up clients that ping more often than every
+  // 5 s.
+  env::Duration keepalive_time = std::chrono::seconds(3);
+  env::Duration keepalive_timeout = std::chrono::milliseconds(2500);
   size_t receive_message_bytes_max = INT32_MAX;
 };
 
@@ -47,10 +52,19 @@ class ClientStream {
 
 class Channel {
  public:
-  // Connects lazily to "host:port" (or "unix:path"); reconnects on the next call after a loss.
+  // Connects lazily to "host:port" (or "unix:path"); reconnects on the next call after a loss. A
+  // call that ends before the server's SETTINGS came was not sent; its error says "connection
+  // error".
   static std::unique_ptr<Channel> New(env::Env& env, env::Executor& loop, std::string address,
                                       const ChannelOptions& options);
   virtual ~Channel() = default;
+  // Whether a call would leave at once.
+  virtual bool ready() const = 0;
+  // Gets ready; `done` gets OK, or why not. Dropped, not called, when the channel is destroyed.
+  virtual void Connect(absl::AnyInvocable<void(Status)> done) = 0;
+  // For callers that wait in vain: pings now, and ends the connection and its calls (Unavailable)
+  // when nothing at all comes within `patience`. Pings too often for etcd's servers are left out.
+  virtual void Probe(env::Duration patience) = 0;
   virtual void Unary(std::string method, std::string request, const CallOptions& options,
                      absl::AnyInvocable<void(StatusOr<std::string>)> done) = 0;
   virtual std::unique_ptr<ClientStream> Stream(std::string method, const CallOptions& options,

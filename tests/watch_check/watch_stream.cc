@@ -43,9 +43,7 @@ WatchStream::~WatchStream() {
 void WatchStream::ScheduleRestlessness() {
   restless_timer_ = shared_.loop.RunAfter(milliseconds(shared_.random.Between(50, 600)), [this] {
     if (shared_.finishing) return;
-    stream_.Close();
-    client_->TryNextEndpoint();
-    stream_.Open();
+    stream_.Move(std::chrono::seconds(5));
     ScheduleRestlessness();
   });
 }

@@ -34,6 +34,7 @@ class FakeCluster {
   }
   ManualLoop& loop() { return loop_; }
   FakeStream& last_stream() { return *streams_.back(); }
+  const std::vector<std::string>& probed() const { return probed_; }
   int streams_open() const {
     int open = 0;
     for (const auto& stream : streams_) open += stream->handler != nullptr;
@@ -58,6 +59,9 @@ class FakeCluster {
    public:
     Channel(FakeCluster& cluster, std::string address)
         : cluster_(cluster), address_(std::move(address)) {}
+    bool ready() const override { return true; }
+    void Connect(absl::AnyInvocable<void(Status)> done) override { done(OkStatus()); }
+    void Probe(env::Duration) override { cluster_.probed_.push_back(address_); }
     void Unary(std::string, std::string, const rpc::CallOptions&,
                absl::AnyInvocable<void(StatusOr<std::string>)> done) override {
       done(absl::UnimplementedError("this cluster has streams only"));
@@ -75,6 +79,7 @@ class FakeCluster {
 
   ManualLoop loop_;
   std::vector<std::shared_ptr<FakeStream>> streams_;
+  std::vector<std::string> probed_;  // addresses whose connection was tested
 };
 
 }  // namespace quoin::client::testing_support
