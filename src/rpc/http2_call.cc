@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "rpc/http2_callbacks.h"
 #include "rpc/http2_session.h"
 
@@ -170,9 +171,21 @@ void Http2Call::Send(std::string message) {
   QueueBytes(std::move(message));
 }
 
-void Http2Call::StartMessage(uint64_t total_bytes) { QueueBytes(MessagePrefix(total_bytes)); }
-void Http2Call::AppendMessage(std::string part) { QueueBytes(std::move(part)); }
-void Http2Call::AppendMessage(SharedBytes part) { QueueBytes(std::string(part.view())); }
+void Http2Call::StartMessage(uint64_t total_bytes) {
+  if (finished_) return;
+  message_left_ = total_bytes;
+  QueueBytes(MessagePrefix(total_bytes));
+}
+
+void Http2Call::AppendMessage(std::string part) { AppendToMessage(std::move(part)); }
+void Http2Call::AppendMessage(SharedBytes part) { AppendToMessage(std::string(part.view())); }
+
+void Http2Call::AppendToMessage(std::string bytes) {
+  if (finished_) return;
+  CHECK_LE(bytes.size(), message_left_);
+  message_left_ -= bytes.size();
+  QueueBytes(std::move(bytes));
+}
 
 void Http2Call::QueueBytes(std::string bytes) {
   if (finished_ || given_up_ || bytes.empty()) return;
@@ -241,9 +254,25 @@ void Http2Call::Respond(int http_status, const Status& status) {
   session_.ScheduleFlush();
 }
 
+bool Http2Call::TakeMessageBack(const Status& status) {
+  out_.clear();
+  out_at_ = out_bytes_ = 0;
+  Account();
+  if (!answered_) return true;
+  finished_ = true;
+  // gRPC makes of CANCEL what the client's own deadline says, where that has passed.
+  const bool late = status.code() == StatusCode::kDeadlineExceeded;
+  nghttp2_submit_rst_stream(session_.h2_, NGHTTP2_FLAG_NONE, id_,
+                            late ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+  session_.ScheduleFlush();
+  return false;
+}
+
 void Http2Call::Finish(const Status& status) {
   if (finished_) return;
+  CHECK(message_left_ == 0 || !status.ok()) << "a message was not completed";
   if (handler_ != nullptr) session_.Retire(std::move(handler_));
+  if (message_left_ > 0 && !TakeMessageBack(status)) return;
   if (!headers_sent_ && !status.ok()) {
     Respond(200, status);
   } else {

@@ -45,6 +45,10 @@ class Http2Call final : public ServerCall, private Holder {
   friend class Http2Session;
   friend struct Http2Callbacks;
   void QueueBytes(std::string bytes);
+  void AppendToMessage(std::string bytes);
+  // An end amid a message: takes back what has not left. False: some of it has, and the call was
+  // reset; a client takes a message that breaks off before trailers for a fault of the server.
+  bool TakeMessageBack(const Status& status);
   // Starts the handler once the headers are complete, or answers with an error.
   void Begin();
   void OnData(std::string_view data);
@@ -89,7 +93,8 @@ class Http2Call final : public ServerCall, private Holder {
   std::deque<std::string> out_;
   size_t out_at_ = 0;  // of the first chunk
   size_t out_bytes_ = 0;
-  bool was_full_ = false;  // unsent_bytes went above the bound: OnDrained is owed
+  uint64_t message_left_ = 0;  // of the message that was started: not appended yet
+  bool was_full_ = false;      // unsent_bytes went above the bound: OnDrained is owed
   bool headers_sent_ = false;
   bool answered_ = false;  // the client has been given bytes of an answer
   bool deferred_ = false;  // nghttp2 waits for more data

@@ -55,8 +55,8 @@ class ServerCall {
 
   // Sends one message.
   virtual void Send(std::string message) = 0;
-  // Sends one message whose size is known before its bytes: StartMessage once, then AppendMessage
-  // until all `total_bytes` are given. For answers too big to hold.
+  // Sends one message of a known size in parts: StartMessage, then AppendMessage until it ends.
+  // A Finish before that takes the message back, or resets the call when a part of it has left.
   virtual void StartMessage(uint64_t total_bytes) = 0;
   virtual void AppendMessage(std::string part) = 0;
   virtual void AppendMessage(SharedBytes part) = 0;

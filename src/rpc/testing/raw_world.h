@@ -36,6 +36,10 @@ struct Seen {
 struct Orders {
   bool answers = false;
   std::string answer = "answer";
+  // A long answer: its size, how much of it follows at once, and how it ends early.
+  uint64_t announces = 0;
+  size_t appends = 0;
+  Status fails;
 };
 
 // One call of either method. Thread: its loop.
@@ -49,12 +53,25 @@ class OneCall final : public CallHandler {
   void OnMessage(std::string_view) override {
     ++seen_.messages;
     if (!orders_.answers) return;
+    if (orders_.announces > 0) return AnswerAtLength();
     call_.Send(orders_.answer);
     call_.Finish(OkStatus());
   }
   void OnCancel(const Status&) override { ++seen_.cancelled; }
 
  private:
+  void AnswerAtLength() {
+    call_.StartMessage(orders_.announces);
+    call_.AppendMessage(std::string(orders_.appends, 'x'));
+    const bool whole = orders_.appends == orders_.announces;
+    if (!orders_.fails.ok()) {
+      call_.executor().RunAfter(std::chrono::milliseconds(100),
+                                [this] { call_.Finish(orders_.fails); });
+    } else if (whole) {
+      call_.Finish(OkStatus());
+    }
+  }
+
   ServerCall& call_;
   Seen& seen_;
   const Orders& orders_;
