@@ -55,19 +55,9 @@ class CompactCall final : public UnaryCall {
   }
 };
 
-class TxnCall final : public UnaryCall {
+class TxnCall final : public PartedCall {
  public:
-  using UnaryCall::UnaryCall;
-  ~TxnCall() override {
-    if (large_ != nullptr) large_->Cancel();
-  }
-  void OnCancel(const Status& why) override {
-    if (large_ != nullptr) large_->Cancel();
-    UnaryCall::OnCancel(why);
-  }
-  void OnDrained() override {
-    if (wants_room_) NextPart();
-  }
+  using PartedCall::PartedCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -98,32 +88,17 @@ class TxnCall final : public UnaryCall {
   }
 
   void StartLarge() {
-    large_ = std::make_shared<LargeTxn>(context_.node(), frontend_.loop(), request_);
-    large_->Measure([this](StatusOr<LargeTxn::Size> size) {
+    auto large = std::make_shared<LargeTxn>(context_.node(), frontend_.loop(), request_);
+    Keep(large);
+    large->Measure([this](StatusOr<LargeTxn::Size> size) {
       if (!size.ok()) return Fail(size.status());
       std::string header;
       AppendHeader(frontend_.info(), size->revision, header);
-      const uint64_t bytes = header.size() + size->body_bytes;
-      if (bytes > kMessageBytesMax) return Fail(MessageTooLarge(bytes));
-      call_.StartMessage(bytes);
-      call_.AppendMessage(std::move(header));
-      NextPart();
-    });
-  }
-
-  void NextPart() {
-    wants_room_ = !call_.has_room();
-    if (wants_room_) return;  // OnDrained goes on
-    large_->ReadPart([this](StatusOr<std::string> part, bool last) {
-      if (!part.ok()) return Fail(part.status());
-      call_.AppendMessage(*std::move(part));
-      last ? call_.Finish(OkStatus()) : NextPart();
+      SendParts(std::move(header), size->body_bytes, "");
     });
   }
 
   std::shared_ptr<const etcdserverpb::TxnRequest> request_;  // of one that only reads
-  std::shared_ptr<LargeTxn> large_;
-  bool wants_room_ = false;
 };
 
 }  // namespace

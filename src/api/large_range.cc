@@ -70,12 +70,6 @@ class KeyOrderRange final : public LargeRange {
 
 }  // namespace
 
-Status MessageTooLarge(uint64_t bytes) {
-  return absl::ResourceExhaustedError("grpc: trying to send message larger than max (" +
-                                      std::to_string(bytes) + " vs. " +
-                                      std::to_string(kMessageBytesMax) + ")");
-}
-
 std::shared_ptr<LargeRange> LargeRange::New(server::Node& node, env::Executor& loop,
                                             const mvcc::RangeQuery& query,
                                             std::shared_ptr<Moment> moment) {

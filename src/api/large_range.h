@@ -15,8 +15,8 @@
 #include <memory>
 #include <string>
 
-#include "absl/functional/any_invocable.h"
 #include "api/moment.h"
+#include "api/parts.h"
 #include "base/status.h"
 #include "mvcc/store.h"
 #include "server/node.h"
@@ -25,11 +25,9 @@ namespace quoin::api {
 
 // What an I/O loop reads itself; more goes to the storage loop.
 inline constexpr mvcc::ReadBudget kAtOnce{1000, 256 * 1024};
-// gRPC's: what Go's library refuses to send.
-inline constexpr uint64_t kMessageBytesMax = INT32_MAX;
-Status MessageTooLarge(uint64_t bytes);
 
-class LargeRange : public std::enable_shared_from_this<LargeRange> {
+// The next elements of RangeResponse.kvs are its parts.
+class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange> {
  public:
   // Totals of the answer. `elements_bytes`: all elements of RangeResponse.kvs together.
   struct Size {
@@ -40,20 +38,16 @@ class LargeRange : public std::enable_shared_from_this<LargeRange> {
     bool more = false;
   };
   using OnSize = std::function<void(StatusOr<Size>)>;
-  // The next elements of RangeResponse.kvs; `last`: there are no more.
-  using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
   // For any query, answered as of `moment`; callbacks stop after Cancel. A query for the count
   // alone has no parts.
   static std::shared_ptr<LargeRange> New(server::Node& node, env::Executor& loop,
                                          const mvcc::RangeQuery& query,
                                          std::shared_ptr<Moment> moment);
-  virtual ~LargeRange() = default;
 
   void Measure(OnSize on_size);
-  // One part per call; the next call after the part has come.
-  void ReadPart(OnPart on_part);
-  void Cancel() { cancelled_.store(true); }
+  void ReadPart(OnPart on_part) override;
+  void Cancel() override { cancelled_.store(true); }
 
  protected:
   LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,

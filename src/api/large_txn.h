@@ -17,30 +17,29 @@
 
 #include "api/large_range.h"
 #include "api/moment.h"
+#include "api/parts.h"
 #include "proto/rpc.pb.h"
 #include "state/txn.h"
 
 namespace quoin::api {
 
-class LargeTxn : public std::enable_shared_from_this<LargeTxn> {
+class LargeTxn : public Parts, public std::enable_shared_from_this<LargeTxn> {
  public:
   struct Size {
     int64_t revision = 0;     // of the header
     uint64_t body_bytes = 0;  // of TxnResponse behind the header
   };
   using OnSize = std::function<void(StatusOr<Size>)>;
-  // The next bytes of the body; `last`: there are no more.
-  using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
   // REQUIRES: state::IsReadOnly(*request).
   LargeTxn(server::Node& node, env::Executor& loop,
            std::shared_ptr<const etcdserverpb::TxnRequest> request);
-  ~LargeTxn();
+  ~LargeTxn() override;
 
   void Measure(OnSize on_size);
-  // One part per call; the next call after the part has come.
-  void ReadPart(OnPart on_part);
-  void Cancel();
+  // The next bytes of the body.
+  void ReadPart(OnPart on_part) override;
+  void Cancel() override;
 
  private:
   struct Element {

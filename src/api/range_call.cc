@@ -20,19 +20,9 @@ std::string Tail(const LargeRange::Size& size) {
   return tail;
 }
 
-class RangeCall final : public UnaryCall {
+class RangeCall final : public PartedCall {
  public:
-  RangeCall(const Context& context, rpc::ServerCall& call) : UnaryCall(context, call) {}
-  ~RangeCall() override {
-    if (large_ != nullptr) large_->Cancel();
-  }
-  void OnCancel(const Status& why) override {
-    if (large_ != nullptr) large_->Cancel();
-    UnaryCall::OnCancel(why);
-  }
-  void OnDrained() override {
-    if (wants_room_) NextPart();
-  }
+  using PartedCall::PartedCall;
 
  protected:
   bool LearnerMay(std::string_view message) const override {
@@ -66,22 +56,15 @@ class RangeCall final : public UnaryCall {
   void StartLarge(const mvcc::RangeQuery& query) {
     auto moment =
         std::make_shared<Moment>(context_.node(), Moment::Hold::kCompactions, query.revision);
-    large_ = LargeRange::New(context_.node(), frontend_.loop(), query, std::move(moment));
-    large_->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
+    const std::shared_ptr<LargeRange> large =
+        LargeRange::New(context_.node(), frontend_.loop(), query, std::move(moment));
+    Keep(large);
+    large->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());
-      large_size_ = *size;
       if (count_only) return Answer(Tail(*size), size->store_revision);
-      SendHead();
-    });
-  }
-
-  void NextPart() {
-    wants_room_ = !call_.has_room();
-    if (wants_room_) return;  // OnDrained goes on
-    large_->ReadPart([this](StatusOr<std::string> part, bool last) {
-      if (!part.ok()) return Fail(part.status());
-      SendPart(*std::move(part), last);
-      if (!last) NextPart();
+      std::string header;
+      AppendHeader(frontend_.info(), size->store_revision, header);
+      SendParts(std::move(header), size->elements_bytes, Tail(*size));
     });
   }
 
@@ -92,26 +75,7 @@ class RangeCall final : public UnaryCall {
     response += body;
     Reply(std::move(response));
   }
-  void SendHead() {
-    std::string header;
-    AppendHeader(frontend_.info(), large_size_.store_revision, header);
-    const uint64_t bytes = header.size() + large_size_.elements_bytes + Tail(large_size_).size();
-    if (bytes > kMessageBytesMax) return Fail(MessageTooLarge(bytes));
-    call_.StartMessage(bytes);
-    call_.AppendMessage(std::move(header));
-    NextPart();
-  }
-  void SendPart(std::string part, bool last) {
-    call_.AppendMessage(std::move(part));
-    if (!last) return;
-    call_.AppendMessage(Tail(large_size_));
-    call_.Finish(OkStatus());
-  }
-
   std::string message_;
-  std::shared_ptr<LargeRange> large_;
-  LargeRange::Size large_size_;
-  bool wants_room_ = false;
 };
 
 }  // namespace
