@@ -40,9 +40,9 @@ void Peers::StopReading() {
   for (auto& peer : peers_) Watch(*peer, EPOLL_CTL_MOD);
 }
 
-void Peers::Wait() {
+void Peers::Wait(int most_ms) {
   std::array<epoll_event, 128> events;
-  const int count = epoll_wait(epoll_, events.data(), events.size(), 100);
+  const int count = epoll_wait(epoll_, events.data(), events.size(), most_ms);
   if (count < 0 && errno != EINTR) Die("epoll_wait");
   now_ = Now();
   for (int i = 0; i < count; ++i) {

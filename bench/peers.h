@@ -40,8 +40,8 @@ class Peers {
   void Add(std::unique_ptr<Peer> peer);
   // Lets each peer go on, and sends what there is.
   void TurnAll();
-  // Waits for bytes, at most 100 ms, and handles them.
-  void Wait();
+  // Waits for bytes, at most so long, and handles them.
+  void Wait(int most_ms = 100);
   // Nothing is read any more; what is written still leaves.
   void StopReading();
   // The time when the last bytes were read.

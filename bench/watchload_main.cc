@@ -37,6 +37,7 @@ constexpr char kUsage[] =
     "  --prev-kv                     with previous values\n"
     "  --connections N   (100)       --streams N   per connection, for watchers (10)\n"
     "  --writers N       (4)         --calls N     Puts at once per writer (64)\n"
+    "  --rate N          Puts per second at most, those missed not made up for (0: as many as go)\n"
     "  --ahead N         events that may be on their way (four Puts' worth, at least 10000)\n"
     "  --value N         bytes (64)  --seed N      (1)\n"
     "  --from N --events N           of behind\n"
@@ -58,7 +59,7 @@ struct Options {
   bool prefix = false, prev_kv = false, json = false;
   uint64_t ahead = 0, events = 0, server_pid = 0;
   int64_t from = 0;
-  double warmup_s = 2, duration_s = 10;
+  double warmup_s = 2, duration_s = 10, rate = 0;
 
   size_t watches() const { return prefix ? watchers : watchers * load.keys; }
   std::string authority() const { return host + ":" + port; }
@@ -94,6 +95,8 @@ void ParseValue(Options& options, std::string_view name, std::string_view value)
   }
   if (name == "--from") {
     options.from = ParseNumber<int64_t>(value);
+  } else if (name == "--rate") {
+    options.rate = ParseNumber<double>(value);
   } else if (name == "--warmup") {
     options.warmup_s = ParseNumber<double>(value);
   } else if (name == "--duration") {
@@ -147,13 +150,15 @@ class StampedPuts final : public RequestSource {
     const uint64_t now = Now();
     std::memcpy(out.data() + out.size() - sizeof(now), &now, sizeof(now));
     ++made_;
+    last_ = now;
     return kind;
   }
   uint64_t made() const { return made_; }
+  uint64_t last() const { return last_; }  // when
 
  private:
   const std::function<bool()> may_put_;
-  uint64_t made_ = 0;
+  uint64_t made_ = 0, last_ = 0;
 };
 
 // When the value of a put event was made.
@@ -229,7 +234,7 @@ class Fanout final : public WatchConnection::Observer, public Connection::Observ
     while (peers_.now() < until) {
       if (!counting_ && peers_.now() >= count_from_) StartCounting();
       peers_.TurnAll();
-      peers_.Wait();
+      options_.rate > 0 ? peers_.Wait(1) : peers_.Wait();
     }
     StopCounting();
     running_ = false;
@@ -282,7 +287,9 @@ class Fanout final : public WatchConnection::Observer, public Connection::Observ
  private:
   // Puts do not run away from what they set off.
   bool MayPut() const {
-    return running_ && source_.made() * options_.watchers < delivered_ + options_.ahead;
+    const bool early =
+        options_.rate > 0 && Now() < source_.last() + static_cast<uint64_t>(1e9 / options_.rate);
+    return running_ && !early && source_.made() * options_.watchers < delivered_ + options_.ahead;
   }
 
   template <typename Done>
