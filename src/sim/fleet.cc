@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr size_t kStepsMax = 4'000'000;  // events that anything may take
+constexpr const char* kLoops[] = {"apply", "storage", "checkpoint", "bulk", "io",
+                                  "lease", "raft",    "peer",       "wal"};
 
 }  // namespace
 
@@ -148,10 +150,10 @@ void Fleet::DrawTimes(Host& host) {
   if (random().Chance(0.2)) times.stall_chance = 0.003;
   host.machine->disk().set_times(times);
   if (!slow_loops_) return;
-  for (const char* loop : {"apply", "storage", "io", "lease", "raft", "peer", "wal"}) {
+  for (const char* loop : kLoops) {
     env::SimPace pace;
     const std::string_view name = loop;
-    const bool often = name == "apply" || name == "storage";
+    const bool often = name == "apply" || name == "storage" || name == "checkpoint" || name == "bulk";
     if (random().Chance(often ? 0.35 : 0.08)) {
       pace.task = {microseconds(10), often ? milliseconds(40) : milliseconds(3)};
       pace.stall_chance = 0.01;
@@ -225,9 +227,22 @@ bool Fleet::IsMember(const Host& host) const {
                      [&](const cluster::Member& member) { return member.id == host.id; });
 }
 
+// A quorum of those that stay knows it. Before that one of two may still need the other's vote for
+// an entry that says it is gone.
 bool Fleet::IsRemoved(const Host& host) const {
   const auto newest = Newest();
-  return newest != nullptr && newest->removed.contains(host.id);
+  if (newest == nullptr || !newest->removed.contains(host.id)) return false;
+  size_t voters = 0, know = 0;
+  for (const cluster::Member& member : newest->members) {
+    if (member.learner) continue;
+    ++voters;
+    for (const auto& other : hosts_) {
+      if (other->id != member.id || !other->machine->up()) continue;
+      const auto view = other->machine->node().frontend(0).cluster();
+      know += view != nullptr && view->removed.contains(host.id);
+    }
+  }
+  return know > voters / 2;
 }
 
 void Fleet::Tend() {
@@ -264,7 +279,7 @@ void Fleet::Heal() {
   Tend();
   for (auto& host : hosts_) {
     if (named_) SetRightName(*host);
-    for (const char* loop : {"apply", "storage", "io", "lease", "raft", "peer", "wal"})
+    for (const char* loop : kLoops)
       host->machine->SetPace(loop, {});
     Start(*host);
     host->machine->disk().set_times({});

@@ -86,6 +86,7 @@ class Fleet {
   // As the member that is up and has applied most holds it; null when none is up.
   std::shared_ptr<const server::ClusterInfo> Newest() const;
   bool IsMember(const Host& host) const;
+  // Its disk may be cleared: the others do without it.
   bool IsRemoved(const Host& host) const;
   // Ends what has stopped, and takes down who has heard that it was removed.
   void Tend();
