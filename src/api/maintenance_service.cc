@@ -7,7 +7,7 @@
 #include "proto/rpc.pb.h"
 #include "server/member_changes.h"
 #include "server/server_version.h"
-#include "server/slices.h"
+#include "server/wanted.h"
 
 namespace quoin::api {
 namespace {
@@ -71,22 +71,31 @@ class StatusCall final : public UnaryCall {
   }
 };
 
-class DefragmentCall final : public RemoteCall {
+// Work that takes long, and ends when its caller has gone.
+class LongCall : public RemoteCall {
  public:
   using RemoteCall::RemoteCall;
-  ~DefragmentCall() override { wanted_->store(false); }
+  void OnCancel(const Status& why) override {
+    want_.Withdraw();
+    RemoteCall::OnCancel(why);
+  }
+
+ protected:
+  server::Want want_;
+};
+
+class DefragmentCall final : public LongCall {
+ public:
+  using LongCall::LongCall;
 
  protected:
   void Handle(std::string_view) override {
     auto done = BackHere<Status>([this](Status status) { status.ok() ? Reply("") : Fail(status); });
     server::Node& node = context_.node();
-    node.apply_executor().Post([&node, wanted = wanted_, done = std::move(done)]() mutable {
+    node.apply_executor().Post([&node, wanted = want_.wanted(), done = std::move(done)]() mutable {
       node.apply_loop().Defragment(std::move(wanted), std::move(done));
     });
   }
-
- private:
-  const std::shared_ptr<std::atomic<bool>> wanted_ = std::make_shared<std::atomic<bool>>(true);
 };
 
 class MoveLeaderCall final : public RemoteCall {
@@ -105,22 +114,9 @@ class MoveLeaderCall final : public RemoteCall {
   }
 };
 
-void HashInSlices(env::Executor& storage, std::shared_ptr<server::FrozenImage> frozen,
-                  absl::AnyInvocable<void(StatusOr<uint32_t>)> done) {
-  auto run = std::make_unique<mvcc::TreeHashRun>(*frozen->data->tree, *frozen->image,
-                                                 mvcc::Volatile::kSkipped);
-  server::RunInSlices(storage, [frozen = std::move(frozen), run = std::move(run),
-                                done = std::move(done)]() mutable {
-    const StatusOr<bool> ended = run->Slice();
-    if (ended.ok() && !*ended) return false;
-    ended.ok() ? done(run->hash()) : done(ended.status());
-    return true;
-  });
-}
-
-class HashCall final : public RemoteCall {
+class HashCall final : public LongCall {
  public:
-  using RemoteCall::RemoteCall;
+  using LongCall::LongCall;
 
  protected:
   void Handle(std::string_view) override {
@@ -133,17 +129,13 @@ class HashCall final : public RemoteCall {
       out += response.SerializeAsString();
       Reply(std::move(out));
     });
-    server::Node& node = context_.node();
-    node.WithFrozenImage(
-        [&node, done = std::move(done)](std::shared_ptr<server::FrozenImage> frozen) mutable {
-          HashInSlices(node.storage_loop(), std::move(frozen), std::move(done));
-        });
+    context_.node().hashes().HashTree(want_.wanted(), std::move(done));
   }
 };
 
-class HashKvCall final : public RemoteCall {
+class HashKvCall final : public LongCall {
  public:
-  using RemoteCall::RemoteCall;
+  using LongCall::LongCall;
 
  protected:
   void Handle(std::string_view message) override {
@@ -161,7 +153,7 @@ class HashKvCall final : public RemoteCall {
       out += response.SerializeAsString();
       Reply(std::move(out));
     });
-    context_.node().HashKeys(request.revision(), std::move(done));
+    context_.node().hashes().HashKeys(request.revision(), want_.wanted(), std::move(done));
   }
 };
 

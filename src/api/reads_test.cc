@@ -463,8 +463,8 @@ TEST_F(ReadsTest, AClientThatTakesASnapshotSlowlyIsNotCutOff) {
   Call& slow = Ask(&NewSnapshotCall, etcdserverpb::SnapshotRequest());
   world_.RunFor(seconds(1));
   while (!slow.ended()) {
-    Take(slow, 200'000);
-    world_.RunFor(seconds(20));
+    Take(slow, 600'000);
+    world_.RunFor(seconds(14));
   }
   EXPECT_EQ(slow.status(), OkStatus());
   std::string file;
@@ -474,6 +474,62 @@ TEST_F(ReadsTest, AClientThatTakesASnapshotSlowlyIsNotCutOff) {
     file += response.blob();
   }
   EXPECT_EQ(file.size() % 512, 32) << "pages and a digest";
+}
+
+TEST_F(ReadsTest, OfManySlowClientsTheSlowestMakeRoom) {
+  Fill(40'000, 1000);
+  std::vector<Call*> slow;
+  for (size_t i = 0; i < limits::kFrozenImagesMax; ++i) {
+    Fill(1, 10);  // each has an image of its own
+    slow.push_back(&Ask(&NewSnapshotCall, etcdserverpb::SnapshotRequest()));
+    world_.RunFor(seconds(1));
+  }
+  const auto take_slowly = [&](int seconds_of_it) {
+    for (int second = 0; second < seconds_of_it; second += 5) {
+      for (Call* call : slow)
+        if (!call->ended()) Take(*call, 300'000);
+      world_.RunFor(seconds(5));
+    }
+  };
+  take_slowly(60);
+  for (const Call* call : slow) EXPECT_FALSE(call->ended()) << "nobody waits";
+  Fill(1, 10);
+  Call& hash = Ask(&NewHashCall, etcdserverpb::HashRequest());
+  take_slowly(60);
+  TakeAll(hash);
+  EXPECT_EQ(hash.status(), OkStatus());
+}
+
+TEST_F(ReadsTest, AHashThatNobodyWaitsForEnds) {
+  Fill(20'000, 100);
+  const etcdserverpb::HashKVRequest request;
+  for (int i = 0; i < 2000; ++i) {
+    Call& given_up = Ask(&NewHashKvCall, request);
+    OnLoop([&] {
+      given_up.handler->OnCancel(absl::CancelledError());
+      given_up.handler.reset();
+    });
+  }
+  const uint64_t before = world_.events();
+  Call& hash = Ask(&NewHashKvCall, request);
+  TakeAll(hash);
+  EXPECT_EQ(hash.status(), OkStatus());
+  EXPECT_LT(world_.events() - before, 2000) << "slices of others ran";
+}
+
+TEST_F(ReadsTest, TooManyHashesAreRefused) {
+  Fill(20'000, 100);
+  const etcdserverpb::HashKVRequest request;
+  std::vector<Call*> calls;
+  for (int i = 0; i < 200; ++i) calls.push_back(&Ask(&NewHashKvCall, request));
+  size_t refused = 0;
+  for (Call* call : calls) {
+    TakeAll(*call);
+    refused += absl::IsResourceExhausted(call->status());
+    EXPECT_TRUE(call->status().ok() || absl::IsResourceExhausted(call->status()));
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 200);
 }
 
 // --- streams ---

@@ -1,5 +1,5 @@
 // Maintenance.Snapshot: the data file as one frozen moment, streamed at the client's pace. A client
-// that takes nothing for limits::kSnapshotIdleMax is cut off: what is frozen cannot be used anew.
+// that takes next to nothing is cut off: what is frozen cannot be used anew, and others wait.
 
 #include <openssl/evp.h>
 
@@ -9,12 +9,16 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "proto/rpc.pb.h"
+#include "server/wanted.h"
 
 namespace quoin::api {
 namespace {
 
 constexpr size_t kReadBytes = 8 * limits::kSnapshotChunkBytes;  // one trip to storage
 constexpr env::Duration kLookEvery = std::chrono::seconds(5);
+// What a client has to take within limits::kSnapshotIdleMax; more while others wait for an image.
+constexpr uint64_t kLeastBytes = 1 << 20;
+constexpr uint64_t kLeastWhenAwaited = 16 << 20;
 
 // SHA-256 of what has been sent so far.
 class Digest {
@@ -49,7 +53,8 @@ class SnapshotCall final : public rpc::CallHandler {
     if (!admitted.ok()) return call_.Finish(admitted);
     using Frozen = std::shared_ptr<server::FrozenImage>;
     node_.WithFrozenImage(BackTo<Frozen>(frontend_.loop(), lifeline_,
-                                         [this](Frozen frozen) { Begin(std::move(frozen)); }));
+                                         [this](Frozen frozen) { Begin(std::move(frozen)); }),
+                          want_.wanted());
   }
   void OnDrained() override { ReadNext(); }
   void OnCancel(const Status&) override { EndWatch(); }
@@ -64,6 +69,8 @@ class SnapshotCall final : public rpc::CallHandler {
   };
 
   void Begin(std::shared_ptr<server::FrozenImage> frozen) {
+    if (frozen == nullptr)
+      return call_.Finish(absl::ResourceExhaustedError("quoin: too many snapshots are asked for"));
     size_ = frozen->image->size_bytes();
     source_ = std::make_shared<Source>(std::move(frozen));
     taken_at_ = frontend_.loop().clock().Now();
@@ -83,23 +90,29 @@ class SnapshotCall final : public rpc::CallHandler {
          })]() mutable { done(source->copy.Next(kReadBytes)); });
   }
 
-  // Messages that the connection has taken, in bytes: what stands still when the client does.
+  // What the connection has taken of the messages tells how fast the client is.
   void WatchClient() {
     watch_ = frontend_.loop().RunAfter(kLookEvery, [this] {
       watch_ = {};
-      const env::Duration now = frontend_.loop().clock().Now();
-      const uint64_t taken = sent_bytes_ - call_.unsent_bytes();
-      if (taken != taken_ || reading_) {
-        taken_ = taken;
-        taken_at_ = now;
-      }
-      if (now - taken_at_ >= limits::kSnapshotIdleMax) return CutOff();
+      if (IsTooSlow()) return CutOff();
       WatchClient();
     });
+  }
+  bool IsTooSlow() {
+    const env::Duration now = frontend_.loop().clock().Now();
+    const uint64_t taken = sent_bytes_ - call_.unsent_bytes();
+    const bool has_all = reading_ || call_.unsent_bytes() == 0;
+    const bool awaited = frontend_.info().images_awaited.load(std::memory_order_relaxed) > 0;
+    if (has_all || taken - taken_ >= (awaited ? kLeastWhenAwaited : kLeastBytes)) {
+      taken_ = taken;
+      taken_at_ = now;
+    }
+    return now - taken_at_ >= limits::kSnapshotIdleMax;
   }
   void EndWatch() {
     if (watch_.value != 0) frontend_.loop().Cancel(std::exchange(watch_, {}));
     source_.reset();
+    want_.Withdraw();
     lifeline_.Cut();
   }
   void CutOff() {
@@ -147,6 +160,7 @@ class SnapshotCall final : public rpc::CallHandler {
   env::TimerId watch_;
   bool reading_ = false;
   Digest digest_;
+  server::Want want_;
   Lifeline lifeline_;
 };
 

@@ -277,8 +277,8 @@ void ApplyLoop::OnSnapshotSaved(raft::SnapshotMetadata metadata) {
   });
 }
 
-void ApplyLoop::Freeze(OnImage ready) {
-  images_.Await(std::move(ready));
+void ApplyLoop::Freeze(OnImage ready, Wanted wanted) {
+  images_.Await(std::move(ready), std::move(wanted));
   Advance();
 }
 

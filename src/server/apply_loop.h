@@ -53,7 +53,7 @@ class ApplyLoop {
   // A frozen root of the present for a copy or a whole-tree hash; waits while clients have
   // limits::kFrozenImagesMax.
   using OnImage = Images::OnImage;
-  void Freeze(OnImage ready);
+  void Freeze(OnImage ready, Wanted wanted);
   // For a lagging member: one that holds `at_least`. Waits for no client.
   void FreezeAt(Index at_least, OnImage ready);
   // Moves pages to the front of the file until it cannot shrink, writes it, cuts it; then done.

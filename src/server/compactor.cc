@@ -34,16 +34,24 @@ void Compactor::Turn() {
   scheduled_ = false;
   if (context_.stopping) return;
   state::StateMachine& machine = context_.machine();
-  if (machine.store().ReadersBelowCompaction()) return AwaitReaders();
-  waits_since_.reset();
-  const bool finished = machine.CompactionSlice(context_.config.compaction_batch_revisions);
-  machine.Publish();
-  if (!finished) return Schedule();
-  LogEnd(machine, context_.log);
+  if (machine.store().compaction_pending()) {  // a leader's snapshot may have taken it along
+    if (machine.store().ReadersBelowCompaction()) return AwaitReaders();
+    waits_since_.reset();
+    const bool finished = machine.CompactionSlice(context_.config.compaction_batch_revisions);
+    machine.Publish();
+    checkpointer_.OnBatch();
+    if (!finished) return checkpointer_.HoldsUp() ? AwaitDisk() : Schedule();
+    LogEnd(machine, context_.log);
+  }
   if (answers_.empty()) return;
   checkpointer_.AfterNext([this, answers = std::exchange(answers_, {})](Status) mutable {
     durable_(std::move(answers));
   });
+}
+
+void Compactor::AwaitDisk() {
+  scheduled_ = true;
+  checkpointer_.AfterNext([this](Status) { context_.loops.apply.Post([this] { Turn(); }); });
 }
 
 // Answers that were begun below the compaction are completed first; not for ever.

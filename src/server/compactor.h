@@ -1,5 +1,5 @@
 // Compactor: carries out the compaction that was applied, slice by slice, once nobody reads below
-// it any more; and keeps the answers that wait for its end.
+// it any more and no faster than the disk takes it; and keeps the answers that wait for its end.
 //
 // Thread: the apply loop.
 #pragma once
@@ -33,6 +33,7 @@ class Compactor {
  private:
   void Turn();
   void AwaitReaders();
+  void AwaitDisk();
 
   ApplyContext& context_;
   Checkpointer& checkpointer_;

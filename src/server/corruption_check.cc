@@ -39,9 +39,11 @@ InitialCheck::InitialCheck(Node& node, env::Executor& loop, Logger& log,
   auto take = lifeline_.Tie(
       [this, others = Others(members, node.info().member_id)](
           StatusOr<mvcc::HashResult> own) mutable { TakeOwn(std::move(own), std::move(others)); });
-  node.HashKeys(0, [&loop, take = std::move(take)](StatusOr<mvcc::HashResult> own) mutable {
-    loop.Post([take = std::move(take), own = std::move(own)]() mutable { take(std::move(own)); });
-  });
+  node.hashes().HashKeys(
+      0, nullptr, [&loop, take = std::move(take)](StatusOr<mvcc::HashResult> own) mutable {
+        loop.Post(
+            [take = std::move(take), own = std::move(own)]() mutable { take(std::move(own)); });
+      });
 }
 
 void InitialCheck::TakeOwn(StatusOr<mvcc::HashResult> own, std::vector<cluster::Member> others) {
@@ -118,8 +120,9 @@ void CorruptionCheck::HashHere(OnHash then) {
     busy_ = false;
     log_.Warn("failed to hash the keys", {{"error", std::string(hash.status().message())}});
   });
-  node_.HashKeys(
-      0, [&loop = own_.loop(), take = std::move(take)](StatusOr<mvcc::HashResult> hash) mutable {
+  node_.hashes().HashKeys(
+      0, nullptr,
+      [&loop = own_.loop(), take = std::move(take)](StatusOr<mvcc::HashResult> hash) mutable {
         loop.Post([take = std::move(take), hash = std::move(hash)]() mutable { take(hash); });
       });
 }

@@ -4,8 +4,31 @@
 #include "base/limits.h"
 
 namespace quoin::server {
+namespace {
+
+constexpr size_t kWaitingMax = 64;  // clients
+
+}  // namespace
+
+void Images::Await(OnImage ready, Wanted wanted) {
+  DropUnwanted();
+  if (clients_.size() >= kWaitingMax) return ready(nullptr);
+  clients_.push_back({std::move(ready), std::move(wanted)});
+}
+
+void Images::DropUnwanted() {
+  std::erase_if(clients_, [](const Client& client) { return !IsWanted(client.wanted); });
+}
 
 void Images::Serve() {
+  ServeMembers();
+  DropUnwanted();
+  ServeClients();
+  context_.info.images_awaited.store(clients_.size(), std::memory_order_relaxed);
+}
+
+// A lagging member takes no image of before what it lacks.
+void Images::ServeMembers() {
   while (!members_.empty()) {
     std::shared_ptr<FrozenImage> image = newest_.lock();
     if (image == nullptr || image->metadata.index < members_.front().first) {
@@ -16,13 +39,16 @@ void Images::Serve() {
     members_.pop_front();
     ready(std::move(image));
   }
+}
+
+void Images::ServeClients() {
   while (!clients_.empty()) {
     std::shared_ptr<FrozenImage> image = newest_.lock();
     if (image == nullptr || !IsPresent(*image)) {
       if (out_ >= limits::kFrozenImagesMax) return;
       image = Freeze();
     }
-    OnImage ready = std::move(clients_.front());
+    OnImage ready = std::move(clients_.front().ready);
     clients_.pop_front();
     ready(std::move(image));
   }

@@ -14,6 +14,7 @@
 
 #include "server/apply_context.h"
 #include "server/frozen_image.h"
+#include "server/wanted.h"
 
 namespace quoin::server {
 
@@ -24,8 +25,8 @@ class Images {
   Images(ApplyContext& context, std::function<void()> returned)
       : context_(context), returned_(std::move(returned)) {}
 
-  // Served by the next call of Serve, or a later one.
-  void Await(OnImage ready) { clients_.push_back(std::move(ready)); }
+  // Served by the next call of Serve, or a later one, as long as it is wanted. Null: too many wait.
+  void Await(OnImage ready, Wanted wanted);
   // For a lagging member: an image that holds `at_least`.
   void AwaitFor(Index at_least, OnImage ready) {
     members_.emplace_back(at_least, std::move(ready));
@@ -38,13 +39,20 @@ class Images {
   size_t out() const { return out_; }
 
  private:
+  void ServeMembers();
+  void ServeClients();
   std::shared_ptr<FrozenImage> Freeze();
   bool IsPresent(const FrozenImage& image) const;
   void Thaw(std::shared_ptr<Data> data, std::unique_ptr<btree::Image> image);
 
   ApplyContext& context_;
   const std::function<void()> returned_;
-  std::deque<OnImage> clients_;
+  struct Client {
+    OnImage ready;
+    Wanted wanted;
+  };
+  void DropUnwanted();
+  std::deque<Client> clients_;
   std::deque<std::pair<Index, OnImage>> members_;
   std::weak_ptr<FrozenImage> newest_;  // of the present generation
   size_t out_ = 0;                     // of any generation

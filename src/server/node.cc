@@ -5,7 +5,6 @@
 #include "server/corruption_check.h"
 #include "server/lease_pages.h"
 #include "server/peer_pages.h"
-#include "server/slices.h"
 
 namespace quoin::server {
 namespace {
@@ -69,6 +68,7 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   peer_executor_ = env_.NewExecutor("peer");
   lease_executor_ = env_.NewExecutor("lease");
   storage_reader_ = NewStorageReader(recovered_.data);
+  hashes_ = std::make_unique<Hashes>(*this);
   info_.member_id = recovered_.identity.node_id;
   info_.cluster_id = recovered_.identity.cluster_id;
   info_.applied_index.store(recovered_.data->machine->applied_index().value());
@@ -119,7 +119,7 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
   apply_ = std::make_unique<ApplyLoop>(
       config_, info_,
       ApplyLoops{*apply_executor_, *raft_executor_, *checkpoint_executor_, *bulk_executor_,
-                       *lease_executor_},
+                 *lease_executor_},
       env_.files(), Paths(config_), recovered_.data, ids, log_);
   recovered_.data.reset();
   peers_ =
@@ -182,28 +182,10 @@ void Node::AfterBatch() {
   }
 }
 
-void Node::WithFrozenImage(ApplyLoop::OnImage use) {
-  apply_executor_->Post([this, use = std::move(use)]() mutable { apply_->Freeze(std::move(use)); });
-}
-
-void Node::HashKeys(int64_t revision, OnHash done) {
-  struct Hashing {
-    std::shared_ptr<StorageReader> reader;  // of one generation, to the end
-    std::optional<mvcc::HashRun> run;
-  };
-  RunInSlices(*storage_executor_,
-              [this, revision, done = std::move(done), hashing = Hashing()]() mutable {
-                if (hashing.reader == nullptr) {
-                  hashing.reader = storage_reader();
-                  hashing.run.emplace(hashing.reader->store(), revision);
-                }
-                const StatusOr<bool> ended = hashing.run->Slice(hashing.reader->slot);
-                if (!ended.ok())
-                  done(ended.status());
-                else if (*ended)
-                  done(hashing.run->result());
-                return !ended.ok() || *ended;
-              });
+void Node::WithFrozenImage(ApplyLoop::OnImage use, Wanted wanted) {
+  apply_executor_->Post([this, use = std::move(use), wanted = std::move(wanted)]() mutable {
+    apply_->Freeze(std::move(use), std::move(wanted));
+  });
 }
 
 void Node::PublishAttributes() {
@@ -252,6 +234,7 @@ void Node::StopLoops(env::Executor& owner, std::shared_ptr<env::Task> stopped) {
     apply_executor_->Post(stop_apply);
   };
   lease_executor_->Post([this] { leases_->Stop(); });
+  storage_executor_->Post([this] { hashes_->Stop(); });  // gives back what it was reading
   for (auto& frontend : frontends_) {
     frontend->loop().Post([f = frontend.get()] { f->Stop(); });
   }

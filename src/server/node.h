@@ -15,6 +15,7 @@
 #include "server/auto_compactor.h"
 #include "server/config.h"
 #include "server/frontend.h"
+#include "server/hashes.h"
 #include "server/lease_loop.h"
 #include "server/node_info.h"
 #include "server/peer_host.h"
@@ -68,11 +69,10 @@ class Node {
   PeerHost& peers() { return *peers_; }
   env::Executor& lease_executor() { return *lease_executor_; }
   LeaseLoop& lease_loop() { return *leases_; }
-  // `use` runs on the apply loop when it is this caller's turn. Thread: any.
-  void WithFrozenImage(ApplyLoop::OnImage use);
-  // HashKV in slices (revision 0: the present); `done` runs on the storage loop. Thread: any.
-  using OnHash = absl::AnyInvocable<void(StatusOr<mvcc::HashResult>)>;
-  void HashKeys(int64_t revision, OnHash done);
+  // `use` runs on the apply loop when it is this caller's turn, with null when too many wait; not
+  // at all once it is not wanted any more. Thread: any.
+  void WithFrozenImage(ApplyLoop::OnImage use, Wanted wanted = nullptr);
+  Hashes& hashes() { return *hashes_; }
 
   // Hands the lead over, answers what waits, writes a last checkpoint, closes the log. `stopped` is
   // posted to `owner`. At any moment after Run, also while the member starts, joins, installs a
@@ -106,6 +106,7 @@ class Node {
   std::unique_ptr<LeaseHost> lease_host_;
   std::unique_ptr<LeaseLoop> leases_;
   std::shared_ptr<StorageReader> storage_reader_;  // storage loop's
+  std::unique_ptr<Hashes> hashes_;
   std::vector<std::unique_ptr<Frontend>>
       frontends_;  // the last two belong to the lease loop and the apply loop
   std::unique_ptr<AutoCompactor> compactor_;

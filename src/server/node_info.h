@@ -53,7 +53,8 @@ struct NodeInfo {
   std::atomic<uint64_t> applied_index{0};
   // How many views (ClusterInfo, Data) have been posted to every frontend.
   std::atomic<uint64_t> views_shared{0};
-  std::atomic<bool> capable{false};  // the cluster version is known
+  std::atomic<bool> capable{false};         // the cluster version is known
+  std::atomic<uint64_t> images_awaited{0};  // clients that wait until others give theirs back
 
   // What clients' proposals hold until they are applied: those that wait (I/O loops) and the log
   // behind what is applied (raft loop). Above it proposals of clients are refused; the member's own

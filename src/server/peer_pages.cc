@@ -105,19 +105,21 @@ void ServeHashes(Node& node, PeerHost& host) {
     if (!asked.empty() && asked != cluster_id) return reply(ErrorPage(412, "cluster ID mismatch"));
     StatusOr<int64_t> revision = cluster::ParseHashRequestJson(request.body);
     if (!revision.ok()) return reply(ErrorPage(400, "error unmarshalling request"));
-    node.HashKeys(*revision, [&node,
-                              reply = std::move(reply)](StatusOr<mvcc::HashResult> hash) mutable {
-      rpc::HttpResponse response =
-          hash.ok() ? Page("application/json",
-                           cluster::HashAnswerJson({hash->hash, hash->compact_revision,
-                                                    hash->hash_revision, hash->current_revision}))
-                    : ErrorPage(400, std::string(hash.status().message()));
-      if (hash.ok()) AddClusterId(node.info(), response);
-      node.peer_executor().Post(
-          [reply = std::move(reply), response = std::move(response)]() mutable {
-            reply(std::move(response));
-          });
-    });
+    node.hashes().HashKeys(
+        *revision, nullptr,
+        [&node, reply = std::move(reply)](StatusOr<mvcc::HashResult> hash) mutable {
+          rpc::HttpResponse response =
+              hash.ok()
+                  ? Page("application/json",
+                         cluster::HashAnswerJson({hash->hash, hash->compact_revision,
+                                                  hash->hash_revision, hash->current_revision}))
+                  : ErrorPage(400, std::string(hash.status().message()));
+          if (hash.ok()) AddClusterId(node.info(), response);
+          node.peer_executor().Post(
+              [reply = std::move(reply), response = std::move(response)]() mutable {
+                reply(std::move(response));
+              });
+        });
   });
 }
 
