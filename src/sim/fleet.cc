@@ -153,7 +153,8 @@ void Fleet::DrawTimes(Host& host) {
   for (const char* loop : kLoops) {
     env::SimPace pace;
     const std::string_view name = loop;
-    const bool often = name == "apply" || name == "storage" || name == "checkpoint" || name == "bulk";
+    const bool often =
+        name == "apply" || name == "storage" || name == "checkpoint" || name == "bulk";
     if (random().Chance(often ? 0.35 : 0.08)) {
       pace.task = {microseconds(10), often ? milliseconds(40) : milliseconds(3)};
       pace.stall_chance = 0.01;
