@@ -1,6 +1,7 @@
 #include "btree/free_pages.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 
@@ -8,8 +9,14 @@ namespace quoin::btree {
 
 PageId FreePages::Take(uint64_t count) { return TakeBelow(count, UINT64_MAX); }
 
+// The first run that is long enough, and lies in front of `limit`.
 PageId FreePages::TakeBelow(uint64_t count, PageId limit) {
-  for (auto run = runs_.begin(); run != runs_.end(); ++run) {
+  const auto exponent = static_cast<size_t>(std::bit_width(count) - 1);
+  PageId& from = long_from_[exponent];
+  auto run = runs_.lower_bound(from);
+  while (run != runs_.end() && run->second >> exponent == 0) ++run;
+  from = run == runs_.end() ? UINT64_MAX : run->first;
+  for (; run != runs_.end(); ++run) {
     if (limit < count || run->first > limit - count) return 0;
     if (run->second < count) continue;
     const PageId first = run->first;
@@ -44,11 +51,17 @@ void FreePages::Insert(PageRun run) {
     if (previous->first + previous->second == run.first) {
       previous->second += run.count;
       free_count_ += run.count;
-      return;
+      return NoteLength(previous->first, previous->second);
     }
   }
   runs_.emplace_hint(next, run.first, run.count);
   free_count_ += run.count;
+  NoteLength(run.first, run.count);
+}
+
+void FreePages::NoteLength(PageId first, uint64_t count) {
+  for (int exponent = 0; exponent < std::bit_width(count); ++exponent)
+    long_from_[exponent] = std::min(long_from_[exponent], first);
 }
 
 PageId FreePages::Shrink(PageId high_water) {

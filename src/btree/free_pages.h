@@ -7,6 +7,7 @@
 // Thread: the writer.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -61,12 +62,16 @@ class FreePages {
   }
 
  private:
+  void NoteLength(PageId first, uint64_t count);
   struct Waiting {
     uint64_t stamp;
     PageRun run;
   };
   EpochDomain& epochs_;
   std::map<PageId, uint64_t> runs_;  // first → count, disjoint and not adjacent
+  // By exponent: no run of 2^exponent pages or more begins in front of this page. Spares large
+  // values the walk over all the small holes.
+  std::array<PageId, 64> long_from_{};
   uint64_t free_count_ = 0;
   std::deque<Waiting> waiting_;  // ascending stamps
   uint64_t waiting_count_ = 0;
