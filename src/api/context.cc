@@ -1,5 +1,6 @@
 #include "api/context.h"
 
+#include "api/slice_turns.h"
 #include "api/watch_hub.h"
 #include "base/check.h"
 #include "base/errors.h"
@@ -35,6 +36,7 @@ Context::Context(server::Node& node, std::vector<env::Executor*> io_loops,
       read_process_stats_(std::move(read_process_stats)) {
   for (size_t i = 0; i < io_loops_.size(); ++i) {
     watches_.push_back(std::make_unique<WatchHub>(node_, node_.frontend(i)));
+    slices_.push_back(std::make_unique<SliceTurns>(*io_loops_[i], node_.storage_loop()));
     lease_doors_.push_back(std::make_unique<server::LeaseDoor>(
         node_.lease_loop(), node_.lease_executor(), *io_loops_[i]));
   }
@@ -55,6 +57,8 @@ server::Frontend& Context::FrontendOf(const env::Executor& loop) const {
 }
 
 WatchHub& Context::WatchesOf(const env::Executor& loop) const { return *watches_[NumberOf(loop)]; }
+
+SliceTurns& Context::SlicesOf(const env::Executor& loop) const { return *slices_[NumberOf(loop)]; }
 
 server::LeaseDoor& Context::LeasesOf(const env::Executor& loop) const {
   return *lease_doors_[NumberOf(loop)];

@@ -18,6 +18,7 @@
 
 namespace quoin::api {
 
+class SliceTurns;
 class WatchHub;
 
 // The member behind the services. One for the whole server; immutable after construction.
@@ -33,6 +34,8 @@ class Context {
   server::Frontend& FrontendOf(const env::Executor& loop) const;
   // The watchers of that loop.
   WatchHub& WatchesOf(const env::Executor& loop) const;
+  // The turns of its long reads.
+  SliceTurns& SlicesOf(const env::Executor& loop) const;
   server::LeaseDoor& LeasesOf(const env::Executor& loop) const;
 
  private:
@@ -42,6 +45,7 @@ class Context {
   const std::vector<env::Executor*> io_loops_;
   const ReadStats read_process_stats_;
   std::vector<std::unique_ptr<WatchHub>> watches_;               // one per loop, used there
+  std::vector<std::unique_ptr<SliceTurns>> slices_;              // likewise
   std::vector<std::unique_ptr<server::LeaseDoor>> lease_doors_;  // likewise
 };
 

@@ -88,7 +88,8 @@ class TxnCall final : public PartedCall {
   }
 
   void StartLarge() {
-    auto large = std::make_shared<LargeTxn>(context_.node(), frontend_.loop(), request_);
+    auto large =
+        std::make_shared<LargeTxn>(context_.node(), context_.SlicesOf(frontend_.loop()), request_);
     Keep(large);
     large->Measure([this](StatusOr<LargeTxn::Size> size) {
       if (!size.ok()) return Fail(size.status());

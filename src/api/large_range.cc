@@ -12,9 +12,8 @@ constexpr size_t kPartBytes = 256 * 1024;
 // Keys come in the order in which they are sent.
 class KeyOrderRange final : public LargeRange {
  public:
-  KeyOrderRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
-                std::shared_ptr<Moment> moment)
-      : LargeRange(node, loop, query, std::move(moment)),
+  KeyOrderRange(SliceTurns& turns, const mvcc::RangeQuery& query, std::shared_ptr<Moment> moment)
+      : LargeRange(turns, query, std::move(moment)),
         limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
         next_key_(query.key) {}
 
@@ -70,20 +69,18 @@ class KeyOrderRange final : public LargeRange {
 
 }  // namespace
 
-std::shared_ptr<LargeRange> LargeRange::New(server::Node& node, env::Executor& loop,
-                                            const mvcc::RangeQuery& query,
+std::shared_ptr<LargeRange> LargeRange::New(SliceTurns& turns, const mvcc::RangeQuery& query,
                                             std::shared_ptr<Moment> moment) {
   const bool key_order =
       query.target == mvcc::SortTarget::kKey && query.order != mvcc::SortOrder::kDescend;
   if (key_order || query.count_only)
-    return std::make_shared<KeyOrderRange>(node, loop, query, std::move(moment));
-  return std::make_shared<SortedRange>(node, loop, query, std::move(moment));
+    return std::make_shared<KeyOrderRange>(turns, query, std::move(moment));
+  return std::make_shared<SortedRange>(turns, query, std::move(moment));
 }
 
-LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+LargeRange::LargeRange(SliceTurns& turns, const mvcc::RangeQuery& query,
                        std::shared_ptr<Moment> moment)
-    : node_(node),
-      loop_(loop),
+    : turns_(turns),
       moment_(std::move(moment)),
       key_(query.key),
       range_end_(query.range_end),
@@ -93,17 +90,13 @@ LargeRange::LargeRange(server::Node& node, env::Executor& loop, const mvcc::Rang
 }
 
 void LargeRange::Measure(OnSize on_size) {
-  node_.storage_loop().Post(
-      [self = shared_from_this(), on_size = std::move(on_size)] { self->MeasureTurn(on_size); });
-}
-
-void LargeRange::MeasureTurn(OnSize on_size) {
-  if (cancelled_.load()) return;
-  const StatusOr<bool> done = MeasureOnce();
-  if (done.ok() && !*done) return Measure(std::move(on_size));
-  loop_.Post([self = shared_from_this(), on_size = std::move(on_size), status = done.status()] {
-    if (self->cancelled_.load()) return;
-    on_size(status.ok() ? StatusOr<Size>(self->size_) : status);
+  turns_.Ask([self = shared_from_this(), on_size = std::move(on_size)]() -> env::Task {
+    if (self->cancelled_.load()) return [] {};
+    return [self, on_size, done = self->MeasureOnce()] {
+      if (self->cancelled_.load()) return;
+      if (done.ok() && !*done) return self->Measure(on_size);
+      on_size(done.ok() ? StatusOr<Size>(self->size_) : done.status());
+    };
   });
 }
 
@@ -118,15 +111,13 @@ StatusOr<bool> LargeRange::MeasureOnce() {
 }
 
 void LargeRange::ReadPart(OnPart on_part) {
-  node_.storage_loop().Post([self = shared_from_this(), on_part = std::move(on_part)] {
-    if (self->cancelled_.load()) return;
+  turns_.Ask([self = shared_from_this(), on_part = std::move(on_part)]() -> env::Task {
+    if (self->cancelled_.load()) return [] {};
     StatusOr<std::string> part = self->ReadOnce();
     const bool last = self->sent_ == self->size_.keys;
-    // A slice without any key that passes the filters has nothing to send.
-    if (part.ok() && part->empty() && !last) return self->ReadPart(on_part);
-    self->loop_.Post([self, on_part, last, part = std::move(part)]() mutable {
+    return [self, on_part, last, part = std::move(part)]() mutable {
       if (!self->cancelled_.load()) on_part(std::move(part), last);
-    });
+    };
   });
 }
 

@@ -6,7 +6,8 @@
 // between two slices. In key order nothing is held at all; another order holds what it sorts by
 // (api/sorted_range.h).
 //
-// Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
+// Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop, in
+// turn with that of other long reads.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,7 @@
 
 #include "api/moment.h"
 #include "api/parts.h"
+#include "api/slice_turns.h"
 #include "base/status.h"
 #include "mvcc/store.h"
 #include "server/node.h"
@@ -41,8 +43,7 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
 
   // For any query, answered as of `moment`; callbacks stop after Cancel. A query for the count
   // alone has no parts.
-  static std::shared_ptr<LargeRange> New(server::Node& node, env::Executor& loop,
-                                         const mvcc::RangeQuery& query,
+  static std::shared_ptr<LargeRange> New(SliceTurns& turns, const mvcc::RangeQuery& query,
                                          std::shared_ptr<Moment> moment);
 
   void Measure(OnSize on_size);
@@ -50,8 +51,7 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   void Cancel() override { cancelled_.store(true); }
 
  protected:
-  LargeRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
-             std::shared_ptr<Moment> moment);
+  LargeRange(SliceTurns& turns, const mvcc::RangeQuery& query, std::shared_ptr<Moment> moment);
 
   // Storage loop, within a guard; one slice of work each. True: size_ is complete.
   virtual StatusOr<bool> MeasureSlice(const mvcc::View& view) = 0;
@@ -67,12 +67,10 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   uint64_t sent_ = 0;  // keys
 
  private:
-  void MeasureTurn(OnSize on_size);
   StatusOr<bool> MeasureOnce();
   StatusOr<std::string> ReadOnce();
 
-  server::Node& node_;
-  env::Executor& loop_;
+  SliceTurns& turns_;
   const std::shared_ptr<Moment> moment_;
   const std::string key_, range_end_;
   mvcc::RangeQuery query_;  // points to the two above

@@ -42,10 +42,9 @@ std::string LengthPrefix(uint32_t field, uint64_t bytes) {
 
 }  // namespace
 
-LargeTxn::LargeTxn(server::Node& node, env::Executor& loop,
+LargeTxn::LargeTxn(server::Node& node, SliceTurns& turns,
                    std::shared_ptr<const etcdserverpb::TxnRequest> request)
-    : node_(node),
-      loop_(loop),
+    : turns_(turns),
       request_(std::move(request)),
       moment_(
           std::make_shared<Moment>(node, Moment::Hold::kCompactions, LowestRevision(*request_))),
@@ -62,23 +61,21 @@ void LargeTxn::Cancel() {
 
 void LargeTxn::Measure(OnSize on_size) {
   on_size_ = std::move(on_size);
-  node_.storage_loop().Post([self = shared_from_this()] { self->GuardsTurn(); });
+  RunGuards();
 }
 
-void LargeTxn::GuardsTurn() {
-  if (cancelled_.load()) return;
-  mvcc::ReadBudget budget = kPerGuardsTurn;
-  const StatusOr<std::optional<bool>> holds =
-      moment_->Read([&](const mvcc::View& view) -> StatusOr<std::optional<bool>> {
-        return guards_.Slice(view, moment_->revision(), budget);
-      });
-  if (holds.ok() && !holds->has_value()) {
-    node_.storage_loop().Post([self = shared_from_this()] { self->GuardsTurn(); });
-    return;
-  }
-  loop_.Post([self = shared_from_this(),
-              succeeded = holds.ok() ? StatusOr<bool>(**holds) : holds.status()] {
-    if (!self->cancelled_.load()) self->OnGuards(succeeded);
+void LargeTxn::RunGuards() {
+  turns_.Ask([self = shared_from_this()]() -> env::Task {
+    if (self->cancelled_.load()) return [] {};
+    mvcc::ReadBudget budget = kPerGuardsTurn;
+    return [self, holds = self->moment_->Read(
+                      [&](const mvcc::View& view) -> StatusOr<std::optional<bool>> {
+                        return self->guards_.Slice(view, self->moment_->revision(), budget);
+                      })] {
+      if (self->cancelled_.load()) return;
+      if (holds.ok() && !holds->has_value()) return self->RunGuards();
+      self->OnGuards(holds.ok() ? StatusOr<bool>(**holds) : holds.status());
+    };
   });
 }
 
@@ -106,7 +103,7 @@ Status LargeTxn::ChooseRanges() {
 
 void LargeTxn::MeasureNext() {
   if (at_ == elements_.size()) return Measured();
-  range_ = LargeRange::New(node_, loop_, elements_[at_].query, moment_);
+  range_ = LargeRange::New(turns_, elements_[at_].query, moment_);
   range_->Measure([self = shared_from_this()](StatusOr<LargeRange::Size> size) {
     if (!size.ok()) return self->on_size_(size.status());
     self->elements_[self->at_++].size = *size;
@@ -145,13 +142,14 @@ void LargeTxn::ReadPart(OnPart on_part) {
   // Guards alone.
   std::string body;
   wire::PutUintNonZero(body, kSucceeded, succeeded_ ? 1 : 0);
-  loop_.Post([self = shared_from_this(), on_part = std::move(on_part), body = std::move(body)] {
-    if (!self->cancelled_.load()) on_part(body, true);
-  });
+  turns_.loop().Post(
+      [self = shared_from_this(), on_part = std::move(on_part), body = std::move(body)] {
+        if (!self->cancelled_.load()) on_part(body, true);
+      });
 }
 
 void LargeTxn::SendElement(OnPart on_part) {
-  range_ = LargeRange::New(node_, loop_, elements_[at_].query, moment_);
+  range_ = LargeRange::New(turns_, elements_[at_].query, moment_);
   range_->Measure([self = shared_from_this(),
                    on_part = std::move(on_part)](StatusOr<LargeRange::Size> size) {
     if (!size.ok()) return on_part(size.status(), false);

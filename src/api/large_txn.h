@@ -32,7 +32,7 @@ class LargeTxn : public Parts, public std::enable_shared_from_this<LargeTxn> {
   using OnSize = std::function<void(StatusOr<Size>)>;
 
   // REQUIRES: state::IsReadOnly(*request).
-  LargeTxn(server::Node& node, env::Executor& loop,
+  LargeTxn(server::Node& node, SliceTurns& turns,
            std::shared_ptr<const etcdserverpb::TxnRequest> request);
   ~LargeTxn() override;
 
@@ -46,7 +46,7 @@ class LargeTxn : public Parts, public std::enable_shared_from_this<LargeTxn> {
     mvcc::RangeQuery query;
     LargeRange::Size size;
   };
-  void GuardsTurn();  // storage loop
+  void RunGuards();
   void OnGuards(StatusOr<bool> succeeded);
   Status ChooseRanges();
   void MeasureNext();
@@ -55,8 +55,7 @@ class LargeTxn : public Parts, public std::enable_shared_from_this<LargeTxn> {
   void SendElement(OnPart on_part);
   void SendPartOf(std::shared_ptr<std::string> head, OnPart on_part);
 
-  server::Node& node_;
-  env::Executor& loop_;
+  SliceTurns& turns_;
   const std::shared_ptr<const etcdserverpb::TxnRequest> request_;
   const std::shared_ptr<Moment> moment_;
   std::atomic<bool> cancelled_{false};

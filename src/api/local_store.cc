@@ -117,7 +117,7 @@ void LocalStore::RangeInSlices(const etcdserverpb::RangeRequest& request,
   const mvcc::RangeQuery query = state::ParseRange(gathering->message)->query;
   server::Node& node = context_.node();
   gathering->range =
-      LargeRange::New(node, frontend_.loop(), query,
+      LargeRange::New(context_.SlicesOf(frontend_.loop()), query,
                       std::make_shared<Moment>(node, Moment::Hold::kCompactions, query.revision));
   gathering->range->Measure(
       [this, sign = lifeline_.sign(), gathering](StatusOr<LargeRange::Size> size) {

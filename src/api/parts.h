@@ -20,7 +20,7 @@ Status MessageTooLarge(uint64_t bytes);
 
 class Parts {
  public:
-  // The next bytes; `last`: there are no more.
+  // The next bytes, perhaps none; `last`: there are no more.
   using OnPart = std::function<void(StatusOr<std::string>, bool last)>;
 
   virtual ~Parts() = default;

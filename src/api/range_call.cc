@@ -57,7 +57,7 @@ class RangeCall final : public PartedCall {
     auto moment =
         std::make_shared<Moment>(context_.node(), Moment::Hold::kCompactions, query.revision);
     const std::shared_ptr<LargeRange> large =
-        LargeRange::New(context_.node(), frontend_.loop(), query, std::move(moment));
+        LargeRange::New(context_.SlicesOf(frontend_.loop()), query, std::move(moment));
     Keep(large);
     large->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());

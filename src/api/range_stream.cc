@@ -16,10 +16,9 @@ constexpr size_t kChunkOversize = 4;
 }  // namespace
 
 // As etcd's, a stream holds no compaction up.
-RangeStream::RangeStream(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+RangeStream::RangeStream(server::Node& node, SliceTurns& turns, const mvcc::RangeQuery& query,
                          size_t bytes_wanted)
-    : node_(node),
-      loop_(loop),
+    : turns_(turns),
       range_end_(query.range_end),
       asked_revision_(query.revision),
       limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
@@ -29,25 +28,25 @@ RangeStream::RangeStream(server::Node& node, env::Executor& loop, const mvcc::Ra
       next_key_(query.key) {}
 
 void RangeStream::ReadChunk(OnChunk on_chunk) {
-  node_.storage_loop().Post(
-      [self = shared_from_this(), on_chunk = std::move(on_chunk)] { self->ReadTurn(on_chunk); });
+  turns_.Ask([self = shared_from_this(), on_chunk = std::move(on_chunk)]() -> env::Task {
+    if (self->cancelled_.load()) return [] {};
+    return [self, on_chunk, turn = self->ReadTurn()] {
+      if (self->cancelled_.load()) return;
+      if (turn.ok() && *turn == Turn::kMore) return self->ReadChunk(on_chunk);
+      self->chunk_.store_revision = self->moment_.revision();
+      StatusOr<Chunk> chunk = std::exchange(self->chunk_, {});
+      if (!turn.ok()) chunk = turn.status();
+      on_chunk(std::move(chunk));
+    };
+  });
 }
 
-void RangeStream::ReadTurn(OnChunk on_chunk) {
-  if (cancelled_.load()) return;
-  const StatusOr<Turn> turn = moment_.Read([this](const mvcc::View& view) -> StatusOr<Turn> {
+StatusOr<RangeStream::Turn> RangeStream::ReadTurn() {
+  return moment_.Read([this](const mvcc::View& view) -> StatusOr<Turn> {
     if (revision_ == 0) {
       ASSIGN_OR_RETURN(revision_, moment_.Resolve(asked_revision_));
     }
     return chunk_.more ? CountSlice(view) : ReadSlice(view);
-  });
-  if (turn.ok() && *turn == Turn::kMore) return ReadChunk(std::move(on_chunk));
-  chunk_.store_revision = moment_.revision();
-  StatusOr<Chunk> chunk = std::exchange(chunk_, {});
-  if (!turn.ok()) chunk = turn.status();
-  loop_.Post([self = shared_from_this(), on_chunk = std::move(on_chunk),
-              chunk = std::move(chunk)]() mutable {
-    if (!self->cancelled_.load()) on_chunk(std::move(chunk));
   });
 }
 

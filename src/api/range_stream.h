@@ -1,5 +1,6 @@
 // RangeStream: the keys of a range in key order, in chunks that the caller makes messages of, in
-// slices on the storage loop. Nothing is kept between two chunks but the next key.
+// slices on the storage loop, in turn with other long reads. Nothing is kept between two chunks but
+// the next key.
 //
 // Thread: made on an I/O loop, which gets every callback; the work runs on the storage loop.
 #pragma once
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "api/moment.h"
+#include "api/slice_turns.h"
 
 namespace quoin::api {
 
@@ -28,7 +30,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   using OnChunk = std::function<void(StatusOr<Chunk>)>;
 
   // Of the query it knows range, revision, limit and keys_only. `bytes_wanted`: of a chunk.
-  RangeStream(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+  RangeStream(server::Node& node, SliceTurns& turns, const mvcc::RangeQuery& query,
               size_t bytes_wanted);
 
   // One at a time; the next call after the chunk has come.
@@ -37,13 +39,12 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
 
  private:
   enum class Turn : uint8_t { kMore, kChunk };
-  void ReadTurn(OnChunk on_chunk);
+  StatusOr<Turn> ReadTurn();
   StatusOr<Turn> ReadSlice(const mvcc::View& view);
   StatusOr<Turn> CountSlice(const mvcc::View& view);
   void Adapt();
 
-  server::Node& node_;
-  env::Executor& loop_;
+  SliceTurns& turns_;
   const std::string range_end_;
   const int64_t asked_revision_;
   const uint64_t limit_;
@@ -52,7 +53,7 @@ class RangeStream : public std::enable_shared_from_this<RangeStream> {
   Moment moment_;
   std::atomic<bool> cancelled_{false};
 
-  // Storage loop:
+  // The slice's, and between two the I/O loop's:
   int64_t revision_ = 0;
   std::string next_key_;
   uint64_t sent_ = 0;

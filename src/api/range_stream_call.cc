@@ -53,14 +53,14 @@ class RangeStreamCall final : public UnaryCall {
   void Begin() {
     const mvcc::RangeQuery query = state::ParseRange(message_)->query;
     if (query.count_only) return Count(query);
-    stream_ = std::make_shared<RangeStream>(context_.node(), frontend_.loop(), query,
-                                            frontend_.config().request_bytes_max);
+    stream_ = std::make_shared<RangeStream>(context_.node(), context_.SlicesOf(frontend_.loop()),
+                                            query, frontend_.config().request_bytes_max);
     NextChunk();
   }
 
   void Count(const mvcc::RangeQuery& query) {
     auto moment = std::make_shared<Moment>(context_.node(), Moment::Hold::kNothing, query.revision);
-    count_ = LargeRange::New(context_.node(), frontend_.loop(), query, std::move(moment));
+    count_ = LargeRange::New(context_.SlicesOf(frontend_.loop()), query, std::move(moment));
     count_->Measure([this](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());
       RangeStream::Chunk chunk;

@@ -14,9 +14,9 @@ constexpr size_t kPartBytes = 256 * 1024;
 
 }  // namespace
 
-SortedRange::SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
+SortedRange::SortedRange(SliceTurns& turns, const mvcc::RangeQuery& query,
                          std::shared_ptr<Moment> moment)
-    : LargeRange(node, loop, query, std::move(moment)),
+    : LargeRange(turns, query, std::move(moment)),
       by_value_(query.target == mvcc::SortTarget::kValue),
       limit_(query.limit > 0 ? static_cast<uint64_t>(query.limit) : UINT64_MAX),
       taken_max_(mvcc::KeysTaken(query)),

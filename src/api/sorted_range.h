@@ -16,8 +16,7 @@ namespace quoin::api {
 
 class SortedRange final : public LargeRange {
  public:
-  SortedRange(server::Node& node, env::Executor& loop, const mvcc::RangeQuery& query,
-              std::shared_ptr<Moment> moment);
+  SortedRange(SliceTurns& turns, const mvcc::RangeQuery& query, std::shared_ptr<Moment> moment);
 
  private:
   struct Item {
