@@ -133,13 +133,51 @@ bool IsGrpcContentType(std::string_view type) {
   return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
 }
 
-StatusOr<std::optional<std::string>> MessageReader::Next() {
-  std::string_view rest = std::string_view(buffer_).substr(at_);
-  if (rest.size() < kMessagePrefixBytes) return std::optional<std::string>();
-  const auto flag = static_cast<unsigned char>(rest[0]);
+void MessageReader::Append(std::string_view data) {
+  // What has been taken goes before it is the greater part: a stream need not end with a message.
+  if (at_ > buffer_.size() / 2) {
+    buffer_.erase(0, at_);
+    at_ = 0;
+  }
+  const size_t bytes = buffer_.size() + data.size();
+  if (bytes > buffer_.capacity()) MakeRoom(bytes);
+  buffer_.append(data);
+}
+
+// Grows by doubling, but not beyond the end of a message that says how long it is.
+void MessageReader::MakeRoom(size_t bytes) {
+  if (buffer_.size() < at_ + kMessagePrefixBytes) return;
+  const uint64_t end = at_ + kMessagePrefixBytes + NextSize();
+  if (end < bytes || end >= 2 * buffer_.capacity()) return;
+  std::string grown;
+  grown.reserve(end);
+  grown.append(buffer_);
+  buffer_ = std::move(grown);
+}
+
+uint64_t MessageReader::NextSize() const {
   uint64_t size = 0;
   for (size_t i = 1; i < kMessagePrefixBytes; ++i)
-    size = size << 8 | static_cast<unsigned char>(rest[i]);
+    size = size << 8 | static_cast<unsigned char>(buffer_[at_ + i]);
+  return size;
+}
+
+std::string MessageReader::TakeBody(size_t size) {
+  const size_t begin = at_ + kMessagePrefixBytes, end = begin + size;
+  if (end < buffer_.size()) {
+    at_ = end;
+    return buffer_.substr(begin, size);
+  }
+  std::string body = std::exchange(buffer_, {});
+  at_ = 0;
+  body.erase(0, begin);
+  return body;
+}
+
+StatusOr<std::optional<std::string>> MessageReader::Next() {
+  if (buffer_.size() < at_ + kMessagePrefixBytes) return std::optional<std::string>();
+  const auto flag = static_cast<unsigned char>(buffer_[at_]);
+  const uint64_t size = NextSize();
   if (flag > 1)
     return absl::InternalError("grpc: received unexpected payload format " + std::to_string(flag));
   const bool plain = encoding_.empty() || encoding_ == "identity";
@@ -154,17 +192,11 @@ StatusOr<std::optional<std::string>> MessageReader::Next() {
                                         std::to_string(size) + " vs. " +
                                         std::to_string(bytes_max_) + ")");
   }
-  if (rest.size() < kMessagePrefixBytes + size) return std::optional<std::string>();
-  const std::string_view body = rest.substr(kMessagePrefixBytes, size);
-  StatusOr<std::string> message =
-      flag == 1 ? Gunzip(body, bytes_max_) : StatusOr<std::string>(std::string(body));
-  at_ += kMessagePrefixBytes + size;
-  if (at_ == buffer_.size()) {
-    buffer_.clear();
-    at_ = 0;
-  }
-  if (!message.ok()) return message.status();
-  return std::optional<std::string>(*std::move(message));
+  if (buffer_.size() - at_ < kMessagePrefixBytes + size) return std::optional<std::string>();
+  std::string body = TakeBody(size);
+  if (flag == 0) return std::optional<std::string>(std::move(body));
+  ASSIGN_OR_RETURN(std::string message, Gunzip(body, bytes_max_));
+  return std::optional<std::string>(std::move(message));
 }
 
 }  // namespace quoin::rpc

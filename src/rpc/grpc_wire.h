@@ -29,27 +29,31 @@ std::string DecodeStatusMessage(std::string_view text);
 // The first part of "application/grpc", "application/grpc+proto", "application/grpc;…".
 bool IsGrpcContentType(std::string_view type);
 
-// Splits messages out of a stream of DATA bytes, with limits. Thread: one.
+// Splits messages out of a stream of DATA bytes, with limits. A message that ends with the bytes
+// that came is handed out with their memory: nothing stays behind, however long the call waits.
+// Thread: one.
 class MessageReader {
  public:
   // `encoding`: grpc-encoding of the stream; "" and "identity" mean none.
   MessageReader(size_t bytes_max, std::string encoding)
       : bytes_max_(bytes_max), encoding_(std::move(encoding)) {}
-  void Append(std::string_view data) {
-    // What has been taken goes before it is the greater part: a stream need not end with a message.
-    if (at_ > buffer_.size() / 2) {
-      buffer_.erase(0, at_);
-      at_ = 0;
-    }
-    buffer_.append(data);
-  }
+  void Append(std::string_view data);
   // The next whole message, decompressed; nullopt when more bytes are needed. Errors are grpc-go's.
   StatusOr<std::optional<std::string>> Next();
   // Bytes of an unfinished message are left.
   bool HasPartial() const { return at_ < buffer_.size(); }
-  size_t buffered_bytes() const { return buffer_.size(); }
+  // Memory that it takes, beside itself.
+  size_t buffered_bytes() const {
+    return buffer_.capacity() > std::string().capacity() ? buffer_.capacity() : buffer_.size();
+  }
 
  private:
+  void MakeRoom(size_t bytes);
+  // REQUIRES: at_ + kMessagePrefixBytes <= buffer_.size().
+  uint64_t NextSize() const;
+  // The body of the next message, of `size` bytes, which are there.
+  std::string TakeBody(size_t size);
+
   const size_t bytes_max_;
   const std::string encoding_;
   std::string buffer_;

@@ -16,6 +16,10 @@ namespace http = boost::beast::http;
 
 constexpr size_t kHeaderBytesMax = 64 * 1024;
 constexpr size_t kPipelinedBytesMax = 1 << 20;  // bytes of further requests that wait for an answer
+constexpr size_t kBufferKeepBytes = 4096;       // of a connection that says nothing
+
+// Of bytes that wait. A body has room for the length that its head says, which costs nothing yet.
+size_t MemoryOf(const std::string& bytes) { return std::min(bytes.capacity(), 2 * bytes.size()); }
 
 bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
@@ -147,13 +151,17 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
   // What is held of the request and of the answer. A connection that moves neither is the first to
   // go when the server holds too much.
   void Account() {
-    const size_t held = buffer_.size() + parser_->get().body().size() + connection_.unsent_bytes();
+    if (given_up_) return;
+    const size_t held =
+        MemoryOf(buffer_) + MemoryOf(parser_->get().body()) + connection_.unsent_bytes();
     const bool grew = held > charge_.bytes();
     charge_.Set(held);
     held == 0 ? memory_->Remove(*this) : memory_->Touch(*this);
     if (grew) memory_->NoteGrowth();
   }
   void GiveUp() override {
+    closed_ = given_up_ = true;
+    charge_.Set(0);
     loop_.Post(lifeline_.Tie([this] { owner_.DropSession(); }));
   }
 
@@ -211,6 +219,7 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
           parser_->put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
       first_chunk_.Parsed(*parser_, used);
       buffer_.erase(0, used);
+      if (buffer_.empty() && buffer_.capacity() > kBufferKeepBytes) buffer_ = std::string();
       if (error && error != http::error::need_more) return Refuse(error);
       PassBody();
       if (!sign.alive()) return true;
@@ -445,6 +454,7 @@ class Http1Session final : public Session, private HttpExchange, private Holder 
   bool old_version_ = false;  // the request is of HTTP/1.0
   bool draining_ = false;
   bool closed_ = false;
+  bool given_up_ = false;
   bool continue_sent_ = false;
   std::unique_ptr<HttpStreamHandler> stream_;
   bool body_paused_ = false;

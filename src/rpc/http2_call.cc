@@ -1,6 +1,7 @@
 #include "rpc/http2_call.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 #include "rpc/http2_callbacks.h"
@@ -16,6 +17,10 @@ constexpr size_t kCallBytes = 2048;
 constexpr size_t kCallsAlwaysMax = 100;
 // What one call may leave unsent when all together hold much.
 constexpr size_t kTightUnsentBytesMax = 64 * 1024;
+
+bool WastesMemory(const std::string& bytes) {
+  return bytes.capacity() > bytes.size() + bytes.size() / 2 && bytes.capacity() > kSharedChunkBytes;
+}
 
 Status MalformedMethodName(std::string_view path) {
   return absl::UnimplementedError("malformed method name: \"" + std::string(path) + "\"");
@@ -167,7 +172,15 @@ void Http2Call::Cancel(const Status& why) {
 }
 
 void Http2Call::Send(std::string message) {
-  message.insert(0, MessagePrefix(message.size()));
+  const std::string prefix = MessagePrefix(message.size());
+  const size_t whole = prefix.size() + message.size();
+  if (message.capacity() < whole && whole > kSharedChunkBytes) {  // insert would take twice as much
+    std::string copy;
+    copy.reserve(whole);
+    copy.append(prefix).append(message);
+    return QueueBytes(std::move(copy));
+  }
+  message.insert(0, prefix);
   QueueBytes(std::move(message));
 }
 
@@ -196,11 +209,7 @@ void Http2Call::QueueBytes(std::string bytes) {
                                 ? kTightUnsentBytesMax
                                 : session_.context_.options.call_unsent_bytes_max;
   if (out_bytes_ > unsent_max) was_full_ = true;
-  // Small messages share a chunk.
-  if (!out_.empty() && out_.back().size() + bytes.size() <= kSharedChunkBytes)
-    out_.back() += bytes;
-  else
-    out_.push_back(std::move(bytes));
+  AddChunk(std::move(bytes));
   if (!headers_sent_) Respond(200, OkStatus());
   if (deferred_) {
     deferred_ = false;
@@ -211,8 +220,36 @@ void Http2Call::QueueBytes(std::string bytes) {
   session_.memory_->NoteGrowth();
 }
 
+void Http2Call::AddChunk(std::string bytes) {
+  if (!out_.empty() && out_.back().size() + bytes.size() <= kSharedChunkBytes) {
+    out_memory_ -= out_.back().capacity();
+    out_.back() += bytes;
+  } else {
+    if (WastesMemory(bytes)) bytes.shrink_to_fit();
+    out_.push_back(std::move(bytes));
+  }
+  out_memory_ += out_.back().capacity();
+}
+
+size_t Http2Call::TakeBytes(uint8_t* to, size_t room) {
+  size_t done = 0;
+  while (done < room && !out_.empty()) {
+    const std::string& chunk = out_.front();
+    const size_t n = std::min(room - done, chunk.size() - out_at_);
+    std::memcpy(to + done, chunk.data() + out_at_, n);
+    done += n;
+    out_at_ += n;
+    if (out_at_ < chunk.size()) break;
+    out_memory_ -= chunk.capacity();
+    out_.pop_front();
+    out_at_ = 0;
+  }
+  out_bytes_ -= done;
+  return done;
+}
+
 void Http2Call::Account() {
-  answers_.Set(out_bytes_);
+  answers_.Set(out_memory_);
   requests_.Set(reader_ ? reader_->buffered_bytes() : 0);
   if (answers_.bytes() + requests_.bytes() == 0) session_.memory_->Remove(*this);
 }
@@ -220,13 +257,17 @@ void Http2Call::Account() {
 // The client sees RESOURCE_EXHAUSTED, which is what gRPC makes of ENHANCE_YOUR_CALM: trailers could
 // overtake nothing that waits for the stream's window.
 void Http2Call::GiveUp() {
+  LetGo();
+  session_.given_up_calls_.push_back(id_);
+  session_.ScheduleFlush();
+}
+
+void Http2Call::LetGo() {
   out_.clear();
-  out_at_ = out_bytes_ = 0;
+  out_at_ = out_bytes_ = out_memory_ = 0;
   reader_.reset();
   given_up_ = true;
   Account();
-  session_.given_up_.push_back(id_);
-  session_.ScheduleFlush();
 }
 
 // Response headers; with an error and nothing sent before, they are all there is.
@@ -256,7 +297,7 @@ void Http2Call::Respond(int http_status, const Status& status) {
 
 bool Http2Call::TakeMessageBack(const Status& status) {
   out_.clear();
-  out_at_ = out_bytes_ = 0;
+  out_at_ = out_bytes_ = out_memory_ = 0;
   Account();
   if (!answered_) return true;
   finished_ = true;

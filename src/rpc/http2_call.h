@@ -49,6 +49,11 @@ class Http2Call final : public ServerCall, private Holder {
   // An end amid a message: takes back what has not left. False: some of it has, and the call was
   // reset; a client takes a message that breaks off before trailers for a fault of the server.
   bool TakeMessageBack(const Status& status);
+  // Behind those that wait. Small ones share a chunk; one that takes much more memory than it has
+  // bytes is copied.
+  void AddChunk(std::string bytes);
+  // At most `room` of them.
+  size_t TakeBytes(uint8_t* to, size_t room);
   // Starts the handler once the headers are complete, or answers with an error.
   void Begin();
   void OnData(std::string_view data);
@@ -67,6 +72,8 @@ class Http2Call final : public ServerCall, private Holder {
   // Tells the account what this call holds now.
   void Account();
   void GiveUp() override;
+  // What it holds is gone, and nothing more is taken.
+  void LetGo();
   // The one request of the call has not come whole. (A stream of requests may be silent.)
   bool AwaitsRequest() const;
   void Cancel(const Status& why);
@@ -93,6 +100,7 @@ class Http2Call final : public ServerCall, private Holder {
   std::deque<std::string> out_;
   size_t out_at_ = 0;  // of the first chunk
   size_t out_bytes_ = 0;
+  size_t out_memory_ = 0;      // of the chunks
   uint64_t message_left_ = 0;  // of the message that was started: not appended yet
   bool was_full_ = false;      // unsent_bytes went above the bound: OnDrained is owed
   bool headers_sent_ = false;

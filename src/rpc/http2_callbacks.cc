@@ -150,19 +150,7 @@ ssize_t Http2Callbacks::Read(nghttp2_session* h2, int32_t id, uint8_t* to, size_
   Http2Call* call = Call(h2, id);
   if (call == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   if (call->given_up_) return NGHTTP2_ERR_DEFERRED;  // its reset is on the way
-  size_t done = 0;
-  while (done < room && !call->out_.empty()) {
-    const std::string& chunk = call->out_.front();
-    const size_t n = std::min(room - done, chunk.size() - call->out_at_);
-    std::memcpy(to + done, chunk.data() + call->out_at_, n);
-    done += n;
-    call->out_at_ += n;
-    if (call->out_at_ == chunk.size()) {
-      call->out_.pop_front();
-      call->out_at_ = 0;
-    }
-  }
-  call->out_bytes_ -= done;
+  const size_t done = call->TakeBytes(to, room);
   if (done > 0) {
     call->session_.guard_.NoteAnswer();
     call->answered_ = true;

@@ -215,5 +215,38 @@ TEST(MessageReader, KeepsNoMoreThanWhatIsUnfinished) {
   }
 }
 
+// A call may wait long for its answer: the memory of its request does not wait with it.
+TEST(MessageReader, HandsAMessageOutWithItsMemory) {
+  constexpr size_t kBytes = 100'000, kStep = 16'384;
+  MessageReader reader(1 << 20, "");
+  const std::string message = MessagePrefix(kBytes) + std::string(kBytes, 'm');
+  for (size_t at = 0; at < message.size(); at += kStep) {
+    reader.Append(std::string_view(message).substr(at, kStep));
+    EXPECT_LE(reader.buffered_bytes(), message.size());
+  }
+  StatusOr<std::optional<std::string>> next = reader.Next();
+  ASSERT_TRUE(next.ok() && *next);
+  EXPECT_EQ(**next, std::string(kBytes, 'm'));
+  EXPECT_EQ(reader.buffered_bytes(), 0u);
+  EXPECT_FALSE(reader.HasPartial());
+}
+
+TEST(MessageReader, SplitsWhatCameTogether) {
+  MessageReader reader(1 << 20, "");
+  const std::string big(10'000, 'b');
+  reader.Append(MessagePrefix(1) + "a" + MessagePrefix(big.size()) + big + MessagePrefix(0) +
+                MessagePrefix(2) + "c");
+  for (const std::string& wanted : {std::string("a"), big, std::string()}) {
+    StatusOr<std::optional<std::string>> next = reader.Next();
+    ASSERT_TRUE(next.ok() && *next);
+    EXPECT_EQ(**next, wanted);
+  }
+  EXPECT_FALSE(reader.Next().value().has_value());
+  EXPECT_TRUE(reader.HasPartial());
+  reader.Append("d");
+  EXPECT_EQ(reader.Next().value(), "cd");
+  EXPECT_FALSE(reader.HasPartial());
+}
+
 }  // namespace
 }  // namespace quoin::rpc

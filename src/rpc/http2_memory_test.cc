@@ -127,6 +127,30 @@ TEST(Http2Memory, ConnectionsThatAreNotReadAreClosed) {
   EXPECT_FALSE(clients.back().closed());
 }
 
+// What a connection gives up is free at once: nobody else goes for the same bytes.
+TEST(Http2Memory, NoMoreConnectionsAreClosedThanHoldTooMuch) {
+  constexpr uint32_t kRequests = 9;  // all of their answers are given to the socket
+  constexpr size_t kUnsent = kRequests * kAnswerBytes;
+  constexpr size_t kClients = 12;
+  Memory w;
+  std::deque<RawClient> clients;
+  for (size_t i = 0; i < kClients; ++i) {
+    RawClient& client = clients.emplace_back(WindowSetting(kWindow));
+    w.Connect(client);
+    w.OnClient([&] { client.connection().PauseReading(); });
+    std::string all = Encode(kWindowUpdate, 0, 0, U32(kWindow - 65535));
+    for (uint32_t n = 0; n < kRequests; ++n) all += RawWorld::WholeRequest(2 * n + 1);
+    w.Send(client, all);
+  }
+  for (RawClient& client : clients) w.OnClient([&] { client.connection().ResumeReading(); });
+  w.RunFor(std::chrono::seconds(5));
+  size_t closed = 0;
+  for (RawClient& client : clients) closed += client.closed() ? 1 : 0;
+  EXPECT_GT(closed, 0u);
+  EXPECT_LE(closed, kClients - kUnreadMax / kUnsent + 1);
+  EXPECT_FALSE(clients.back().closed());
+}
+
 // Requests that wait do not make their own connection wait.
 TEST(Http2Memory, ManyBigRequestsOfOneConnectionAreTaken) {
   constexpr uint32_t kRequests = 30;

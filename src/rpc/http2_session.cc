@@ -86,6 +86,9 @@ void Http2Session::WriteOut() {
     out.append(reinterpret_cast<const char*>(data), static_cast<size_t>(size));
     if (out.size() >= kWriteChunkBytes) connection_.Write(std::exchange(out, {}));
   }
+  // The last may wait in a socket that is not read.
+  if (out.capacity() > kWriteChunkBytes / 2 && out.size() < out.capacity() / 4 * 3)
+    out.shrink_to_fit();
   if (!out.empty()) connection_.Write(std::move(out));
 }
 
@@ -144,7 +147,7 @@ bool Http2Session::HoldsTooMuch() const {
 }
 
 void Http2Session::ResetGivenUp() {
-  for (int32_t id : std::exchange(given_up_, {})) {
+  for (int32_t id : std::exchange(given_up_calls_, {})) {
     auto call = calls_.find(id);
     if (call == calls_.end()) continue;
     call->second->Cancel(absl::ResourceExhaustedError("the answers were not taken"));
@@ -154,6 +157,7 @@ void Http2Session::ResetGivenUp() {
 
 // What the kernel does not take, because the client does not.
 void Http2Session::Account() {
+  if (given_up_) return;
   const size_t before = unsent_charge_.bytes(), now = connection_.unsent_bytes();
   unsent_charge_.Set(now);
   if (now == 0) return memory_->Remove(*this);
@@ -163,7 +167,9 @@ void Http2Session::Account() {
 
 // The whole connection goes: it cannot be told anything.
 void Http2Session::GiveUp() {
-  if (lost_) return;
+  given_up_ = true;
+  unsent_charge_.Set(0);
+  for (const auto& [id, call] : calls_) call->LetGo();
   loop_.Post(lifeline_.Tie([this] { owner_.DropSession(); }));
 }
 

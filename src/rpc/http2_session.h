@@ -77,13 +77,14 @@ class Http2Session final : public Session, private Holder {
   std::vector<std::unique_ptr<Http2Call>> retired_calls_;
   std::vector<std::unique_ptr<CallHandler>> retired_;
   Lifeline lifeline_;
-  std::vector<int32_t> given_up_;  // calls to reset
-  std::vector<int32_t> starved_;   // calls whose requests wait until the connection holds less
-  std::vector<int32_t> drained_;   // calls that had too much to send, and have nothing any more
+  // Calls: to reset; whose requests wait until the connection holds less; that had too much to send
+  // and have nothing any more.
+  std::vector<int32_t> given_up_calls_, starved_, drained_;
   bool flush_scheduled_ = false;
   bool reading_paused_ = false;
   bool draining_ = false;
   bool lost_ = false;
+  bool given_up_ = false;  // holds nothing that counts, and is dropped in the next turn
   FrameMeter frames_;
   FloodGuard guard_;
   std::string_view condemned_;  // why; empty = not

@@ -29,7 +29,9 @@ class Holder {
   Holder(const Holder&) = delete;
   Holder& operator=(const Holder&) = delete;
   virtual ~Holder() { Unlink(); }
-  // Frees its bytes now; must call nobody back before the end of the turn. It is off the list.
+  // Frees its bytes now, or in the next turn when the connection goes with them; its account knows
+  // it when this returns, so that nobody else gives up for the same bytes. Must call nobody back
+  // before the end of the turn. It is off the list.
   virtual void GiveUp() = 0;
 
  private:

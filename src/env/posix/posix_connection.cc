@@ -24,6 +24,11 @@ std::string_view View(const std::variant<std::string, SharedBytes>& chunk) {
   return std::get<SharedBytes>(chunk).view();
 }
 
+// Growing by doubling would leave much more memory unused than the join saves.
+bool Wastes(const std::string& chunk, size_t more) {
+  return chunk.size() + more > chunk.capacity() && chunk.capacity() >= kJoinBytesMax / 4;
+}
+
 }  // namespace
 
 std::string AddressText(int fd, bool remote) {
@@ -104,7 +109,7 @@ void PosixConnection::Write(std::string bytes) {
   const size_t size = bytes.size();
   if (!queue_.empty() && queue_.size() > (first_sent_ > 0 ? 1u : 0u)) {
     if (auto* last = std::get_if<std::string>(&queue_.back());
-        last != nullptr && last->size() + size <= kJoinBytesMax) {
+        last != nullptr && last->size() + size <= kJoinBytesMax && !Wastes(*last, size)) {
       last->append(bytes);
       unsent_ += size;
       return;
