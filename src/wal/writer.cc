@@ -15,6 +15,8 @@ namespace quoin::wal {
 namespace {
 
 constexpr size_t kBufferKeepBytes = 4 << 20;  // a larger buffer is given back after use
+constexpr size_t kReserveFromBytes = 64 * 1024;
+constexpr size_t kEntryFrameBytes = 80;  // an entry's frame beside its data, at most
 
 // Writes batches as frames. Every write ends with a state record: readers that know no marks see
 // writes by it.
@@ -180,12 +182,24 @@ class SegmentWriter final : public Writer {
     if (batch.snapshot) last_index_ = std::max(last_index_, batch.snapshot->index);
   }
 
+  // Memory for what WriteWaiting will take, at once: by doubling a big write would take it twice.
+  void MakeRoom() {
+    size_t bytes = 0;
+    for (const Waiting& next : waiting_) {
+      for (const raft::Entry& entry : next.batch.entries)
+        bytes += entry.data.size() + kEntryFrameBytes;
+      if (bytes >= limits::kAppendBatchBytesMax) break;
+    }
+    if (bytes > kReserveFromBytes) buffer_.reserve(bytes);
+  }
+
   // All that waits becomes one write and one sync.
   void WriteWaiting() {
     busy_ = true;
     bool must_sync = false;
     size_t bytes = 0;
     encoder_.BeginWrite();
+    MakeRoom();
     while (!waiting_.empty() && bytes < limits::kAppendBatchBytesMax) {
       Waiting& next = waiting_.front();
       encoder_.Append(next.batch, buffer_);
