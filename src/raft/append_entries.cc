@@ -60,6 +60,16 @@ bool Core::AcceptLeader(const Message& message) {
   return true;
 }
 
+// Too much is committed here and not applied. A leader that gets no answer sends one append per
+// heartbeat, and nothing else, until one is taken. To any answer it would send again at once: to a
+// refusal the same, to an acknowledgement of what is here a whole window. That window comes when
+// appends are taken again, so there has to be room for some of it.
+bool Core::RefuseAppend() {
+  const size_t bytes_max = refuses_appends_ ? unapplied_bytes_max_ / 2 : unapplied_bytes_max_;
+  refuses_appends_ = log_.unapplied_bytes() > bytes_max;
+  return refuses_appends_;
+}
+
 StepResult Core::OnAppendEntries(Message& request) {
   if (!AcceptLeader(request)) return StepResult::kRefused;
   // What is committed here is the same there: answer with it and let the leader go on behind it.
@@ -82,6 +92,10 @@ StepResult Core::OnAppendEntries(Message& request) {
   }
   const Index last_new = request.index + request.entries.size();
   const std::optional<Index> first_new = log_.FirstNew(request.index, request.entries);
+  if (first_new.has_value() && RefuseAppend()) {
+    log_.CommitTo(std::min(request.commit, *first_new - 1));
+    return StepResult::kDropped;
+  }
   if (first_new.has_value()) AppendFromLeader(request, *first_new);
   // "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)":
   // figure 2.

@@ -120,6 +120,7 @@ void Core::Reset(Term term) {
   transferee_ = NodeId(0);
   pending_conf_index_ = Index(0);
   uncommitted_bytes_ = 0;
+  refuses_appends_ = false;
   reads_ = ReadQueue();
   read_round_due_ = false;
   postponed_reads_.clear();

@@ -47,6 +47,8 @@ class Core {
   void Applied(Index index);
   void Compact(Index index, SnapshotMetadata snapshot, SharedBytes data);
   void TrimLog(const LogBounds& bounds);
+  void BoundUnapplied(size_t bytes_max) { unapplied_bytes_max_ = bytes_max; }
+  bool refuses_appends() const { return refuses_appends_; }
   size_t log_bytes() const { return log_.bytes(); }
   size_t uncommitted_bytes() const { return uncommitted_bytes_; }
   Index last_index() const { return log_.last_index(); }
@@ -108,6 +110,7 @@ class Core {
   void BroadcastAppend();
   bool MaybeSendAppend(NodeId to, Progress& progress, EmptyAppend empty);
   bool AcceptLeader(const Message& message);
+  bool RefuseAppend();
   StepResult OnAppendEntries(Message& request);
   void AppendFromLeader(Message& request, Index first_new);
   StepResult OnAppendResponse(const Message& response);
@@ -176,6 +179,8 @@ class Core {
   Prng prng_;
   int election_elapsed_ticks_ = 0;
   int heartbeat_elapsed_ticks_ = 0;
+  size_t unapplied_bytes_max_ = SIZE_MAX;
+  bool refuses_appends_ = false;  // as follower, by that bound
   int election_timeout_ticks_ = 0;  // drawn anew for each role and term from [T, 2T-1]
 
   // Candidates only.

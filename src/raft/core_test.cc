@@ -286,6 +286,144 @@ TEST(ProposeTest, WhatIsUncommittedIsBounded) {
   EXPECT_EQ(raft.Propose({SharedBytes(std::string(500, 'x'))}), ProposeResult::kAccepted);  // first
 }
 
+// A leader whose other voter acknowledges everything at once, and a follower whose state machine
+// applies only when it is told to.
+class SlowFollower {
+ public:
+  explicit SlowFollower(size_t unapplied_bytes_max)
+      : leader_(Leader(ConfigOf(1), {1, 2, 3})), follower_(ConfigOf(2), Voters({1, 2, 3}), 1) {
+    follower_.BoundUnapplied(unapplied_bytes_max);
+    // What the leader takes for known to the follower already.
+    follower_.Step(Append(leader_.term().value(), 0, 0, {CoreAccess::log(leader_).At(Index(1))},
+                          1, /*from=*/1));
+    Exchange();
+    Apply();
+  }
+
+  void Put(size_t bytes) {
+    ASSERT_EQ(leader_.Propose({SharedBytes(std::string(bytes, 'x'))}), ProposeResult::kAccepted);
+    Exchange();
+  }
+  void Heartbeat() {
+    leader_.Tick();
+    Exchange();
+  }
+  void Apply() {
+    while (applied_ < to_apply_) {
+      applied_ = to_apply_;
+      follower_.Applied(applied_);
+      Exchange();
+    }
+  }
+  Raft& leader() { return leader_; }
+  Raft& follower() { return follower_; }
+  size_t appends() const { return appends_; }  // with entries, to the follower
+  size_t snapshots() const { return snapshots_; }
+  size_t answers() const { return answers_; }  // to heartbeats
+  Index applied() const { return applied_; }
+
+ private:
+  void Exchange() {
+    for (bool any = true; any;) {
+      any = false;
+      for (Message& message : Settle(leader_)) any |= ToFollower(message);
+      for (Message& message : SettleFollower()) {
+        any = true;
+        answers_ += message.type == MessageType::kHeartbeatResp;
+        leader_.Step(std::move(message));
+      }
+    }
+  }
+  bool ToFollower(Message& message) {
+    if (message.to == NodeId(3) && message.type == MessageType::kApp) {
+      leader_.Step({.type = MessageType::kAppResp,
+                    .from = NodeId(3),
+                    .term = leader_.term(),
+                    .index = message.index + message.entries.size()});
+      return true;
+    }
+    if (message.to != NodeId(2)) return false;
+    appends_ += message.type == MessageType::kApp && !message.entries.empty();
+    snapshots_ += message.type == MessageType::kSnap;
+    follower_.Step(std::move(message));
+    return true;
+  }
+  std::vector<Message> SettleFollower() {
+    std::vector<Message> messages;
+    while (follower_.HasReady()) {
+      Ready ready = follower_.TakeReady();
+      if (ready.persist_id.value() != 0) follower_.Persisted(ready.persist_id);
+      for (Message& message : ready.messages) messages.push_back(std::move(message));
+      for (Message& message : ready.after_persist) messages.push_back(std::move(message));
+      if (!ready.committed.empty()) to_apply_ = ready.committed.back().index;
+    }
+    return messages;
+  }
+
+  Raft leader_;
+  Raft follower_;
+  Index to_apply_, applied_;
+  size_t appends_ = 0, snapshots_ = 0, answers_ = 0;
+};
+
+TEST(UnappliedTest, AFollowerThatDoesNotApplyTakesNoMoreThanItsBound) {
+  constexpr size_t kBytes = 1000, kBound = 20 * kBytes;
+  SlowFollower group(kBound);
+  const Term term = group.leader().term();
+  for (int i = 0; i < 200; ++i) group.Put(kBytes);
+  EXPECT_TRUE(group.follower().refuses_appends());
+  EXPECT_GT(group.follower().log_bytes(), kBound / 2);
+  EXPECT_LT(group.follower().log_bytes(), kBound + 3 * kBytes);
+  EXPECT_EQ(group.leader().commit_index(), group.leader().last_index());
+
+  // It still answers heartbeats, each of which costs one append that is not taken.
+  const size_t appends = group.appends(), answers = group.answers();
+  for (int i = 0; i < 50; ++i) group.Heartbeat();
+  EXPECT_EQ(group.answers(), answers + 50);
+  EXPECT_LE(group.appends(), appends + 50);
+  EXPECT_EQ(group.leader().term(), term);
+  EXPECT_EQ(group.leader().role(), Role::kLeader);
+  EXPECT_EQ(group.snapshots(), 0u);
+
+  // The disk is well again: it gets all, in parts no larger than before, without a snapshot.
+  while (group.applied() < group.leader().last_index()) {
+    const Index before = group.applied();
+    group.Apply();
+    EXPECT_LT(CoreAccess::log(group.follower()).unapplied_bytes(), kBound + 3 * kBytes);
+    group.Heartbeat();
+    group.Apply();
+    ASSERT_GT(group.applied(), before);
+  }
+  EXPECT_FALSE(group.follower().refuses_appends());
+  EXPECT_EQ(group.snapshots(), 0u);
+}
+
+// What is committed already counts, also where the leader tells of it with what is refused.
+TEST(UnappliedTest, ARefusedAppendStillCommitsWhatIsHere) {
+  Raft raft(ConfigOf(1), Voters({1, 2, 3}), 1);
+  raft.BoundUnapplied(100);
+  EXPECT_EQ(raft.Step(Append(1, 0, 0, {At(1, 1), At(1, 2)}, 1)), StepResult::kAccepted);
+  EXPECT_EQ(raft.Step(Append(1, 1, 1, {At(1, 2), At(1, 3)}, 3)), StepResult::kDropped);
+  EXPECT_EQ(raft.commit_index(), Index(2));
+  EXPECT_EQ(raft.last_index(), Index(2));
+  // What has been appended already is acknowledged, as often as it comes.
+  EXPECT_EQ(raft.Step(Append(1, 0, 0, {At(1, 1), At(1, 2)}, 2)), StepResult::kAccepted);
+  Settle(raft);
+  EXPECT_EQ(raft.Step(Append(1, 1, 2, {At(1, 3)}, 3)), StepResult::kAccepted);
+  EXPECT_FALSE(raft.refuses_appends());
+  EXPECT_EQ(raft.last_index(), Index(3));
+}
+
+// Uncommitted entries need other members to be committed: to refuse for their sake could wait for
+// ever.
+TEST(UnappliedTest, EntriesThatAreNotCommittedCountForNothing) {
+  Raft raft(ConfigOf(1), Voters({1, 2, 3}), 1);
+  raft.BoundUnapplied(100);
+  for (uint64_t i = 1; i <= 10; ++i)
+    EXPECT_EQ(raft.Step(Append(1, i > 1, i - 1, {At(1, i)}, 0)), StepResult::kAccepted);
+  EXPECT_EQ(raft.last_index(), Index(10));
+}
+
 TEST(ProposeTest, AForwardedMalformedChangeIsRefusedAndAnUntimelyOneBecomesNothing) {
   Raft raft = Leader(ConfigOf(1), {1, 2, 3});
   Message message{.type = MessageType::kProp, .from = NodeId(2)};

@@ -3,8 +3,15 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/limits.h"
 
 namespace quoin::raft {
+namespace {
+
+// What an entry keeps in memory while it waits to be applied.
+size_t HeldBytes(const Entry& entry) { return entry.data.size() + limits::kLogEntryOverheadBytes; }
+
+}  // namespace
 
 Log::Log(EntryId start, std::vector<Entry> entries, Index committed, Index applied, Limits limits)
     : limits_(limits), start_(start), committed_(committed), applying_(applied), applied_(applied) {
@@ -20,6 +27,8 @@ Log::Log(EntryId start, std::vector<Entry> entries, Index committed, Index appli
   CHECK_LE(start_.index, applied_);
   CHECK_LE(applied_, committed_);
   CHECK_LE(committed_, last_index()) << "the log ends before what it says is committed";
+  for (Index i = std::max(applied_ + 1, first_index()); i <= committed_; ++i)
+    unapplied_bytes_ += HeldBytes(At(i));
 }
 
 EntryId Log::last() const {
@@ -95,7 +104,7 @@ void Log::TruncateFrom(Index from) {
 
 void Log::CommitTo(Index index) {
   CHECK_LE(index, last_index());
-  committed_ = std::max(committed_, index);
+  while (committed_ < index) unapplied_bytes_ += HeldBytes(At(++committed_));
 }
 
 void Log::StableTo(Index index) {
@@ -135,6 +144,8 @@ size_t Log::AppliedTo(Index index) {
   // A snapshot may have replaced the log since those entries were handed out.
   for (Index i = std::max(applied_ + 1, first_index()); i <= index; ++i) {
     data_bytes += At(i).data.size();
+    CHECK_GE(unapplied_bytes_, HeldBytes(At(i)));
+    unapplied_bytes_ -= HeldBytes(At(i));
     applying_bytes_ -= std::min(applying_bytes_, EntryBytes(At(i)));
   }
   applied_ = std::max(applied_, index);
@@ -145,7 +156,7 @@ size_t Log::AppliedTo(Index index) {
 void Log::Restore(EntryId snapshot) {
   CHECK_GT(snapshot.index, committed_);
   entries_.clear();
-  bytes_ = 0;
+  bytes_ = unapplied_bytes_ = 0;
   start_ = snapshot;
   committed_ = stable_ = handed_out_ = snapshot.index;
   pending_snapshot_ = snapshot.index;

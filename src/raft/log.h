@@ -54,6 +54,8 @@ class Log {
   Index handed_out() const { return handed_out_; }
   // Of all entries, by EntryBytes.
   size_t bytes() const { return bytes_; }
+  // Of the entries that are committed and not applied, with all that each costs in memory.
+  size_t unapplied_bytes() const { return unapplied_bytes_; }
   // nullopt: compacted away, or beyond the end.
   std::optional<Term> TermAt(Index index) const;
   bool Matches(EntryId id) const { return TermAt(id.index) == id.term; }
@@ -105,6 +107,7 @@ class Log {
   Index handed_out_;
   Index pending_snapshot_;  // 0 = none
   size_t bytes_ = 0;        // of entries_
+  size_t unapplied_bytes_ = 0;  // of (applied, committed], by HeldBytes
   size_t applying_bytes_ = 0;
   bool applying_paused_ = false;  // a batch was cut short: wait until it is applied
 };

@@ -45,6 +45,8 @@ void Raft::Compact(Index index, SnapshotMetadata snapshot, SharedBytes data) {
   core_->Compact(index, std::move(snapshot), std::move(data));
 }
 void Raft::TrimLog(const LogBounds& bounds) { core_->TrimLog(bounds); }
+void Raft::BoundUnapplied(size_t bytes_max) { core_->BoundUnapplied(bytes_max); }
+bool Raft::refuses_appends() const { return core_->refuses_appends(); }
 size_t Raft::log_bytes() const { return core_->log_bytes(); }
 size_t Raft::uncommitted_bytes() const { return core_->uncommitted_bytes(); }
 Index Raft::last_index() const { return core_->last_index(); }

@@ -55,7 +55,7 @@ struct RecoveredState {
 
 enum class StepResult : uint8_t {
   kAccepted,
-  kDropped,      // out of date, or nobody to pass it on to
+  kDropped,      // out of date, nobody to pass it on to, or BoundUnapplied
   kUnknownPeer,  // a response of a member that is not in the configuration
   kRefused,      // malformed, or contradicts what is committed here: some member has lost data
 };
@@ -173,6 +173,13 @@ class Raft {
   // that a follower who answers still lacks, or will lack when it has the snapshot that is on its
   // way. Whoever needs what is dropped gets the state as applied, as after a restart.
   void TrimLog(const LogBounds& bounds);
+  // As follower: once more than `bytes_max` of the log is committed and not applied, nothing is
+  // appended until it is half of that, and the leader gets no answer to its appends. Votes and
+  // heartbeats are answered as ever. What is committed waits for the state machine of this member
+  // and for no other member, so no two members can wait for each other.
+  void BoundUnapplied(size_t bytes_max);
+  // The last append with new entries was refused by that bound.
+  bool refuses_appends() const;
   // Of the entries in memory; what bytes_max is held against.
   size_t log_bytes() const;
   // As leader: data of entries that are not applied; what uncommitted_bytes_max is held against.

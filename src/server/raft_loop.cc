@@ -12,6 +12,19 @@ namespace {
 
 constexpr uint64_t kTrimEveryEntries = 256;
 
+// How much of what its leader has committed a follower takes before it has applied it: half of what
+// the log may take in memory. Far more than a leader lets wait, so that a disk which is slow for a
+// moment is not noticed.
+constexpr size_t FollowerUnappliedBytes(uint64_t inflight_bytes_max) {
+  return 2 * inflight_bytes_max;
+}
+static_assert(FollowerUnappliedBytes(limits::InflightBytes(limits::kMemoryLimitMin)) >
+              2 * limits::UnappliedBytes(limits::kMemoryLimitMin));
+static_assert(FollowerUnappliedBytes(limits::kInflightBytesMax) + limits::kUnappliedBytesMax +
+                      limits::kInflightBytesMax + limits::kLogTailBytesMax <=
+                  limits::LogBytes(limits::kMemoryLimitDefault),
+              "what waits, what is not committed, what is on its way, the tail");
+
 // A read's context is its id, 8 bytes, big-endian, as etcd sends it: leaders of 3.6 and older take
 // it for a key.
 std::string ReadContext(uint64_t id) {
@@ -56,7 +69,9 @@ RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::
       raft_(std::move(raft)),
       persister_(config, {loops.raft, loops.wal, loops.apply, loops.bulk}, wal, files, log),
       random_(seed),
-      log_(log) {}
+      log_(log) {
+  raft_.BoundUnapplied(FollowerUnappliedBytes(config.inflight_bytes_max));
+}
 
 RaftLoop::~RaftLoop() = default;
 
@@ -245,7 +260,9 @@ void RaftLoop::StepMessage(raft::Message message) {
   const raft::MessageType type = message.type;
   const NodeId from = message.from;
   const Index snapshot = message.snapshot.metadata.index;
+  const bool refused_appends = raft_.refuses_appends();
   const raft::StepResult result = raft_.Step(std::move(message));
+  if (raft_.refuses_appends() != refused_appends) NoteRefusedAppends();
   if (result == raft::StepResult::kRefused || result == raft::StepResult::kUnknownPeer) {
     log_.Warn("refused a raft message",
               {{"from", cluster::HexId(from.value())},
@@ -258,6 +275,16 @@ void RaftLoop::StepMessage(raft::Message message) {
   // The tree file that came with it is either what raft installs now, or of no use.
   TakeReadies();
   if (snapshot != snapshot_taken_) persister_.DropReceivedTree(snapshot);
+}
+
+void RaftLoop::NoteRefusedAppends() {
+  const uint64_t unapplied = raft_.commit_index().value() - raft_.applied_index().value();
+  if (raft_.refuses_appends()) {
+    log_.Warn("takes no more entries from the leader until some are applied",
+              {{"unapplied-entries", unapplied}});
+  } else {
+    log_.Info("takes entries from the leader again", {{"unapplied-entries", unapplied}});
+  }
 }
 
 void RaftLoop::OnUnreachable(NodeId id) {

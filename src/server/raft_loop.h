@@ -105,6 +105,7 @@ class RaftLoop {
   void StepMessage(raft::Message message);
   void Send(std::vector<raft::Message> messages);
   void PublishInfo();
+  void NoteRefusedAppends();
   void OnNewLeader(bool this_member);
   void AnswerReads(std::vector<raft::ReadState> reads);
   void NoteLeaseChanges(const std::vector<raft::Entry>& entries);

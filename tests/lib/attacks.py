@@ -149,15 +149,17 @@ def unread_watches(member, client):
 
 
 class StallableDisk:
-    """Runs a member so that the syncs of its files wait while `stall` says so."""
+    """Runs a member so that the syncs of its files, or of those named `file`, wait while `stall` says so."""
 
-    def __init__(self):
+    def __init__(self, file=None):
         self._folder = tempfile.TemporaryDirectory(prefix="quoin-stall-")
         library = os.path.join(self._folder.name, "stalled_disk.so")
         subprocess.run(["c++", "-shared", "-fPIC", "-O1", "-o", library, os.path.join(HERE, "stalled_disk.cc")],
                        check=True)
         self._flag = os.path.join(self._folder.name, "stalled")
         self.prefix = ["env", "LD_PRELOAD=" + library, "QUOIN_STALL=" + self._flag]
+        if file is not None:
+            self.prefix.append("QUOIN_STALL_FILE=" + file)
 
     @contextlib.contextmanager
     def stall(self):

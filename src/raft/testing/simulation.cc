@@ -30,6 +30,10 @@ Simulation::Simulation(const SimulationOptions& options)
   base_config_.step_down_on_removal = prng_.Chance(0.5);
   base_config_.apply_unstable = options.mutant == Mutant::kAppliesUnstableEntries;
 
+  // Of its own, so that a seed without the bound runs as it did before there was one.
+  Prng bounds(options.seed ^ 0x756e6170706c6965);
+  if (bounds.Chance(0.5)) unapplied_bytes_max_ = bounds.Below(3000);
+
   // How rough the schedule is differs from seed to seed.
   auto up_to = [this](uint32_t weight) { return static_cast<uint32_t>(prng_.Below(weight + 1)); };
   events_ = {
@@ -130,6 +134,7 @@ SimMember& Simulation::MemberOrNew(NodeId id) {
 
 void Simulation::Start(SimMember& member) {
   member.Start(prng_.Next());
+  member.raft().BoundUnapplied(unapplied_bytes_max_);
   oracle_.Started(member);
   Touch(member);
 }

@@ -105,6 +105,7 @@ class Simulation {
   SimulationOptions options_;
   Prng prng_;
   Config base_config_;
+  size_t unapplied_bytes_max_ = SIZE_MAX;  // of every member, see Raft::BoundUnapplied
   std::vector<Event> events_;
   uint64_t weights_ = 0;
   SimOracle::MemberMap members_;
