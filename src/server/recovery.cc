@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "env/blocking.h"
 #include "raft_types/codec.h"
+#include "wal/whole_log.h"
 
 namespace quoin::server {
 namespace {
@@ -153,17 +154,21 @@ class Recovery {
     return files_.SyncDirectory(paths_.snap);
   }
 
-  // A log that starts at its very first entry can rebuild the tree; any other cannot.
+  // A log that still has its very first entry can rebuild the tree; any other cannot.
   Status RefuseLogWithoutTree() {
     ASSIGN_OR_RETURN(wal::Recovered log,
                      wal::Recover(files_, paths_.wal, wal::ReadMode::kReadOnly, Index(), log_));
     if (log.start.index.value() == 0) return OkStatus();
     if (files_.Exists(paths_.ReceivedTree(log.start.index))) return OkStatus();
+    const StatusOr<wal::Recovered> whole =
+        wal::RecoverWhole(files_, paths_.wal, wal::ReadMode::kReadOnly, log_);
+    if (whole.ok()) return OkStatus();  // ReadLog replays it
     return absl::DataLossError(
         paths_.db + ": missing or empty, and the log in " + paths_.wal +
-        " starts after a snapshot at index " + std::to_string(log.start.index.value()) +
-        ": the state before it is gone. failed to find database snapshot file (snap: snapshot file "
-        "doesn't exist). Restore the file, or start from a snapshot");
+        " does not hold what came before its snapshot at index " +
+        std::to_string(log.start.index.value()) + ": " + std::string(whole.status().message()) +
+        ". failed to find database snapshot file (snap: snapshot file doesn't exist). Restore the "
+        "file, or start from a snapshot");
   }
 
   Status OpenTree() {
@@ -192,7 +197,10 @@ class Recovery {
     const Index applied = has_db ? out_.data->machine->applied_index() : Index();
     ASSIGN_OR_RETURN(wal::Recovered log,
                      wal::Recover(files_, paths_.wal, wal::ReadMode::kRepair, applied, log_));
-    if (applied < log.start.index) RETURN_IF_ERROR(TakeReceivedTree(log.start.index));
+    if (applied < log.start.index) {
+      ASSIGN_OR_RETURN(const bool rebuilds, ReadWholeLog(applied, log));
+      if (!rebuilds) RETURN_IF_ERROR(TakeReceivedTree(log.start.index));
+    }
     if (out_.data == nullptr) RETURN_IF_ERROR(OpenTree());
     wal::Options options;
     options.fsync = config_.fsync;
@@ -213,6 +221,25 @@ class Recovery {
     out_.raft.applied = out_.data->machine->applied_index();
     if (config_.force_new_cluster) GoOnAlone();
     return OkStatus();
+  }
+
+  // The tree ends before the log's newest snapshot, or is gone. A log that still has every entry
+  // makes up for it, also when an earlier start was interrupted at that. Returns whether it does;
+  // `log` then begins with the first entry.
+  StatusOr<bool> ReadWholeLog(Index applied, wal::Recovered& log) {
+    if (files_.Exists(paths_.ReceivedTree(log.start.index))) return false;
+    StatusOr<wal::Recovered> whole =
+        wal::RecoverWhole(files_, paths_.wal, wal::ReadMode::kRepair, log_);
+    if (absl::IsNotFound(whole.status())) return false;
+    RETURN_IF_ERROR(whole.status());
+    log = *std::move(whole);
+    log_.Warn(
+        "the data file ends before the log's newest snapshot, or is gone: it is made again from "
+        "the log, which has every entry",
+        {{"path", paths_.db},
+         {"from-index", applied.value() + 1},
+         {"to-index", log.hard_state.commit.value()}});
+    return true;
   }
 
   // --force-new-cluster: all that is in the log counts as committed (some of it may have been

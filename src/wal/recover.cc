@@ -4,11 +4,13 @@
 #include <algorithm>
 
 #include "wal/mark.h"
+#include "wal/missing_end.h"
 #include "wal/record.h"
 #include "wal/replay.h"
 #include "wal/segment.h"
 #include "wal/tail.h"
 #include "wal/wal.h"
+#include "wal/whole_log.h"
 
 namespace quoin::wal {
 namespace {
@@ -29,7 +31,8 @@ class LogReader {
   LogReader(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode, Logger& log)
       : files_(files), dir_(dir), mode_(mode), log_(log) {}
 
-  StatusOr<Recovered> Run(Index applied_floor) {
+  // `applied_floor`: nullopt reads from the first entry on (wal/whole_log.h).
+  StatusOr<Recovered> Run(std::optional<Index> applied_floor) {
     ASSIGN_OR_RETURN(std::vector<SegmentName> segments, ListSegments(files_, dir_));
     if (segments.empty()) return absl::NotFoundError(dir_ + ": no log segments");
     for (size_t i = 0; i < segments.size(); ++i) {
@@ -37,13 +40,16 @@ class LogReader {
         return absl::DataLossError(dir_ + ": segment " +
                                    std::to_string(segments[i - 1].sequence + 1) + " is missing");
       }
-      RETURN_IF_ERROR(ReadSegment(segments[i], i + 1 == segments.size()));
+      last_ = i + 1 == segments.size();
+      RETURN_IF_ERROR(ReadSegment(segments[i]));
     }
     if (const std::optional<size_t> at = replay_.ForgetUncounted(loose_)) {
       end_ = *at;
       torn_ = true;
     }
-    StatusOr<Recovered> out = replay_.Finish(applied_floor);
+    StatusOr<Recovered> out =
+        applied_floor ? replay_.Finish(*applied_floor) : replay_.FinishWhole();
+    if (absl::IsNotFound(out.status())) return out;
     if (!out.ok()) {
       return absl::DataLossError(path_ + " at offset " + std::to_string(end_) + ": " +
                                  std::string(out.status().message()));
@@ -75,7 +81,7 @@ class LogReader {
     return tail;
   }
 
-  Status ReadSegment(const SegmentName& name, bool last) {
+  Status ReadSegment(const SegmentName& name) {
     path_ = dir_ + "/" + name.text();
     sequence_ = name.sequence;
     ASSIGN_OR_RETURN(segment_, ReadWhole(files_, path_));
@@ -93,7 +99,7 @@ class LogReader {
       }
       const Status status = TakeFrame(frame, at);
       if (!status.ok()) {
-        if (absl::IsFailedPrecondition(status) || !last)
+        if (absl::IsFailedPrecondition(status) || !last_)
           return Damage(at, std::string(status.message()));
         RETURN_IF_ERROR(Judge(frame, at, std::string(status.message())));
         torn_ = true;
@@ -103,13 +109,13 @@ class LogReader {
       behind_mark_ = false;
     }
     end_ = at;
-    if (last && !torn_) return JudgeEnd();
+    if (last_ && !torn_) return JudgeEnd();
     return OkStatus();
   }
 
   // Takes a mark and, when its write is whole, the write. Returns where to read on. The frames of
   // a write that is not whole are read one by one: what the chain holds may be another program's.
-  StatusOr<size_t> TakeMark(const Frame& frame, const Mark& mark) {
+  StatusOr<size_t> TakeMark(const Frame& frame, Mark mark) {
     if (open_ && open_->mark) {
       return Damage(open_->offset,
                     "a write is not what its mark says, and another write follows: this one was "
@@ -119,6 +125,7 @@ class LogReader {
     RETURN_IF_ERROR(At(mark.offset, replay_.Take(frame.record, mark.offset)));
     proven_ = mark.offset;
     loose_ = mark.records_at;
+    if (!mark.IsWhole(segment_)) Complete(mark);
     if (!mark.IsWhole(segment_)) {
       open_ = OpenMark{mark.offset, mark.records_at, frame.record.crc, mark};
       behind_mark_ = false;
@@ -133,6 +140,23 @@ class LogReader {
     behind_mark_ = true;
     loose_ = mark.end;
     return mark.end;
+  }
+
+  // A file that was cut short within its last record gets it back when it can be proven what that
+  // was. It is written out with the rest of the write, in Settle.
+  void Complete(Mark& mark) {
+    // A copy beside it: another program has cut it, and may have gone on without that record.
+    if (!last_ || mark.end <= segment_.size() || files_.Exists(path_ + ".broken")) return;
+    const std::optional<MissingEnd> missing =
+        FindMissingEnd(segment_, mark, replay_.crc(), replay_.so_far());
+    if (!missing) return;
+    log_.Warn("the log was cut short within its last record, which is known and is written again",
+              {{"path", path_}, {"offset", static_cast<uint64_t>(missing->at)}});
+    segment_.resize(missing->at);
+    segment_.append(missing->frame);
+    filled_ = segment_.find_last_not_of('\0') + 1;
+    const Frame frame = ParseFrame(std::string_view(segment_).substr(mark.offset));
+    mark = ReadMark(frame, sequence_, mark.offset).value();
   }
 
   Status TakeRecord(const Frame& frame, size_t at) {
@@ -166,6 +190,7 @@ class LogReader {
     // Directly behind a mark or a marked write stands what is ours, unless another program went on
     // there.
     const bool ours = behind_mark_ || (open_ && !open_->mark && !open_->foreign);
+    if (behind_mark_ && IsCutEmptyMark(segment_, at, sequence_, replay_.crc())) return OkStatus();
     const bool follows =
         ours ? RecordsRunToTheEnd(segment_, at + 8) : LaterWriteExists(segment_, at + 8);
     if (follows) {
@@ -222,6 +247,7 @@ class LogReader {
   Replay replay_;
   // Of the segment being read, afterwards of the last one.
   std::string path_;
+  bool last_ = false;  // it is the last one
   uint64_t sequence_ = 0;
   std::string segment_;  // its bytes
   size_t filled_ = 0;    // from here on there are only zeros
@@ -244,6 +270,11 @@ bool Exists(env::BlockingFileSystem& files, const std::string& dir) {
 StatusOr<Recovered> Recover(env::BlockingFileSystem& files, const std::string& dir, ReadMode mode,
                             Index applied_floor, Logger& log) {
   return LogReader(files, dir, mode, log).Run(applied_floor);
+}
+
+StatusOr<Recovered> RecoverWhole(env::BlockingFileSystem& files, const std::string& dir,
+                                 ReadMode mode, Logger& log) {
+  return LogReader(files, dir, mode, log).Run(std::nullopt);
 }
 
 }  // namespace quoin::wal

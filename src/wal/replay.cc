@@ -182,6 +182,40 @@ std::optional<size_t> Replay::ForgetUncounted(size_t loose) {
   return at;
 }
 
+// Whether the entries, from the first one on, hold all that snapshots refer to: then those can be
+// forgotten. A restored snapshot's log begins with the members and a snapshot record behind them,
+// whose content no entry has.
+Status Replay::CheckWhole() const {
+  const std::vector<raft::Entry>& entries = out_.entries;
+  const bool is_new =
+      entries.empty() && (out_.snapshots.empty() || out_.snapshots.back().index == Index());
+  if (is_new) return OkStatus();
+  if (entries.empty() || entries.front().index != Index(1))
+    return absl::NotFoundError("the log's first entries are gone");
+  for (const SnapshotRecord& snapshot : out_.snapshots) {
+    if (snapshot.index == Index()) continue;
+    if (snapshot.index > entries.back().index ||
+        entries[snapshot.index.value() - 1].term != snapshot.term) {
+      return absl::NotFoundError("a leader's snapshot at index " + Number(snapshot.index) +
+                                 " took the place of entries");
+    }
+    const bool has_requests = std::any_of(
+        entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(snapshot.index.value()),
+        [](const raft::Entry& entry) { return entry.type == raft::EntryType::kNormal; });
+    if (!has_requests) {
+      return absl::NotFoundError("the log begins after a restored snapshot (index " +
+                                 Number(snapshot.index) + ")");
+    }
+  }
+  return OkStatus();
+}
+
+StatusOr<Recovered> Replay::FinishWhole() {
+  RETURN_IF_ERROR(CheckWhole());
+  out_.snapshots.clear();
+  return Finish(Index());
+}
+
 StatusOr<Recovered> Replay::Finish(Index applied_floor) {
   if (!has_metadata_)
     return absl::DataLossError("the log says nowhere whose it is (no metadata record)");

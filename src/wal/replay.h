@@ -26,6 +26,8 @@ class Replay {
   // The next record is the first one of a segment.
   void BeginSegment() { head_of_segment_ = true; }
 
+  // What was read so far; `start` and the log's end are not known before Finish.
+  const Recovered& so_far() const { return out_; }
   uint32_t crc() const { return crc_; }
   Index last_index() const { return last_index_; }
 
@@ -37,6 +39,8 @@ class Replay {
 
   // All records were taken. DataLoss when something between them is missing: the text says what.
   StatusOr<Recovered> Finish(Index applied_floor);
+  // The same from the first entry on: see wal/whole_log.h.
+  StatusOr<Recovered> FinishWhole();
 
  private:
   Status TakeMetadata(std::string_view data);
@@ -44,6 +48,7 @@ class Replay {
   Status TakeSnapshot(std::string_view data, size_t at, uint32_t crc_before);
   Status TakeEntry(std::string_view data);
   void NoteUncounted(Index entry);
+  Status CheckWhole() const;
 
   // A snapshot record that contradicts the entries read before it, until the commit index says
   // whether the snapshot counts.

@@ -1,0 +1,46 @@
+// What can be kept of a log that Recover refuses, and what is lost with the rest. For an operator
+// who has nothing better: with other members alive, one that is added anew loses nothing.
+//
+// Thread: one; waits for the disk.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "env/blocking.h"
+#include "wal/wal.h"
+
+namespace quoin::wal {
+
+// What a log says up to the first thing that is no record of it. Value type.
+struct Salvage {
+  Metadata metadata;
+  Index last_kept;  // entry; 0 = none
+  raft::HardState kept_state;
+  // Where it stops to make sense; nullopt: all of it can be read.
+  struct Stop {
+    std::string path;     // the segment
+    uint64_t offset = 0;  // in it: what stands before is kept
+    std::string reason;   // why what stands there is no record
+  };
+  std::optional<Stop> stop;
+  std::vector<std::string> later_segments;  // paths; none of them can be kept
+  // What can still be read of the rest: at least this is lost.
+  uint64_t lost_bytes = 0;
+  uint64_t lost_entries = 0;
+  Index lost_first, lost_last;                // of the entries that can be read
+  std::optional<raft::HardState> lost_state;  // the highest term and commit index that stand there
+};
+
+// Reads the log so. DataLoss: not even its head can be read.
+StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string& dir);
+
+// Cuts the log off where it stops to make sense. What is cut off is kept under names with
+// `.broken`, and everything is durable when this returns. REQUIRES: salvage.stop.
+Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salvage& salvage,
+              Logger& log);
+
+}  // namespace quoin::wal
