@@ -99,7 +99,7 @@ def read_tree(root):
 THIRD_PARTY = [  # header prefix → the name that layers.txt uses
     ("absl/", "absl"), ("fmt/", "fmt"), ("google/protobuf/", "protobuf"), ("nghttp2/", "nghttp2"),
     ("openssl/", "openssl"), ("boost/beast", "beast"), ("boost/asio", "beast"), ("boost/json", "json"),
-    ("zlib.h", "zlib"), ("yaml-cpp/", "yaml"), ("CLI/", "cli11"), ("crypt.h", "crypt"),
+    ("zlib.h", "zlib"), ("yaml-cpp/", "yaml"), ("crypt.h", "crypt"),
 ]
 TEST_ONLY = ("gtest/", "gmock/", "benchmark/")
 

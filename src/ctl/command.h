@@ -1,12 +1,8 @@
-// Command: one row of quoinctl's table of commands; and Invocation: what a running command is
-// given.
-//
-// The table (commands.cc) is static data: names, flags and help of every command, and the function
-// that runs it. Help, completion scripts and flag parsing are made from it.
+// quoinctl as a program: its table of commands (cli/command.h), and Invocation: what a running
+// command is given beside its flags, a client above all.
 #pragma once
 
 #include <cstdint>
-#include <iosfwd>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,55 +12,22 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "base/status.h"
+#include "cli/command.h"
 #include "client/client.h"
-#include "ctl/flags.h"
 #include "ctl/printer.h"
+#include "ctl/text.h"
 #include "env/env.h"
 
 namespace quoin::ctl {
 
-// etcdctl's exit codes: scripts tell failures apart by them.
-enum class ExitCode : uint8_t {
-  kOk = 0,
-  kError = 1,
-  kBadConnection = 2,
-  kInvalidInput = 3,
-  kBadFeature = 4,
-  kInterrupted = 5,
-  kIo = 6,
-  kBadArguments = 128,
-};
+using cli::Command;
+using cli::Console;
+using cli::ExitCode;
 
-class Invocation;
-
-struct Command {
-  std::string_view name;
-  std::string_view arguments;              // after the name in the usage line
-  std::string_view summary;                // one line, for lists
-  std::string_view help;                   // paragraphs; empty = the summary says it all
-  std::string_view examples;               // one per line, without the program's name
-  std::string_view group;                  // heading in the list of commands; only top-level
-  std::span<const FlagSpec> flags;         // of this command alone
-  std::span<const FlagSpec> shared_flags;  // of this command and its subcommands
-  std::span<const Command> children;
-  ExitCode (*run)(Invocation&) = nullptr;
-};
-
-// The root: its children are the top-level commands.
-const Command& RootCommand();
+// The table (commands.cc) and the flags that every command takes (global_flags.cc).
+const cli::Program& TheProgram();
 std::span<const FlagSpec> GlobalFlags();
-
-// The outside of the program, so that tests can be it.
-struct Console {
-  std::istream& in;
-  std::ostream& out;
-  std::ostream& err;
-  bool err_is_terminal = false;
-  // Asks for a secret without echo.
-  absl::AnyInvocable<StatusOr<std::string>(std::string_view prompt)> ask_secret;
-};
 
 struct World {
   env::Env& env;
@@ -73,24 +36,14 @@ struct World {
   std::map<std::string, std::string> environment;
 };
 
-// A running command. Thread: the main one.
-class Invocation {
+// A running command of quoinctl. Thread: the main one.
+class Invocation : public cli::Invocation {
  public:
-  // `path` is the command with its parents, root first.
   Invocation(World& world, std::vector<const Command*> path, Flags flags,
              std::vector<std::string> arguments);
 
-  const Command& command() const { return *path_.back(); }
-  const std::vector<const Command*>& path() const { return path_; }
-  const Flags& flags() const { return flags_; }
-  const std::vector<std::string>& arguments() const { return arguments_; }
   World& world() { return world_; }
-  std::istream& in() { return world_.console.in; }
-  std::ostream& out() { return world_.console.out; }
-  std::ostream& err() { return world_.console.err; }
 
-  // Prints "Error: …" and returns `code`.
-  ExitCode Fail(ExitCode code, std::string_view message);
   // For a request that could not be made of the arguments (see kv_requests.h).
   ExitCode FailRequest(const Status& status);
   // For a call that failed: the client's log line goes before the error.
@@ -102,12 +55,12 @@ class Invocation {
   ExitCode Connect();
 
   // Endpoints as the user gave them.
-  const std::vector<std::string>& endpoints() const { return flags_.List("endpoints"); }
+  const std::vector<std::string>& endpoints() const { return flags().List("endpoints"); }
   // A client over all endpoints.
   client::Client& client();
   // A client for one endpoint alone.
   StatusOr<std::unique_ptr<client::Client>> ClientFor(std::string_view endpoint);
-  env::Duration command_timeout() const { return flags_.Duration("command-timeout"); }
+  env::Duration command_timeout() const { return flags().Duration("command-timeout"); }
   // Calls with the command's timeout.
   template <typename Method>
   StatusOr<typename Method::Response> Call(const Method& method,
@@ -132,17 +85,13 @@ class Invocation {
   Status TakeCredentials(client::ClientOptions& options);
 
   World& world_;
-  std::vector<const Command*> path_;
-  Flags flags_;
-  std::vector<std::string> arguments_;
   std::unique_ptr<Printer> printer_;
   client::ClientOptions client_options_;  // for all endpoints
   std::unique_ptr<client::Client> client_;
   std::optional<std::string> asked_password_;
 };
 
-// Runs the program: finds the command, parses its flags, runs it. `arguments` are without the
-// program's name.
+// Runs the program. `arguments` are without its name.
 ExitCode RunProgram(World& world, std::span<const std::string> arguments);
 
 }  // namespace quoin::ctl

@@ -1,10 +1,17 @@
 // The table of commands.
+#include "cli/program.h"
 #include "ctl/command.h"
 #include "ctl/families.h"
 #include "ctl/kv_flags.h"
 
 namespace quoin::ctl {
 namespace {
+
+// A command of this program as its table wants it.
+template <ExitCode (*kRun)(Invocation&)>
+ExitCode In(cli::Invocation& invocation) {
+  return kRun(static_cast<Invocation&>(invocation));
+}
 
 constexpr std::string_view kKeys = "Keys";
 constexpr std::string_view kCluster = "Cluster";
@@ -60,24 +67,24 @@ constexpr Command kLeaseCommands[] = {
      .arguments = "<ttl>",
      .summary = "Makes a lease that ends after so many seconds",
      .examples = "lease grant 60",
-     .run = RunLeaseGrant},
+     .run = In<RunLeaseGrant>},
     {.name = "revoke",
      .arguments = "<id>",
      .summary = "Ends a lease, and deletes the keys that hang on it",
-     .run = RunLeaseRevoke},
+     .run = In<RunLeaseRevoke>},
     {.name = "timetolive",
      .arguments = "<id>",
      .summary = "Shows how long a lease still lives",
      .flags = kLeaseKeysFlag,
-     .run = RunLeaseTimeToLive},
+     .run = In<RunLeaseTimeToLive>},
     {.name = "list",
      .summary = "Lists the leases, those that end first in front",
-     .run = RunLeaseList},
+     .run = In<RunLeaseList>},
     {.name = "keep-alive",
      .arguments = "<id>",
      .summary = "Renews a lease until it is gone",
      .flags = kKeepAliveFlags,
-     .run = RunLeaseKeepAlive},
+     .run = In<RunLeaseKeepAlive>},
 };
 
 constexpr Command kEndpointCommands[] = {
@@ -85,7 +92,7 @@ constexpr Command kEndpointCommands[] = {
      .summary = "Checks that each endpoint can commit",
      .help = "Reads a key through consensus and looks for alarms, on every endpoint at once.\n"
              "Exits with 1 when any endpoint is unhealthy.",
-     .run = RunEndpointHealth},
+     .run = In<RunEndpointHealth>},
     {.name = "status",
      .summary = "Shows each endpoint's member, version, sizes and place in the log",
      .help = "Columns: endpoint, ID, version, storage version, db size, in use, percentage not in "
@@ -94,30 +101,30 @@ constexpr Command kEndpointCommands[] = {
              "target version,\n"
              "downgrade enabled.",
      .examples = "endpoint status --cluster -w table",
-     .run = RunEndpointStatus},
+     .run = In<RunEndpointStatus>},
     {.name = "hashkv",
      .summary = "Shows a hash over each endpoint's key history",
      .help = "Members that hold the same history up to a revision have the same hash.",
      .examples = "endpoint hashkv --cluster --rev 1000",
      .flags = kHashFlags,
-     .run = RunEndpointHashKv},
+     .run = In<RunEndpointHashKv>},
 };
 
 constexpr Command kAlarmCommands[] = {
-    {.name = "list", .summary = "Lists the active alarms", .run = RunAlarmList},
+    {.name = "list", .summary = "Lists the active alarms", .run = In<RunAlarmList>},
     {.name = "disarm",
      .summary = "Takes back all alarms",
      .help = "A member without space raises NOSPACE and the cluster refuses writes until it is "
              "disarmed:\n"
              "make room first (compaction, defrag, deleting keys), then disarm.",
-     .run = RunAlarmDisarm},
+     .run = In<RunAlarmDisarm>},
 };
 
 constexpr Command kDowngradeCommands[] = {
     {.name = "validate",
      .arguments = "<version>",
      .summary = "Says whether the cluster may be lowered to a version",
-     .run = RunDowngradeValidate},
+     .run = In<RunDowngradeValidate>},
     {.name = "enable",
      .arguments = "<version>",
      .summary = "Lowers the cluster to a version, one minor below its own",
@@ -125,10 +132,10 @@ constexpr Command kDowngradeCommands[] = {
              "The cluster\n"
              "takes the order back itself when all of them are.",
      .examples = "downgrade enable 3.6",
-     .run = RunDowngradeEnable},
+     .run = In<RunDowngradeEnable>},
     {.name = "cancel",
      .summary = "Takes the order back; the version rises to what all members know",
-     .run = RunDowngradeCancel},
+     .run = In<RunDowngradeCancel>},
 };
 
 constexpr Command kMemberCommands[] = {
@@ -136,27 +143,72 @@ constexpr Command kMemberCommands[] = {
      .summary = "Lists the members of the cluster",
      .help = "Columns: ID, status, name, peer addresses, client addresses, is learner.",
      .flags = kMemberListFlags,
-     .run = RunMemberList},
+     .run = In<RunMemberList>},
     {.name = "add",
      .arguments = "<name>",
      .summary = "Announces a new member",
      .help = "Prints the variables to start it with. It counts from now on, so start it soon.",
      .examples = "member add m4 --peer-urls http://10.0.0.4:2380 --learner",
      .flags = kMemberAddFlags,
-     .run = RunMemberAdd},
+     .run = In<RunMemberAdd>},
     {.name = "remove",
      .arguments = "<id>",
      .summary = "Removes a member for good",
-     .run = RunMemberRemove},
+     .run = In<RunMemberRemove>},
     {.name = "update",
      .arguments = "<id>",
      .summary = "Changes a member's peer URLs",
      .flags = kPeerUrlsFlag,
-     .run = RunMemberUpdate},
+     .run = In<RunMemberUpdate>},
     {.name = "promote",
      .arguments = "<id>",
      .summary = "Gives a learner its vote",
-     .run = RunMemberPromote},
+     .run = In<RunMemberPromote>},
+};
+
+constexpr FlagSpec kMirrorFlags[] = {
+    {"prefix", FlagType::kString, "", "mirror the keys that begin so; all when it is empty"},
+    {"rev", FlagType::kInt, "0", "skip what is there, and follow the changes after this revision"},
+    {"max-txn-ops", FlagType::kInt, "128", "operations in one transaction of the destination"},
+    {"dest-prefix", FlagType::kString, "", "what stands there in place of --prefix"},
+    {"no-dest-prefix", FlagType::kBool, "", "take --prefix away from the keys"},
+    {"dest-cert", FlagType::kString, "", "certificate to identify with at the destination"},
+    {"dest-key", FlagType::kString, "", "private key of --dest-cert"},
+    {"dest-cacert", FlagType::kString, "",
+     "authorities that may sign the destination's certificate"},
+    {"dest-insecure-transport", FlagType::kBool, "true", "connect to the destination without TLS"},
+    {"dest-user", FlagType::kString, "", "name[:password] to log in with at the destination"},
+    {"dest-password", FlagType::kString, "",
+     "password of --dest-user, which then is the name alone"},
+};
+constexpr FlagSpec kPerfFlags[] = {
+    {"load", FlagType::kString, "s", "s(mall), m(edium), l(arge) or xl"},
+    {"prefix", FlagType::kString, "/etcdctl-check-perf/", "where the keys are written"},
+    {"auto-compact", FlagType::kBool, "", "compact afterwards"},
+    {"auto-defrag", FlagType::kBool, "", "defragment every endpoint afterwards"},
+};
+constexpr FlagSpec kScaleFlags[] = {
+    {"load", FlagType::kString, "s", "s(mall), m(edium), l(arge) or xl"},
+    {"prefix", FlagType::kString, "/etcdctl-check-datascale/", "where the keys are written"},
+    {"auto-compact", FlagType::kBool, "", "compact afterwards"},
+    {"auto-defrag", FlagType::kBool, "", "defragment every endpoint afterwards"},
+};
+constexpr Command kCheckCommands[] = {
+    {.name = "perf",
+     .summary = "Writes at a steady rate for a minute, and says whether that was easy",
+     .help = "Per load: 150, 1000, 8000 or 15000 writes a second by 50, 200, 500 or 1000 clients.\n"
+             "Passes with more than 90 % of them, none slower than 0.5 s, and a standard deviation "
+             "of at most 0.1 s.\nThe keys are deleted afterwards.",
+     .examples = "check perf --load m",
+     .flags = kPerfFlags,
+     .run = In<RunCheckPerf>},
+    {.name = "datascale",
+     .summary = "Says how much memory so many keys take",
+     .help =
+         "Per load: 10000, 100000, 1000000 or 3000000 pairs of 1024 bytes. Looks at the metrics "
+         "of the first\nendpoint before and after. The keys are deleted afterwards.",
+     .flags = kScaleFlags,
+     .run = In<RunCheckDatascale>},
 };
 
 constexpr Command kSnapshotCommands[] = {
@@ -169,7 +221,17 @@ constexpr Command kSnapshotCommands[] = {
          "with the digest that the server sends at the end, synced, and then renamed to <file>.\n"
          "There is no time limit unless --command-timeout is given. Exits with 5 on failure.",
      .examples = "snapshot save backup.db --endpoints 10.0.0.1:2379",
-     .run = RunSnapshotSave},
+     .run = In<RunSnapshotSave>},
+    {.name = "status",
+     .arguments = "<file>",
+     .summary = "Is a command of quoinutl",
+     .run = In<RunSnapshotOffline>,
+     .hidden = true},
+    {.name = "restore",
+     .arguments = "<file>",
+     .summary = "Is a command of quoinutl",
+     .run = In<RunSnapshotOffline>,
+     .hidden = true},
 };
 
 constexpr std::string_view kTxnHelp =
@@ -198,7 +260,7 @@ constexpr Command kTopCommands[] = {
                  "get --prefix '' --count-only -w fields",
      .group = kKeys,
      .flags = kGetFlags,
-     .run = RunGet},
+     .run = In<RunGet>},
     {.name = "put",
      .arguments = "<key> [value]",
      .summary = "Stores a value under a key",
@@ -209,7 +271,7 @@ constexpr Command kTopCommands[] = {
                  "put session x --lease 694d8b5c2d1f6a07",
      .group = kKeys,
      .flags = kPutFlags,
-     .run = RunPut},
+     .run = In<RunPut>},
     {.name = "del",
      .arguments = "<key> [range_end]",
      .summary = "Deletes a key or a range of keys",
@@ -219,14 +281,14 @@ constexpr Command kTopCommands[] = {
      .examples = "del greeting\ndel --prefix app/\ndel a c --range",
      .group = kKeys,
      .flags = kDeleteFlags,
-     .run = RunDelete},
+     .run = In<RunDelete>},
     {.name = "txn",
      .summary = "Runs comparisons and requests as one transaction",
      .help = kTxnHelp,
      .examples = "txn -i\ntxn <transaction.txt",
      .group = kKeys,
      .flags = kTxnFlags,
-     .run = RunTxn},
+     .run = In<RunTxn>},
     {.name = "compaction",
      .arguments = "<revision>",
      .summary = "Forgets the history before a revision",
@@ -235,7 +297,7 @@ constexpr Command kTopCommands[] = {
      .examples = "compaction 1000 --physical",
      .group = kKeys,
      .flags = kCompactionFlags,
-     .run = RunCompaction},
+     .run = In<RunCompaction>},
     {.name = "watch",
      .arguments = "<key> [range_end] [-- command…]",
      .summary = "Shows changes as they come",
@@ -247,7 +309,7 @@ constexpr Command kTopCommands[] = {
                  "watch greeting -- sh -c 'echo $ETCD_WATCH_VALUE'",
      .group = kKeys,
      .flags = kWatchFlags,
-     .run = RunWatch},
+     .run = In<RunWatch>},
     {.name = "lease", .summary = "Leases", .group = kKeys, .children = kLeaseCommands},
     {.name = "lock",
      .arguments = "<name> [command…]",
@@ -258,20 +320,20 @@ constexpr Command kTopCommands[] = {
      .examples = "lock backup ./backup.sh",
      .group = kKeys,
      .flags = kLockFlags,
-     .run = RunLock},
+     .run = In<RunLock>},
     {.name = "elect",
      .arguments = "<name> [proposal]",
      .summary = "Stands in an election, or follows one",
      .examples = "elect site node-1\nelect -l site",
      .group = kKeys,
      .flags = kElectFlags,
-     .run = RunElect},
+     .run = In<RunElect>},
     {.name = "move-leader",
      .arguments = "<id>",
      .summary = "Hands the lead to another member",
      .help = "One of --endpoints must be the leader.",
      .group = kCluster,
-     .run = RunMoveLeader},
+     .run = In<RunMoveLeader>},
     {.name = "member",
      .summary = "Members of the cluster",
      .group = kCluster,
@@ -291,38 +353,77 @@ constexpr Command kTopCommands[] = {
      .examples = "defrag --cluster --command-timeout 1m",
      .group = kMaintenance,
      .flags = kClusterFlag,
-     .run = RunDefrag},
+     .run = In<RunDefrag>},
     {.name = "downgrade",
      .summary = "Lowers the cluster's version",
      .group = kMaintenance,
      .children = kDowngradeCommands},
+    {.name = "check",
+     .summary = "Checks of what a cluster can carry",
+     .group = kMaintenance,
+     .children = kCheckCommands},
+    {.name = "make-mirror",
+     .arguments = "<destination>",
+     .summary = "Copies keys to another cluster, and follows their changes",
+     .help = "Runs until it is interrupted. Prints every 30 seconds how many keys it has mirrored.",
+     .examples = "make-mirror --prefix app/ 10.0.1.1:2379",
+     .group = kMaintenance,
+     .flags = kMirrorFlags,
+     .run = In<RunMakeMirror>},
     {.name = "snapshot",
      .summary = "Backups",
      .group = kMaintenance,
      .children = kSnapshotCommands},
+    {.name = "auth",
+     .arguments = "<enable|disable|status>",
+     .summary = "Is not built yet",
+     .run = In<RunNotBuilt>,
+     .hidden = true},
+    {.name = "user", .summary = "Is not built yet", .run = In<RunNotBuilt>, .hidden = true},
+    {.name = "role", .summary = "Is not built yet", .run = In<RunNotBuilt>, .hidden = true},
     {.name = "version",
      .summary = "Shows this program's version",
      .group = kProgram,
-     .run = RunVersion},
+     .run = In<RunVersion>},
     {.name = "options",
      .summary = "Shows the options that every command takes",
      .group = kProgram,
-     .run = RunOptions},
+     .run = cli::RunOptions},
     {.name = "completion",
      .arguments = "<bash|zsh|fish|powershell>",
      .summary = "Prints a completion script for a shell",
      .help = kCompletionHelp,
      .group = kProgram,
-     .run = RunCompletion},
+     .run = cli::RunCompletion},
 };
+
+constexpr std::string_view kNotes =
+    "Options used most (quoinctl options shows all)\n"
+    "  --endpoints <list>  where the servers are (default 127.0.0.1:2379)\n"
+    "  -w, --write-out     simple, fields, json, protobuf or table\n"
+    "  --user <name[:pw]>  log in\n"
+    "\n"
+    "Each global option may come from the environment: ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, …\n"
+    "An option on the command line and in the environment at once is an error.\n"
+    "\n"
+    "Exit codes\n"
+    "  0 done   1 failed   2 connection, lease   3 bad input   4 unsupported value or output "
+    "format\n"
+    "  5 snapshot not saved, watch ended   128 bad arguments\n";
+
+constexpr std::string_view kOptionsNote =
+    "Every command takes these options, before or after its name. Each may come from the\n"
+    "environment as ETCDCTL_ and its name in capitals with underscores.";
+
+constexpr Command kRoot = {.name = "quoinctl",
+                           .summary = "Talks to a cluster of quoin or etcd servers.",
+                           .children = kTopCommands};
 
 }  // namespace
 
-const Command& RootCommand() {
-  static const Command root = {.name = "quoinctl",
-                               .summary = "Talks to a cluster of quoin or etcd servers.",
-                               .children = kTopCommands};
-  return root;
+const cli::Program& TheProgram() {
+  static const cli::Program program = {kRoot, GlobalFlags(), kNotes, kOptionsNote};
+  return program;
 }
 
 }  // namespace quoin::ctl

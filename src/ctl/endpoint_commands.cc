@@ -6,8 +6,7 @@
 #include "base/errors.h"
 #include "client/error_text.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

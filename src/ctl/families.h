@@ -33,6 +33,17 @@ ExitCode RunDowngradeCancel(Invocation& invocation);
 // snapshot_command.cc
 ExitCode RunSnapshotSave(Invocation& invocation);
 
+// elsewhere_commands.cc: what is asked of this program and is not in it.
+ExitCode RunSnapshotOffline(Invocation& invocation);
+ExitCode RunNotBuilt(Invocation& invocation);
+
+// check_commands.cc
+ExitCode RunCheckPerf(Invocation& invocation);
+ExitCode RunCheckDatascale(Invocation& invocation);
+
+// mirror_command.cc
+ExitCode RunMakeMirror(Invocation& invocation);
+
 // member_commands.cc
 ExitCode RunMemberList(Invocation& invocation);
 ExitCode RunMemberAdd(Invocation& invocation);
@@ -55,10 +66,8 @@ ExitCode RunWatch(Invocation& invocation);
 ExitCode RunLock(Invocation& invocation);
 ExitCode RunElect(Invocation& invocation);
 
-// completion.cc, version.cc, help.cc
-ExitCode RunCompletion(Invocation& invocation);
+// version.cc
 ExitCode RunVersion(Invocation& invocation);
-ExitCode RunOptions(Invocation& invocation);
 
 // What --cluster means: the endpoints as given, or the client URLs of all members. nullopt after
 // printing the error.

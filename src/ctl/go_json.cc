@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "ctl/go_text.h"
+#include "cli/go_text.h"
 #include "google/protobuf/descriptor.h"
 
 namespace quoin::ctl {
@@ -58,7 +58,7 @@ void AppendValue(std::string& out, const Cell& cell, const FieldDescriptor& fiel
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
       if (field.type() == FieldDescriptor::TYPE_BYTES) {
-        out += fmt::format("\"{}\"", Base64(cell.String()));
+        out += fmt::format("\"{}\"", cli::Base64(cell.String()));
       } else {
         AppendJsonString(out, cell.String());
       }
@@ -133,7 +133,7 @@ void AppendField(std::string& out, const Message& message, const FieldDescriptor
 
 }  // namespace
 
-void AppendJson(std::string& out, const Message& message, JsonIds ids) {
+void AppendJson(std::string& out, const google::protobuf::Message& message, JsonIds ids) {
   const google::protobuf::Descriptor& type = *message.GetDescriptor();
   out += '{';
   bool first = true;
@@ -159,7 +159,7 @@ void AppendJsonString(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
     char32_t c = 0;
-    const size_t length = DecodeUtf8(text, c);
+    const size_t length = cli::DecodeUtf8(text, c);
     if (length == 0) {
       out += "\\ufffd";
       text.remove_prefix(1);

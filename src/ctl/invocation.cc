@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "base/check.h"
+#include "cli/program.h"
 #include "client/error_text.h"
 #include "ctl/command.h"
 #include "ctl/go_json.h"
-#include "ctl/go_text.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {
@@ -42,16 +42,9 @@ std::string Timestamp(env::Duration since_epoch) {
 
 Invocation::Invocation(World& world, std::vector<const Command*> path, Flags flags,
                        std::vector<std::string> arguments)
-    : world_(world),
-      path_(std::move(path)),
-      flags_(std::move(flags)),
-      arguments_(std::move(arguments)) {}
-
-ExitCode Invocation::Fail(ExitCode code, std::string_view message) {
-  out().flush();
-  err() << "Error: " << message << '\n';
-  return code;
-}
+    : cli::Invocation(TheProgram(), world.console, std::move(path), std::move(flags),
+                      std::move(arguments)),
+      world_(world) {}
 
 ExitCode Invocation::FailRequest(const Status& status) {
   switch (status.code()) {
@@ -100,7 +93,7 @@ ExitCode Invocation::TakeEnvironment() {
     const std::string name = EnvironmentName(flag.name);
     const auto variable = world_.environment.find(name);
     if (variable == world_.environment.end() || variable->second.empty()) continue;
-    if (flags_.Changed(flag.name)) {
+    if (flags().Changed(flag.name)) {
       Log("fatal",
           "conflicting environment variable is shadowed by corresponding command-line flag (either "
           "unset environment "
@@ -108,7 +101,7 @@ ExitCode Invocation::TakeEnvironment() {
           {{"environment-variable", name}});
       return ExitCode::kError;
     }
-    if (Status status = flags_.Set(flag.name, variable->second); !status.ok()) {
+    if (Status status = mutable_flags().Set(flag.name, variable->second); !status.ok()) {
       return Fail(ExitCode::kError, fmt::format("{}: {}", name, Message(status)));
     }
   }
@@ -127,15 +120,15 @@ ExitCode Invocation::TakeEnvironment() {
 
 ExitCode Invocation::Connect() {
   if (ExitCode code = TakeEnvironment(); code != ExitCode::kOk) return code;
-  if (flags_.Bool("debug")) {
+  if (flags().Bool("debug")) {
     for (const FlagSpec& flag : GlobalFlags())
-      err() << EnvironmentName(flag.name) << '=' << flags_.Text(flag.name) << '\n';
+      err() << EnvironmentName(flag.name) << '=' << flags().Text(flag.name) << '\n';
   }
   PrinterOptions options;
-  options.hex = flags_.Bool("hex");
+  options.hex = flags().Bool("hex");
   options.values_only =
-      flags_.Find("print-value-only") != nullptr && flags_.Bool("print-value-only");
-  printer_ = MakePrinter(flags_.String("write-out"), options, out(), err());
+      flags().Find("print-value-only") != nullptr && flags().Bool("print-value-only");
+  printer_ = MakePrinter(flags().String("write-out"), options, out(), err());
   if (printer_ == nullptr) return Fail(ExitCode::kBadFeature, "unsupported output format");
   if (endpoints().empty())
     return Fail(ExitCode::kBadConnection, "etcdclient: no available endpoints");
@@ -146,11 +139,11 @@ ExitCode Invocation::Connect() {
 }
 
 Status Invocation::TakeCredentials(client::ClientOptions& options) {
-  options.token = flags_.String("auth-jwt-token");
-  const std::string& user = flags_.String("user");
+  options.token = flags().String("auth-jwt-token");
+  const std::string& user = flags().String("user");
   if (user.empty()) return OkStatus();
   options.user = user;
-  options.password = flags_.String("password");
+  options.password = flags().String("password");
   if (!options.password.empty()) return OkStatus();
   if (const size_t colon = user.find(':'); colon != std::string::npos) {
     options.user = user.substr(0, colon);
@@ -166,17 +159,17 @@ Status Invocation::TakeCredentials(client::ClientOptions& options) {
 
 StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
     std::span<const std::string> endpoints) {
-  if (!flags_.String("discovery-srv").empty()) {
+  if (!flags().String("discovery-srv").empty()) {
     return absl::UnimplementedError(
         "--discovery-srv is not supported; name the servers with --endpoints");
   }
   client::ClientOptions options;
-  bool tls = !flags_.Bool("insecure-transport");
+  bool tls = !flags().Bool("insecure-transport");
   for (std::string_view name : {"cert", "key", "cacert"}) {
-    if (flags_.Changed(name) && flags_.String(name).empty()) {
+    if (flags().Changed(name) && flags().String(name).empty()) {
       return absl::InvalidArgumentError(fmt::format("empty string is passed to --{} option", name));
     }
-    tls |= !flags_.String(name).empty();
+    tls |= !flags().String(name).empty();
   }
   for (const std::string& text : endpoints) {
     ASSIGN_OR_RETURN(client::Endpoint endpoint, client::ParseEndpoint(text));
@@ -184,13 +177,13 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
     options.endpoints.push_back(std::move(endpoint));
   }
   if (tls) return absl::UnimplementedError("TLS connections are not supported yet");
-  options.channel.dial_timeout = flags_.Duration("dial-timeout");
-  options.channel.keepalive_time = flags_.Duration("keepalive-time");
-  options.channel.keepalive_timeout = flags_.Duration("keepalive-timeout");
-  const int64_t receive_max = flags_.Int("max-recv-bytes");
+  options.channel.dial_timeout = flags().Duration("dial-timeout");
+  options.channel.keepalive_time = flags().Duration("keepalive-time");
+  options.channel.keepalive_timeout = flags().Duration("keepalive-timeout");
+  const int64_t receive_max = flags().Int("max-recv-bytes");
   options.channel.receive_message_bytes_max =
       receive_max > 0 ? static_cast<size_t>(receive_max) : INT32_MAX;
-  const int64_t send_max = flags_.Int("max-request-bytes");
+  const int64_t send_max = flags().Int("max-request-bytes");
   if (send_max > 0) options.send_message_bytes_max = static_cast<size_t>(send_max);
   RETURN_IF_ERROR(TakeCredentials(options));
   return options;
@@ -208,6 +201,15 @@ StatusOr<std::unique_ptr<client::Client>> Invocation::ClientFor(std::string_view
   const std::string text(endpoint);
   ASSIGN_OR_RETURN(client::ClientOptions options, MakeClientOptions(std::span(&text, 1)));
   return std::make_unique<client::Client>(world_.env, world_.loop, std::move(options));
+}
+
+ExitCode RunProgram(World& world, std::span<const std::string> arguments) {
+  return cli::RunProgram(
+      TheProgram(), world.console, arguments,
+      [&](std::vector<const Command*> path, Flags flags, std::vector<std::string> rest) {
+        Invocation invocation(world, std::move(path), std::move(flags), std::move(rest));
+        return invocation.command().run(invocation);
+      });
 }
 
 }  // namespace quoin::ctl

@@ -4,9 +4,8 @@
 #include <ostream>
 
 #include "ctl/families.h"
-#include "ctl/go_text.h"
 #include "ctl/kv_requests.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -1,7 +1,7 @@
 // The flags of get, put and del, on the command line and in the lines of a transaction.
 #pragma once
 
-#include "ctl/flags.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 

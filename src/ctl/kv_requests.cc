@@ -7,8 +7,7 @@
 #include <iterator>
 
 #include "client/requests.h"
-#include "ctl/go_text.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "base/status.h"
-#include "ctl/flags.h"
 #include "ctl/kv_flags.h"
+#include "ctl/text.h"
 #include "proto/rpc.pb.h"
 
 namespace quoin::ctl {

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -10,8 +10,7 @@
 #include "client/error_text.h"
 #include "client/lasting_stream.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -7,9 +7,8 @@
 #include "client/error_text.h"
 #include "client/mutex.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
 #include "ctl/process.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

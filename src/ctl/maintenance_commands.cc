@@ -5,7 +5,7 @@
 
 #include "client/error_text.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

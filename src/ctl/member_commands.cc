@@ -3,10 +3,10 @@
 
 #include <ostream>
 
+#include "config/url.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
 #include "ctl/kv_requests.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {
@@ -43,6 +43,12 @@ void PrintStartVariables(Invocation& invocation, const std::string& name,
       name, fmt::join(cluster, ","), fmt::join(urls.begin(), urls.end(), ","));
 }
 
+// What a mistyped URL would do to a cluster only its members would tell, some time later.
+Status CheckUrls(const std::vector<std::string>& urls) {
+  for (const std::string& url : urls) RETURN_IF_ERROR(config::ParseUrl(Stripped(url)).status());
+  return OkStatus();
+}
+
 }  // namespace
 
 ExitCode RunMemberList(Invocation& invocation) {
@@ -59,11 +65,17 @@ ExitCode RunMemberList(Invocation& invocation) {
 ExitCode RunMemberAdd(Invocation& invocation) {
   if (invocation.arguments().empty())
     return invocation.Fail(ExitCode::kBadArguments, "member name not provided");
-  if (invocation.arguments().size() > 1)
-    return invocation.Fail(ExitCode::kBadArguments, "too many arguments");
+  if (invocation.arguments().size() > 1) {
+    std::string problem = "too many arguments";
+    const std::string& second = invocation.arguments()[1];
+    if (second.find("://") != std::string::npos) problem += ", did you mean --peer-urls=" + second;
+    return invocation.Fail(ExitCode::kBadArguments, problem);
+  }
   const auto& urls = invocation.flags().List("peer-urls");
   if (urls.empty())
     return invocation.Fail(ExitCode::kBadArguments, "member peer urls not provided");
+  if (const Status status = CheckUrls(urls); !status.ok())
+    return invocation.Fail(ExitCode::kError, Message(status));
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::MemberAddRequest request;
   for (const std::string& url : urls) request.add_peerurls(url);
@@ -92,11 +104,15 @@ ExitCode RunMemberRemove(Invocation& invocation) {
 }
 
 ExitCode RunMemberUpdate(Invocation& invocation) {
+  if (invocation.arguments().size() != 1)
+    return invocation.Fail(ExitCode::kBadArguments, "member ID is not provided");
   const auto id = MemberArgument(invocation, "member update");
   if (!id) return ExitCode::kBadArguments;
   const auto& urls = invocation.flags().List("peer-urls");
   if (urls.empty())
     return invocation.Fail(ExitCode::kBadArguments, "member peer urls not provided");
+  if (const Status status = CheckUrls(urls); !status.ok())
+    return invocation.Fail(ExitCode::kError, Message(status));
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::MemberUpdateRequest request;
   request.set_id(*id);

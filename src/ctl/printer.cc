@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "ctl/go_text.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 

@@ -3,8 +3,8 @@
 
 #include <ostream>
 
-#include "ctl/go_text.h"
 #include "ctl/printer.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -2,9 +2,8 @@
 #include <algorithm>
 #include <ostream>
 
-#include "ctl/go_text.h"
 #include "ctl/printer.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <sstream>
 
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -6,9 +6,10 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
-#include <cstring>
 #include <mutex>
 #include <thread>
+
+#include "env/posix/posix_address.h"
 
 extern char** environ;
 
@@ -21,6 +22,14 @@ sigset_t StopSet() {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   return set;
+}
+
+// As Go's os/exec says it.
+std::string StartErrorText(const std::string& command, int error) {
+  if (command.find('/') != std::string::npos)
+    return "fork/exec " + command + ": " + env::ErrnoText(error);
+  return "exec: \"" + command +
+         "\": " + (error == ENOENT ? "executable file not found in $PATH" : env::ErrnoText(error));
 }
 
 }  // namespace
@@ -49,7 +58,7 @@ StatusOr<int> RunProcess(std::span<const std::string> command,
   const int error = posix_spawnp(&child, arguments[0], nullptr, &attributes, arguments.data(),
                                  environment.data());
   posix_spawnattr_destroy(&attributes);
-  if (error != 0) return absl::NotFoundError(words[0] + ": " + std::strerror(error));
+  if (error != 0) return absl::NotFoundError(StartErrorText(words[0], error));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

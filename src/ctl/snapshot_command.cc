@@ -6,8 +6,8 @@
 
 #include "client/error_text.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
 #include "ctl/snapshot_file.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

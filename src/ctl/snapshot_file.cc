@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

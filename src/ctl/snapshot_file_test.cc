@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/prng.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 #include "env/posix/posix_env.h"
 
 namespace quoin::ctl {

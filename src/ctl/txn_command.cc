@@ -5,7 +5,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "ctl/families.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 #include "ctl/txn_grammar.h"
 
 namespace quoin::ctl {

@@ -6,9 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "ctl/go_text.h"
 #include "ctl/kv_requests.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "ctl/flags.h"
+#include "ctl/text.h"
 #include "proto/rpc.pb.h"
 
 namespace quoin::ctl {

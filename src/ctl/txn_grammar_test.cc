@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/prng.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 
 namespace quoin::ctl {
 namespace {

@@ -12,9 +12,8 @@
 #include "client/requests.h"
 #include "client/watcher.h"
 #include "ctl/families.h"
-#include "ctl/go_text.h"
 #include "ctl/process.h"
-#include "ctl/strings.h"
+#include "ctl/text.h"
 #include "ctl/txn_grammar.h"
 
 namespace quoin::ctl {

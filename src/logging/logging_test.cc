@@ -181,7 +181,7 @@ TEST(OpenSink, AppendsToAFile) {
   auto bad = OpenSink("/nonexistent/dir/log");
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(std::string(bad.status().message()),
-            "open /nonexistent/dir/log: No such file or directory");
+            "open /nonexistent/dir/log: no such file or directory");
 }
 
 // Lines of several threads never mix.

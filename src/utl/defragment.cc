@@ -2,6 +2,7 @@
 
 #include "btree/tree.h"
 #include "utl/data_file.h"
+#include "utl/snapshot_file.h"
 
 namespace quoin::utl {
 namespace {
@@ -59,11 +60,7 @@ Status WriteAnew(env::BlockingFileSystem& files, const std::string& path, const 
 
 StatusOr<Defragmented> Defragment(env::BlockingFileSystem& files, const std::string& data_dir) {
   const std::string dir = data_dir + "/member/snap", path = dir + "/db";
-  if (!files.Exists(path))
-    return absl::NotFoundError("cannot open database at " + path + ": no such file");
-  ASSIGN_OR_RETURN(const std::unique_ptr<env::FileLock> lock, files.Lock(path, /*exclusive=*/true));
-  if (const btree::CheckReport report = btree::CheckFile(files, path); !report.problems.empty())
-    return absl::DataLossError(report.problems.front());
+  RETURN_IF_ERROR(CheckDatabase(files, path).status());
   ASSIGN_OR_RETURN(const DataFile before, DataFile::Open(files, path));
   const std::string anew = dir + "/db.tmp.defrag";  // a server's start removes what is left of it
   RETURN_IF_ERROR(files.RemoveAll(anew));

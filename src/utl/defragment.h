@@ -17,7 +17,7 @@ struct Defragmented {
 };
 
 // The file is replaced when the new one is complete, checked, durable and smaller; until then, and
-// after any error, the old one stands. FailedPrecondition when a server holds it.
+// after any error, the old one stands. REQUIRES: the caller holds the file's lock.
 StatusOr<Defragmented> Defragment(env::BlockingFileSystem& files, const std::string& data_dir);
 
 }  // namespace quoin::utl

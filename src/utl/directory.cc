@@ -1,15 +1,12 @@
 #include "utl/directory.h"
 
-#include <openssl/evp.h>
-
-#include "base/check.h"
 #include "raft_types/codec.h"
+#include "utl/snapshot_file.h"
+#include "wal/whole_log.h"
 
 namespace quoin::utl {
 namespace {
 
-constexpr size_t kDigestBytes = 32;
-constexpr size_t kReadBytes = 1 << 20;
 constexpr size_t kCompactionSlice = 100000;
 
 // Entries that are committed and not yet in the data file.
@@ -39,6 +36,21 @@ Status Replay(Directory& directory, const std::string& path) {
   return OkStatus();
 }
 
+// Reads the log behind a data file at `applied`; from its first entry on when the file ends before
+// the log's newest snapshot, or there is none.
+StatusOr<wal::Recovered> ReadLog(env::BlockingFileSystem& files, const std::string& file,
+                                 const std::string& dir, Index applied, Logger& log) {
+  ASSIGN_OR_RETURN(wal::Recovered out,
+                   wal::Recover(files, dir, wal::ReadMode::kReadOnly, applied, log));
+  if (applied >= out.start.index) return out;
+  StatusOr<wal::Recovered> whole = wal::RecoverWhole(files, dir, wal::ReadMode::kReadOnly, log);
+  if (!absl::IsNotFound(whole.status())) return whole;
+  return absl::DataLossError(file + ": database file (index " + std::to_string(applied.value()) +
+                             ") does not match with snapshot (index " +
+                             std::to_string(out.start.index.value()) +
+                             "): " + std::string(whole.status().message()));
+}
+
 }  // namespace
 
 StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path, Logger& log) {
@@ -46,20 +58,8 @@ StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path
   Directory out;
   const std::string file = info.is_directory ? path + "/member/snap/db" : path;
   const std::string wal = path + "/member/wal";
-  StatusOr<env::FileInfo> db = files.Stat(file);
-  const bool has_db = db.ok() && db->size > 0;
-  if (info.is_directory) {
-    if (!wal::Exists(files, wal)) return absl::DataLossError(wal + ": no log");
-    if (!has_db) {
-      ASSIGN_OR_RETURN(wal::Recovered found,
-                       wal::Recover(files, wal, wal::ReadMode::kReadOnly, Index(), log));
-      if (found.start.index.value() != 0) {
-        return absl::DataLossError(
-            file + ": missing or empty, and the log starts after a snapshot at index " +
-            std::to_string(found.start.index.value()));
-      }
-    }
-  }
+  if (!info.is_directory) RETURN_IF_ERROR(CheckDatabase(files, file).status());
+  if (info.is_directory && !wal::Exists(files, wal)) return absl::DataLossError(wal + ": no log");
   btree::Options options;
   options.read_only = true;
   ASSIGN_OR_RETURN(out.tree, btree::Tree::Open(files, file, options));
@@ -68,14 +68,7 @@ StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path
   ASSIGN_OR_RETURN(out.machine, state::StateMachine::Open(*out.tree, state_options, log));
   out.index_in_file = out.machine->applied_index().value();
   if (info.is_directory) {
-    ASSIGN_OR_RETURN(out.log, wal::Recover(files, wal, wal::ReadMode::kReadOnly,
-                                           out.machine->applied_index(), log));
-    if (out.machine->applied_index() < out.log->start.index) {
-      return absl::DataLossError(file + ": database file (index " +
-                                 std::to_string(out.index_in_file) +
-                                 ") does not match with snapshot (index " +
-                                 std::to_string(out.log->start.index.value()) + ")");
-    }
+    ASSIGN_OR_RETURN(out.log, ReadLog(files, file, wal, out.machine->applied_index(), log));
     RETURN_IF_ERROR(Replay(out, path));
   }
   do {
@@ -83,37 +76,6 @@ StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path
   } while (!out.machine->CompactionSlice(kCompactionSlice));
   out.machine->Publish();
   return out;
-}
-
-StatusOr<uint64_t> CheckDigest(env::BlockingFileSystem& files, const std::string& path,
-                               bool required) {
-  ASSIGN_OR_RETURN(std::unique_ptr<env::File> file, files.Open(path, env::OpenMode::kRead));
-  ASSIGN_OR_RETURN(uint64_t size, file->blocking().Size());
-  if (size % 512 != kDigestBytes) {
-    if (required)
-      return absl::InvalidArgumentError("snapshot missing hash but --skip-hash-check=false");
-    return size;
-  }
-  const uint64_t content = size - kDigestBytes;
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  CHECK_EQ(EVP_DigestInit_ex(context, EVP_sha256(), nullptr), 1);
-  std::string buffer(kReadBytes, '\0');
-  Status status;
-  for (uint64_t at = 0; at < content && status.ok();) {
-    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(kReadBytes, content - at));
-    StatusOr<size_t> got = file->blocking().Read(at, std::span<char>(buffer.data(), wanted));
-    status = got.status();
-    if (status.ok()) EVP_DigestUpdate(context, buffer.data(), *got);
-    at += wanted;
-  }
-  std::string digest(kDigestBytes, '\0'), stored(kDigestBytes, '\0');
-  EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-  EVP_MD_CTX_free(context);
-  RETURN_IF_ERROR(status);
-  RETURN_IF_ERROR(file->blocking().Read(content, stored).status());
-  if (digest != stored)
-    return absl::DataLossError(path + ": the SHA-256 at its end is not that of its content");
-  return content;
 }
 
 }  // namespace quoin::utl

@@ -25,13 +25,8 @@ struct Directory {
   uint64_t index_in_file = 0;         // applied index that the data file itself has
 };
 
-// `path`: a data directory (with member/ below it) or a data file. DataLoss, with file and offset,
-// when it is not to be trusted.
+// `path`: a data directory (with member/ below it) or a data file, which must be a whole database
+// (snapshot_file.h). DataLoss, with file and offset, when it is not to be trusted.
 StatusOr<Directory> Load(env::BlockingFileSystem& files, const std::string& path, Logger& log);
-
-// A snapshot file's content length: a SHA-256 trailer (file size mod 512 == 32) is verified and
-// left off.
-StatusOr<uint64_t> CheckDigest(env::BlockingFileSystem& files, const std::string& path,
-                               bool required);
 
 }  // namespace quoin::utl

@@ -7,7 +7,8 @@
 #include "raft_types/codec.h"
 #include "state/conf_state_json.h"
 #include "state/state_machine.h"
-#include "utl/directory.h"
+#include "utl/snapshot_file.h"
+#include "wal/segment.h"
 #include "wal/wal.h"
 
 namespace quoin::utl {
@@ -140,7 +141,8 @@ wal::Writer::Batch FirstBatch(const NewCluster& cluster) {
   return first;
 }
 
-// What was made is read as a server would read it: a snapshot file may hold anything.
+// What was made is read again as a whole. As a tool reads it: what this version cannot serve is for
+// the server to refuse.
 Status OpenAgain(env::BlockingFileSystem& files, const std::string& db, const std::string& wal_dir,
                  Index last, Logger& log) {
   btree::Options options;
@@ -148,8 +150,10 @@ Status OpenAgain(env::BlockingFileSystem& files, const std::string& db, const st
   ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree, btree::Tree::Open(files, db, options));
   if (const btree::CheckReport report = tree->Check(); !report.problems.empty())
     return absl::DataLossError(db + ": " + report.problems[0]);
+  state::Options look;
+  look.purpose = state::Options::Purpose::kLook;
   ASSIGN_OR_RETURN(std::unique_ptr<state::StateMachine> machine,
-                   state::StateMachine::Open(*tree, state::Options(), log));
+                   state::StateMachine::Open(*tree, look, log));
   ASSIGN_OR_RETURN(const wal::Recovered recovered,
                    wal::Recover(files, wal_dir, wal::ReadMode::kReadOnly, last, log));
   if (recovered.start.index != last || machine->applied_index() != last)
@@ -157,54 +161,133 @@ Status OpenAgain(env::BlockingFileSystem& files, const std::string& db, const st
   return OkStatus();
 }
 
-}  // namespace
+// What a restore has made, taken away again unless Keep() was called: a failure leaves nothing.
+class Made {
+ public:
+  explicit Made(env::BlockingFileSystem& files) : files_(files) {}
+  ~Made() {
+    for (auto path = paths_.rbegin(); path != paths_.rend(); ++path) (void)files_.RemoveAll(*path);
+  }
+  Made(const Made&) = delete;
+  Made& operator=(const Made&) = delete;
 
-Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
-  env::BlockingFileSystem& files = env.files().blocking();
-  StatusOr<std::vector<std::string>> existing = files.List(options.data_dir);
-  if (existing.ok() && !existing->empty()) {
-    return absl::FailedPreconditionError("data-dir \"" + options.data_dir +
-                                         "\" not empty or could not be read");
+  void Add(std::string path) { paths_.push_back(std::move(path)); }
+  // Makes a directory with its parents; those that were there stay.
+  Status MakeDirectory(const std::string& path) {
+    std::string topmost;
+    for (std::string at = path; at != "." && !at.empty() && !files_.Exists(at);) {
+      topmost = at;
+      at = wal::ParentOf(at);
+    }
+    if (!topmost.empty()) Add(topmost);
+    return files_.MakeDurableDirectory(path);
   }
-  if (!options.initial_cluster.contains(options.name)) {
-    return absl::InvalidArgumentError("couldn't find local name \"" + options.name +
-                                      "\" in the initial cluster configuration");
+  void Keep() { paths_.clear(); }
+
+ private:
+  env::BlockingFileSystem& files_;
+  std::vector<std::string> paths_;
+};
+
+// Where everything goes. The member's directory is built beside its place and renamed when it is
+// whole, so that a restore that is killed leaves no half of one. Value type.
+struct Places {
+  explicit Places(const RestoreOptions& options)
+      : data_dir(options.data_dir),
+        member(data_dir + "/member"),
+        building(data_dir + "/" + kBuilding),
+        wal(options.wal_dir) {
+    if (wal.empty()) wal = member + "/wal";
+    if (wal.starts_with(member + "/")) wal = building + wal.substr(member.size());
   }
+
+  static constexpr char kBuilding[] = "member.tmp";
+  std::string data_dir, member, building;
+  std::string wal;
+};
+
+Status CheckTargets(env::BlockingFileSystem& files, const RestoreOptions& options) {
+  const StatusOr<env::FileInfo> info = files.Stat(options.data_dir);
+  if (!absl::IsNotFound(info.status())) {
+    const StatusOr<std::vector<std::string>> names = files.List(options.data_dir);
+    const bool empty =
+        names.ok() && (names->empty() || *names == std::vector<std::string>{Places::kBuilding});
+    if (!empty) {
+      return absl::FailedPreconditionError("data-dir \"" + options.data_dir +
+                                           "\" not empty or could not be read");
+    }
+  }
+  if (!options.wal_dir.empty() && !absl::IsNotFound(files.Stat(options.wal_dir).status()))
+    return absl::FailedPreconditionError("wal-dir \"" + options.wal_dir + "\" exists");
+  return OkStatus();
+}
+
+// The snapshot's content length, once it is known to be one.
+StatusOr<uint64_t> CheckSnapshot(env::BlockingFileSystem& files, const RestoreOptions& options) {
   uint64_t bytes = 0;
   if (options.skip_hash_check) {
-    ASSIGN_OR_RETURN(env::FileInfo info, files.Stat(options.snapshot));
-    bytes = info.size % 512 == 32 ? info.size - 32 : info.size;
+    ASSIGN_OR_RETURN(bytes, LengthWithoutDigest(files, options.snapshot));
   } else {
     ASSIGN_OR_RETURN(bytes, CheckDigest(files, options.snapshot, /*required=*/true));
   }
+  ASSIGN_OR_RETURN(const uint64_t database, CheckDatabase(files, options.snapshot));
+  return std::min(bytes, database);  // a member's own file may be longer than its content
+}
 
-  const NewCluster cluster = MakeCluster(options);
-  const std::string snap_dir = options.data_dir + "/member/snap";
-  RETURN_IF_ERROR(files.MakeDurableDirectory(snap_dir));
-  RETURN_IF_ERROR(CopyFile(files, options.snapshot, bytes, snap_dir + "/db"));
-  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree,
-                   btree::Tree::Open(files, snap_dir + "/db", {}));
+Status WriteDatabase(env::BlockingFileSystem& files, const RestoreOptions& options,
+                     const NewCluster& cluster, Index last, const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<btree::Tree> tree, btree::Tree::Open(files, path, {}));
   btree::Writer& writer = tree->writer();
   RETURN_IF_ERROR(WriteMembers(writer, cluster));
-  const wal::Writer::Batch first = FirstBatch(cluster);
-  const Index last = first.entries.back().index;
   RETURN_IF_ERROR(writer.Put("meta", "consistent_index", BigEndian(last.value())));
   RETURN_IF_ERROR(writer.Put("meta", "term", BigEndian(1)));
   if (options.bump_revision > 0) RETURN_IF_ERROR(BumpRevision(writer, options.bump_revision));
   writer.Publish();
-  RETURN_IF_ERROR(tree->CheckpointNow());
+  return tree->CheckpointNow();
+}
 
-  ASSIGN_OR_RETURN(std::string membership, LegacyMembership(files, snap_dir, cluster.members));
+Status Build(env::Env& env, const RestoreOptions& options, const Places& places, uint64_t bytes,
+             Logger& log) {
+  env::BlockingFileSystem& files = env.files().blocking();
+  const NewCluster cluster = MakeCluster(options);
+  const wal::Writer::Batch first = FirstBatch(cluster);
+  const Index last = first.entries.back().index;
+  const std::string snap = places.building + "/snap", db = snap + "/db";
+  RETURN_IF_ERROR(files.MakeDurableDirectory(snap));
+  RETURN_IF_ERROR(CopyFile(files, options.snapshot, bytes, db));
+  RETURN_IF_ERROR(WriteDatabase(files, options, cluster, last, db));
+  ASSIGN_OR_RETURN(std::string membership, LegacyMembership(files, snap, cluster.members));
   RETURN_IF_ERROR(wal::WriteSnapFile(
-      files, snap_dir, {SharedBytes(membership), {*first.snapshot->conf_state, last, Term(1)}}));
+      files, snap, {SharedBytes(membership), {*first.snapshot->conf_state, last, Term(1)}}));
   std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
-  const std::string wal_dir =
-      options.wal_dir.empty() ? options.data_dir + "/member/wal" : options.wal_dir;
-  RETURN_IF_ERROR(
-      wal::Writer::Create(env.files(), wal_dir, {cluster.self, cluster.id}, first, {}, *loop, log)
-          .status());
-  tree.reset();
-  return OpenAgain(files, snap_dir + "/db", wal_dir, last, log);
+  RETURN_IF_ERROR(wal::Writer::Create(env.files(), places.wal, {cluster.self, cluster.id}, first,
+                                      {}, *loop, log)
+                      .status());
+  return OpenAgain(files, db, places.wal, last, log);
+}
+
+}  // namespace
+
+Status Restore(env::Env& env, const RestoreOptions& options, Logger& log) {
+  env::BlockingFileSystem& files = env.files().blocking();
+  if (!options.initial_cluster.contains(options.name)) {
+    return absl::InvalidArgumentError("couldn't find local name \"" + options.name +
+                                      "\" in the initial cluster configuration");
+  }
+  RETURN_IF_ERROR(CheckTargets(files, options));
+  ASSIGN_OR_RETURN(const uint64_t bytes, CheckSnapshot(files, options));
+  const Places places(options);
+  Made made(files);
+  RETURN_IF_ERROR(made.MakeDirectory(places.data_dir));
+  RETURN_IF_ERROR(files.RemoveAll(places.building));  // of a restore that was killed
+  made.Add(places.building);
+  RETURN_IF_ERROR(made.MakeDirectory(wal::ParentOf(places.wal)));
+  made.Add(places.wal);
+  made.Add(places.wal + ".tmp");
+  RETURN_IF_ERROR(Build(env, options, places, bytes, log));
+  RETURN_IF_ERROR(files.Rename(places.building, places.member));
+  made.Keep();
+  return files.SyncDirectory(places.data_dir);
 }
 
 }  // namespace quoin::utl

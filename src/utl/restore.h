@@ -1,5 +1,4 @@
-// snapshot restore: a new data directory out of a snapshot file, as etcd's own tool makes it
-// (docs/formats/restore.md).
+// snapshot restore: a new data directory out of a snapshot file, as etcd's own tool makes it.
 //
 // Thread: one; waits for the disk.
 #pragma once
@@ -28,6 +27,10 @@ struct RestoreOptions {
   bool mark_compacted = false;
 };
 
+// Everything is checked before anything is made: the names, that data directory and log directory
+// are free, and that the snapshot is a whole database (utl/snapshot_file.h), whatever the options
+// say. A failure takes away what was made; a restore that is killed leaves <data_dir>/member.tmp,
+// which no server takes for a member and the next restore removes.
 Status Restore(env::Env& env, const RestoreOptions& options, Logger& log);
 
 }  // namespace quoin::utl

@@ -73,7 +73,13 @@ def refusing(pair):
                     "put", "put a b --lease zz", "put a b --lease 1f", "put a b --ignore-value", "del", "del a b c",
                     "del a b --prefix", "compaction", "compaction x", "compaction 1000", "alarm list x",
                     "alarm disarm x", "txn x", "snapshot save", "get a --print-value-only -w json", "get a --rev",
-                    "endpoint status -w protobuf", "nonsense"):
+                    "endpoint status -w protobuf", "nonsense", "member add x --peer-urls=127.0.0.1:1",
+                    "member add x --peer-urls=localhost:1", "member add x --peer-urls=http://h", "member add x --peer-urls=ftp://h:1",
+                    "member add x --peer-urls=http://h:1/p", "member add x --peer-urls=http://h:1,y",
+                    "member add x --peer-urls=http://h:x", "member add x http://h:1", "member add x y z", "member add x",
+                    "member add", "member update 1 --peer-urls=127.0.0.1:1", "member update 1", "member update 1 http://h:1",
+                    "member update", "member update zz --peer-urls=a", "check perf --load q", "check datascale --load q",
+                    "make-mirror", "make-mirror a b"):
         pair.same(*[] if command == "" else command.split(" "))
     pair.same("get", "")
     pair.same("put", "", "x")
@@ -192,6 +198,14 @@ def on_paper():
         assert code == 0 and len(out) > 200 and not err, (arguments, code, out, err)
     code, _, err = ours("gte", "a")
     assert code == 1 and "Did you mean this?\n\tget\n" in err and "Run 'quoinctl --help' for usage." in err, err
+    for line in ("auth", "auth enable", "user list", "user add root:pw --no-password", "role add r"):
+        code, out, err = ours(*line.split())
+        equal((code, out), (1, b""), line)
+        assert err.startswith("Error: quoinctl %s is not built yet" % line.split()[0]) and "Did you mean" not in err, err
+    for line in ("snapshot status x", "snapshot restore x --data-dir d --skip-hash-check"):
+        code, out, err = ours(*line.split())
+        what = " ".join(line.split()[:2])
+        equal((code, out, err), (128, b"", "Error: quoinctl %s works on files: use quoinutl %s\n" % (what, what)))
     for shell in ("bash", "zsh", "fish", "powershell"):
         code, out, _ = ours("completion", shell)
         assert code == 0 and b"hashkv" in out and b"--write-out" in out, shell

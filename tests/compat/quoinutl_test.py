@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """quoinutl on directories that quoin left behind: the log and the data file as text, tables, and defrag, after which
-quoin (and etcd's tools) find the same content in a smaller file."""
+quoin (and etcd's tools) find the same content in a smaller file. What its command lines say is in quoinutl_lines_test.py."""
 import os, re, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -61,7 +61,7 @@ def dumps():
                        r"^  finishedCompactRev 300\.0$", r"^  consistent_index \d+$",
                        r"^  1234 TTL 3600, remaining \d+$"):
             require(re.search(wanted, tree, re.M), "no %r in\n%s" % (wanted, tree[:3000]))
-        require("excludes" in tool("dump", "--wal", "--tree", m.data_dir, code=1), "one of the two")
+        require("excludes" in tool("dump", "--wal", "--tree", m.data_dir, code=128), "one of the two")
 
 
 def secrets():
@@ -123,7 +123,8 @@ def defrag():
         again = m.client().hashkv(0)
         equal((again.hash, again.hash_revision), (hash.hash, hash.hash_revision), "HashKV")
         m.client().put(b"after", b"defrag")
-        require("another process uses it" in tool("defrag", "--data-dir", m.data_dir, code=1), "a running server")
+        require("another process uses it" in tool("defrag", "--data-dir", m.data_dir, "--timeout", "100ms", code=1),
+                "a running server")
 
 
 def nothing_to_defragment():

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "base/check.h"
+#include "env/posix/posix_address.h"
 
 namespace quoin::env {
 namespace {
@@ -102,7 +102,7 @@ void PosixConnection::ReadOnce() {
   if (n > 0) return handler_->OnData(std::string_view(buffer.data(), static_cast<size_t>(n)));
   if (n == 0) return Closed(OkStatus());
   if (errno == EAGAIN || errno == EINTR) return;
-  Closed(absl::UnavailableError("read " + remote_address() + ": " + std::strerror(errno)));
+  Closed(absl::UnavailableError("read " + remote_address() + ": " + ErrnoText(errno)));
 }
 
 void PosixConnection::Write(std::string bytes) {
@@ -159,8 +159,7 @@ void PosixConnection::SendQueued() {
       break;
     }
     if (n < 0)
-      return Closed(
-          absl::UnavailableError("write " + remote_address() + ": " + std::strerror(errno)));
+      return Closed(absl::UnavailableError("write " + remote_address() + ": " + ErrnoText(errno)));
     DropSent(static_cast<size_t>(n));
   }
   UpdateWatch();

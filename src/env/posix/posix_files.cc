@@ -13,12 +13,13 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "env/posix/posix_address.h"
 
 namespace quoin::env {
 namespace {
 
 Status ErrnoStatus(const std::string& what, int error) {
-  const std::string text = what + ": " + std::strerror(error);
+  const std::string text = what + ": " + ErrnoText(error);
   switch (error) {
     case ENOENT:
     case ENOTDIR:

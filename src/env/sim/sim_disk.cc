@@ -70,7 +70,7 @@ uint64_t SimDisk::space_bytes() const {
 Status SimDisk::CheckSpace(uint64_t more_bytes, const std::string& what) const {
   if (space_bytes_max_ == UINT64_MAX || space_bytes() + more_bytes <= space_bytes_max_)
     return OkStatus();
-  return absl::ResourceExhaustedError(what + ": No space left on device");
+  return absl::ResourceExhaustedError(what + ": no space left on device");
 }
 
 Status SimDisk::DamageSector(const std::string& path, uint64_t sector, Damage damage,
@@ -189,12 +189,12 @@ StatusOr<std::unique_ptr<File>> SimDisk::Open(const std::string& path, OpenMode 
   std::shared_ptr<SimInode> inode = core_->names.Find(clean);
   const bool existed = inode != nullptr;
   if (!existed && (mode == OpenMode::kRead || mode == OpenMode::kReadWrite))
-    return absl::NotFoundError(what + ": No such file or directory");
+    return absl::NotFoundError(what + ": no such file or directory");
   if (existed && mode == OpenMode::kCreate) return absl::AlreadyExistsError(what + ": File exists");
-  if (existed && inode->is_directory()) return absl::DataLossError(what + ": Is a directory");
+  if (existed && inode->is_directory()) return absl::DataLossError(what + ": is a directory");
   if (!existed) {
     if (!core_->names.IsDirectory(ParentPath(clean)))
-      return absl::NotFoundError(what + ": No such file or directory");
+      return absl::NotFoundError(what + ": no such file or directory");
     RETURN_IF_ERROR(Begin(Kind::kNames, what));
     inode = std::make_shared<SimInode>(permissions);
     core_->names.Add(clean, inode);
@@ -211,15 +211,15 @@ Status SimDisk::Rename(const std::string& from, const std::string& to) {
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   const std::shared_ptr<SimInode> inode = names.Find(old_path);
   if (inode == nullptr || !names.IsDirectory(ParentPath(new_path)))
-    return absl::NotFoundError(what + ": No such file or directory");
+    return absl::NotFoundError(what + ": no such file or directory");
   if (inode->is_directory() && IsBelow(new_path, old_path))
     return absl::DataLossError(what + ": Invalid argument");
   if (const std::shared_ptr<SimInode> other = names.Find(new_path);
       other != nullptr && other != inode) {
     if (!other->is_directory() && inode->is_directory())
-      return absl::NotFoundError(what + ": Not a directory");
+      return absl::NotFoundError(what + ": not a directory");
     if (other->is_directory() && !inode->is_directory())
-      return absl::DataLossError(what + ": Is a directory");
+      return absl::DataLossError(what + ": is a directory");
     if (other->is_directory() && !names.IsEmpty(new_path))
       return absl::DataLossError(what + ": Directory not empty");
   }
@@ -232,7 +232,7 @@ Status SimDisk::Remove(const std::string& path) {
   const std::string clean = CleanPath(path);
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   const std::shared_ptr<SimInode> inode = core_->names.Find(clean);
-  if (inode == nullptr) return absl::NotFoundError(what + ": No such file or directory");
+  if (inode == nullptr) return absl::NotFoundError(what + ": no such file or directory");
   if (inode->is_directory() && !core_->names.IsEmpty(clean))
     return absl::DataLossError(what + ": Directory not empty");
   core_->names.Remove(clean);
@@ -262,7 +262,7 @@ Status SimDisk::MakeDirectory(const std::string& path, uint32_t permissions) {
   const std::string parent = ParentPath(clean);
   if (const std::shared_ptr<SimInode> inode = core_->names.Find(parent);
       inode != nullptr && !inode->is_directory())
-    return absl::NotFoundError(what + ": Not a directory");
+    return absl::NotFoundError(what + ": not a directory");
   RETURN_IF_ERROR(MakeDirectory(parent, permissions));
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   core_->names.Add(clean, std::make_shared<SimInode>(permissions, /*is_directory=*/true));
@@ -294,7 +294,7 @@ StatusOr<FileInfo> SimDisk::Stat(const std::string& path) {
   if (world_ != nullptr) world_->CheckMayWait("stat " + path);
   if (power_is_out_) return PowerIsGone("stat " + path);
   const std::shared_ptr<SimInode> inode = core_->names.Find(CleanPath(path));
-  if (inode == nullptr) return absl::NotFoundError("stat " + path + ": No such file or directory");
+  if (inode == nullptr) return absl::NotFoundError("stat " + path + ": no such file or directory");
   return FileInfo{inode->seen().size(), inode->is_directory(), inode->mode()};
 }
 

@@ -461,10 +461,10 @@ TEST(SimDisk, TheNthWriteFailsOnceAndMayHaveWrittenItsFirstBytes) {
   SimDisk disk;
   Put(disk, "f", "");
   std::unique_ptr<File> file = MustOpen(disk, "f");
-  disk.FailWrite(2, absl::ResourceExhaustedError("No space left on device"));
+  disk.FailWrite(2, absl::ResourceExhaustedError("no space left on device"));
   EXPECT_TRUE(file->blocking().Write(0, "abc").ok());
   EXPECT_EQ(file->blocking().Write(3, "defgh").message(),
-            "write f at offset 3: No space left on device");
+            "write f at offset 3: no space left on device");
   const std::string content = ReadAll(file->blocking());
   EXPECT_TRUE(std::string("abcdefg").starts_with(content) && content.size() >= 3) << content;
   EXPECT_TRUE(file->blocking().Write(3, "defgh").ok());

@@ -6,17 +6,14 @@
 #include <span>
 #include <string>
 
-#include "ctl/command.h"
+#include "cli/command.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 
 // `path` is the command with its parents, root first.
-std::string HelpText(std::span<const Command* const> path);
-
-// The list of global options.
-std::string OptionsText();
+std::string HelpText(const Program& program, std::span<const Command* const> path);
 
 // "quoinctl endpoint status".
 std::string CommandPath(std::span<const Command* const> path);
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

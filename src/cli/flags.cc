@@ -1,14 +1,14 @@
-#include "ctl/flags.h"
+#include "cli/flags.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
 #include "base/check.h"
-#include "ctl/go_text.h"
-#include "ctl/strings.h"
+#include "cli/go_text.h"
+#include "cli/strings.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 // Fields of one comma-separated record; a field may stand in double quotes, where "" is a quote.
@@ -227,4 +227,4 @@ bool Flags::Changed(std::string_view name) const {
   return values_.find(name)->second.changed;
 }
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "env/clock.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 
 // `%q`: double quotes, escapes for what is not printable, \xNN for bytes that are no UTF-8.
 std::string Quote(std::string_view text);
@@ -43,4 +43,4 @@ std::string Base64(std::string_view bytes);
 // no UTF-8.
 size_t DecodeUtf8(std::string_view text, char32_t& character);
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

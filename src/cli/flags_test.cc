@@ -1,10 +1,10 @@
-#include "ctl/flags.h"
+#include "cli/flags.h"
 
 #include <gtest/gtest.h>
 
-#include "ctl/strings.h"
+#include "cli/strings.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 constexpr FlagSpec kTable[] = {
@@ -97,4 +97,4 @@ TEST(FlagsTest, SaysWhatUsersOfEtcdctlKnow) {
 }
 
 }  // namespace
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

@@ -1,22 +1,22 @@
-// Finds the command that a command line means, parses its flags and runs it.
+#include "cli/program.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <ostream>
 #include <utility>
 
-#include "ctl/command.h"
-#include "ctl/go_text.h"
-#include "ctl/help.h"
-#include "ctl/strings.h"
+#include "cli/go_text.h"
+#include "cli/help.h"
+#include "cli/strings.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 using Path = std::vector<const Command*>;
 
-std::vector<std::span<const FlagSpec>> FlagTables(const Path& path) {
-  std::vector<std::span<const FlagSpec>> tables = {GlobalFlags(), path.back()->flags};
+std::vector<std::span<const FlagSpec>> FlagTables(const Program& program, const Path& path) {
+  std::vector<std::span<const FlagSpec>> tables = {program.global_flags, path.back()->flags};
   for (const Command* command : path) tables.push_back(command->shared_flags);
   return tables;
 }
@@ -36,8 +36,8 @@ bool TakesNextArgument(const Flags& known, std::string_view argument) {
 }
 
 // Where the next word that is no flag stands; arguments.size() when there is none.
-size_t NextWord(const Path& path, std::span<const std::string> arguments) {
-  const Flags known(FlagTables(path));
+size_t NextWord(const Program& program, const Path& path, std::span<const std::string> arguments) {
+  const Flags known(FlagTables(program, path));
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--") break;
@@ -66,10 +66,10 @@ struct Found {
   std::string unknown;                 // a word that names no top-level command
 };
 
-Found FindCommand(std::span<const std::string> arguments) {
-  Found found{{&RootCommand()}, {arguments.begin(), arguments.end()}, ""};
+Found FindCommand(const Program& program, std::span<const std::string> arguments) {
+  Found found{{&program.root}, {arguments.begin(), arguments.end()}, ""};
   while (!found.path.back()->children.empty()) {
-    const size_t word = NextWord(found.path, found.arguments);
+    const size_t word = NextWord(program, found.path, found.arguments);
     if (word == found.arguments.size()) break;
     const Command* child = FindChild(*found.path.back(), found.arguments[word]);
     if (child == nullptr) {
@@ -82,18 +82,17 @@ Found FindCommand(std::span<const std::string> arguments) {
   return found;
 }
 
-ExitCode ShowHelp(World& world, const Path& path) {
-  world.console.out << HelpText(path);
+ExitCode ShowHelp(const Program& program, Console& console, const Path& path) {
+  console.out << HelpText(program, path);
   return ExitCode::kOk;
 }
 
 // `help [command…]`.
-ExitCode RunHelp(World& world, std::span<const std::string> arguments) {
-  const Found found = FindCommand(arguments);
-  if (found.unknown.empty()) return ShowHelp(world, found.path);
-  world.console.err << fmt::format("Unknown help topic {}\n", Quote(found.unknown));
-  world.console.out << HelpText(found.path);
-  return ExitCode::kOk;
+ExitCode RunHelp(const Program& program, Console& console, std::span<const std::string> arguments) {
+  const Found found = FindCommand(program, arguments);
+  if (!found.unknown.empty())
+    console.err << fmt::format("Unknown help topic {}\n", Quote(found.unknown));
+  return ShowHelp(program, console, found.path);
 }
 
 // Whether `a` becomes `b` by at most two letters added, dropped or changed.
@@ -111,40 +110,55 @@ bool AreSimilar(std::string_view a, std::string_view b) {
   return row[b.size()] <= 2;
 }
 
-ExitCode FailUnknownCommand(World& world, const std::string& word) {
-  const Command& root = RootCommand();
+ExitCode FailUnknownCommand(const Command& root, Console& console, const std::string& word) {
   std::string hint;
   for (const Command& child : root.children) {
+    if (child.hidden) continue;
     if (AreSimilar(word, child.name) || child.name.starts_with(word))
       hint += fmt::format("\t{}\n", child.name);
   }
   if (!hint.empty()) hint = "\n\nDid you mean this?\n" + hint;
-  world.console.err << fmt::format(
-      "Error: unknown command {} for {}{}\nRun '{} --help' for usage.\n", Quote(word),
-      Quote(root.name), hint, root.name);
+  console.err << fmt::format("Error: unknown command {} for {}{}\nRun '{} --help' for usage.\n",
+                             Quote(word), Quote(root.name), hint, root.name);
   return ExitCode::kError;
 }
 
 }  // namespace
 
-ExitCode RunProgram(World& world, std::span<const std::string> arguments) {
-  Found found = FindCommand(arguments);
+ExitCode RunProgram(const Program& program, Console& console,
+                    std::span<const std::string> arguments, RunCommand run) {
+  Found found = FindCommand(program, arguments);
   if (found.unknown == "help") {
     std::vector<std::string> topic(arguments.begin(), arguments.end());
     topic.erase(std::find(topic.begin(), topic.end(), "help"));
-    return RunHelp(world, topic);
+    return RunHelp(program, console, topic);
   }
-  if (!found.unknown.empty()) return FailUnknownCommand(world, found.unknown);
-  Flags flags(FlagTables(found.path));
+  if (!found.unknown.empty()) return FailUnknownCommand(program.root, console, found.unknown);
+  Flags flags(FlagTables(program, found.path));
   StatusOr<std::vector<std::string>> rest = flags.Parse(found.arguments);
+  // A hidden command only says something about itself: with whatever flags it is asked for.
+  if (!rest.ok() && found.path.back()->hidden) rest = std::vector<std::string>();
   if (!rest.ok()) {
-    world.console.err << "Error: " << Message(rest.status()) << '\n' << HelpText(found.path);
+    console.err << "Error: " << Message(rest.status()) << '\n' << HelpText(program, found.path);
     return ExitCode::kError;
   }
-  const Command& command = *found.path.back();
-  if (flags.help_wanted() || command.run == nullptr) return ShowHelp(world, found.path);
-  Invocation invocation(world, std::move(found.path), std::move(flags), *std::move(rest));
-  return command.run(invocation);
+  if (flags.help_wanted() || found.path.back()->run == nullptr)
+    return ShowHelp(program, console, found.path);
+  return run(std::move(found.path), std::move(flags), *std::move(rest));
 }
 
-}  // namespace quoin::ctl
+Invocation::Invocation(const Program& program, Console& console, std::vector<const Command*> path,
+                       Flags flags, std::vector<std::string> arguments)
+    : program_(program),
+      console_(console),
+      path_(std::move(path)),
+      flags_(std::move(flags)),
+      arguments_(std::move(arguments)) {}
+
+ExitCode Invocation::Fail(ExitCode code, std::string_view message) {
+  out().flush();
+  err() << "Error: " << message << '\n';
+  return code;
+}
+
+}  // namespace quoin::cli

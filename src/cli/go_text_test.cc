@@ -1,4 +1,4 @@
-#include "ctl/go_text.h"
+#include "cli/go_text.h"
 
 #include <gtest/gtest.h>
 
@@ -6,9 +6,9 @@
 #include <limits>
 
 #include "base/prng.h"
-#include "ctl/strings.h"
+#include "cli/strings.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 using namespace std::chrono_literals;
@@ -171,4 +171,4 @@ TEST(Base64Test, Pads) {
 TEST(HexEscapedTest, WritesEveryByte) { EXPECT_EQ(HexEscaped("ke\xff"), R"(\x6b\x65\xff)"); }
 
 }  // namespace
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

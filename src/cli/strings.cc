@@ -1,8 +1,8 @@
-#include "ctl/strings.h"
+#include "cli/strings.h"
 
 #include "base/check.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 
 std::string Upper(std::string_view text) {
   std::string upper(text);
@@ -31,4 +31,4 @@ std::string ReplaceAll(std::string_view text, std::string_view from, std::string
   }
 }
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

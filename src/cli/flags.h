@@ -1,6 +1,6 @@
-// Command-line flags as etcdctl's users know them: --name value, --name=value, -n value, -nvalue,
-// -n=value, flags after arguments, "--" ends them. A flag is a row of a static table; the values
-// live in Flags.
+// Command-line flags as users of etcdctl and etcdutl know them: --name value, --name=value,
+// -n value, -nvalue, -n=value, flags after arguments, "--" ends them. A flag is a row of a static
+// table; the values live in Flags.
 //
 // A small parser of our own, because error texts, Go's number forms and "was it given?" (for the
 // environment) matter here, and because transaction lines are parsed by the same tables.
@@ -19,7 +19,7 @@
 #include "base/status.h"
 #include "env/clock.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 
 enum class FlagType : uint8_t { kBool, kInt, kString, kDuration, kStringList };
 
@@ -86,4 +86,4 @@ class Flags {
 // How the flag is named in errors and help: "-w, --write-out" or "--hex".
 std::string FlagTitle(const FlagSpec& spec);
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

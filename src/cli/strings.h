@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 
 // ASCII letters in capitals.
 std::string Upper(std::string_view text);
@@ -21,4 +21,4 @@ inline std::string_view Message(const Status& status) {
   return {status.message().data(), status.message().size()};
 }
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

@@ -1,4 +1,4 @@
-#include "ctl/go_text.h"
+#include "cli/go_text.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <iterator>
 #include <limits>
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 struct CharacterRange {
@@ -390,4 +390,4 @@ std::string Base64(std::string_view bytes) {
   return out;
 }
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

@@ -1,4 +1,4 @@
-#include "ctl/help.h"
+#include "cli/help.h"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <ostream>
 #include <vector>
 
-#include "ctl/families.h"
-#include "ctl/strings.h"
+#include "cli/program.h"
+#include "cli/strings.h"
 
-namespace quoin::ctl {
+namespace quoin::cli {
 namespace {
 
 std::string_view ValueName(FlagType type) {
@@ -63,35 +63,29 @@ std::string FlagLines(std::span<const std::span<const FlagSpec>> tables) {
 std::string CommandLines(std::span<const Command> commands, std::string_view group) {
   std::vector<std::pair<std::string, std::string>> lines;
   for (const Command& command : commands) {
-    if (command.group == group) lines.emplace_back(command.name, command.summary);
+    if (command.group == group && !command.hidden)
+      lines.emplace_back(command.name, command.summary);
   }
   return Columns(lines);
 }
 
-std::string RootHelp(const Command& root) {
+std::string RootHelp(const Program& program) {
+  const Command& root = program.root;
   std::string text =
       fmt::format("{}\n\nUsage\n  {} [global options] <command> [options] [arguments]\n",
                   root.summary, root.name);
   std::vector<std::string_view> groups;
   for (const Command& command : root.children) {
+    if (command.hidden) continue;
     if (std::find(groups.begin(), groups.end(), command.group) == groups.end())
       groups.push_back(command.group);
   }
   for (std::string_view group : groups)
     text += fmt::format("\n{}\n{}", group, CommandLines(root.children, group));
-  text +=
-      "\nOptions used most (quoinctl options shows all)\n"
-      "  --endpoints <list>  where the servers are (default 127.0.0.1:2379)\n"
-      "  -w, --write-out     simple, fields, json, protobuf or table\n"
-      "  --user <name[:pw]>  log in\n"
-      "\nEach global option may come from the environment: ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, "
-      "…\n"
-      "An option on the command line and in the environment at once is an error.\n"
-      "\nExit codes\n"
-      "  0 done   1 failed   3 bad transaction input   4 unsupported value or output format\n"
-      "  5 snapshot not saved   128 bad arguments\n"
-      "\nquoinctl <command> --help tells more about one command. Any unambiguous start of a name "
-      "will do.\n";
+  text += fmt::format(
+      "\n{}\n{} <command> --help tells more about one command. Any unambiguous start of "
+      "a name will do.\n",
+      program.notes, root.name);
   return text;
 }
 
@@ -104,9 +98,9 @@ std::string CommandPath(std::span<const Command* const> path) {
   return text;
 }
 
-std::string HelpText(std::span<const Command* const> path) {
+std::string HelpText(const Program& program, std::span<const Command* const> path) {
   const Command& command = *path.back();
-  if (path.size() == 1) return RootHelp(command);
+  if (path.size() == 1) return RootHelp(program);
   const std::string name = CommandPath(path);
   std::string text = fmt::format("{}\n\nUsage\n  {}{}{}{}\n", command.summary, name,
                                  command.children.empty() ? " [options]" : " <command> [options]",
@@ -125,17 +119,11 @@ std::string HelpText(std::span<const Command* const> path) {
   return text + fmt::format("\nGlobal options: {} options\n", path.front()->name);
 }
 
-std::string OptionsText() {
-  const std::span<const FlagSpec> global = GlobalFlags();
-  return fmt::format(
-      "Every command takes these options, before or after its name. Each may come from the\n"
-      "environment as ETCDCTL_ and its name in capitals with underscores.\n\n{}",
-      FlagLines(std::span(&global, 1)));
-}
-
 ExitCode RunOptions(Invocation& invocation) {
-  invocation.out() << OptionsText();
+  const Program& program = invocation.program();
+  invocation.out() << fmt::format("{}\n\n{}", program.options_note,
+                                  FlagLines(std::span(&program.global_flags, 1)));
   return ExitCode::kOk;
 }
 
-}  // namespace quoin::ctl
+}  // namespace quoin::cli

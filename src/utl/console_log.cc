@@ -1,0 +1,74 @@
+#include "utl/console_log.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <ostream>
+
+namespace quoin::utl {
+namespace {
+
+// 2026-01-02T03:04:05Z.
+std::string Timestamp(env::Duration since_epoch) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  const auto days = std::chrono::floor<std::chrono::days>(seconds);
+  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
+  const std::chrono::hh_mm_ss time(seconds - days);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count());
+}
+
+std::string_view NameOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarn:
+      return "warn";
+    case LogLevel::kError:
+      return "error";
+    case LogLevel::kPanic:
+      return "panic";
+    case LogLevel::kFatal:
+      break;
+  }
+  return "fatal";
+}
+
+std::string JsonOf(const LogField::Value& value) {
+  return boost::json::serialize(
+      std::visit([](const auto& v) { return boost::json::value_from(v); }, value));
+}
+
+class ConsoleLog final : public Logger {
+ public:
+  ConsoleLog(env::Clock& clock, std::ostream& out) : clock_(clock), out_(out) {}
+
+  void Write(LogLevel level, std::source_location, std::string_view message, const LogField* fields,
+             size_t count) override {
+    std::string line =
+        fmt::format("{}\t{}\t{}", Timestamp(clock_.WallNow()), NameOf(level), message);
+    for (size_t i = 0; i < count; ++i) {
+      line += fmt::format("{}\"{}\": {}", i == 0 ? "\t{" : ", ", fields[i].name,
+                          JsonOf(fields[i].value));
+    }
+    if (count > 0) line += '}';
+    out_ << line << std::endl;
+  }
+  bool Enabled(LogLevel level) const override { return level != LogLevel::kDebug; }
+
+ private:
+  env::Clock& clock_;
+  std::ostream& out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Logger> NewConsoleLog(env::Clock& clock, std::ostream& out) {
+  return std::make_unique<ConsoleLog>(clock, out);
+}
+
+}  // namespace quoin::utl
