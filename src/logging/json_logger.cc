@@ -132,6 +132,7 @@ constexpr std::chrono::milliseconds kLastWait{100};
 struct JsonLogger::Sinks {
   std::timed_mutex lock;
   std::vector<std::unique_ptr<LineSink>> all;  // guarded by lock
+  Repeats repeats;                             // guarded by lock
 };
 
 std::string_view LevelName(LogLevel level) {
@@ -182,7 +183,21 @@ JsonLogger::JsonLogger(std::vector<std::unique_ptr<LineSink>> sinks, Format form
   sinks_->all = std::move(sinks);
 }
 
-JsonLogger::~JsonLogger() = default;
+JsonLogger::~JsonLogger() {
+  std::lock_guard hold(sinks_->lock);
+  TellUntold(sinks_->repeats.TakeAll());
+}
+
+void JsonLogger::Put(const std::string& line) {
+  for (const auto& sink : sinks_->all) sink->Write(line);
+}
+
+void JsonLogger::TellUntold(const std::vector<Repeats::Untold>& untold) {
+  for (const Repeats::Untold& of : untold) {
+    const LogField fields[] = {{"repeated", of.times}, {"about", of.about}};
+    Put(LineOf(of.level, of.place, of.message, fields, of.about.empty() ? 1 : 2));
+  }
+}
 
 std::string JsonLogger::LineOf(LogLevel level, const std::source_location& caller,
                                std::string_view message, const LogField* fields,
@@ -200,16 +215,28 @@ std::string JsonLogger::LineOf(LogLevel level, const std::source_location& calle
 void JsonLogger::Write(LogLevel level, std::source_location caller, std::string_view message,
                        const LogField* fields, size_t count) {
   if (!Enabled(level)) return;
+  const bool counts = level == LogLevel::kWarn || level == LogLevel::kError;
   const std::string line = LineOf(level, caller, message, fields, count);
   std::lock_guard hold(sinks_->lock);
-  for (const auto& sink : sinks_->all) sink->Write(line);
+  const env::Duration now = clock_.Now();
+  if (!counts) {
+    TellUntold(sinks_->repeats.TakeOver(now));
+    return Put(line);
+  }
+  const std::optional<uint64_t> repeated =
+      sinks_->repeats.MayWrite({level, caller, message, fields, count}, now);
+  TellUntold(sinks_->repeats.TakeOver(now));
+  if (!repeated) return;
+  if (*repeated == 0) return Put(line);
+  std::vector<LogField> more(fields, fields + count);
+  more.emplace_back("repeated", *repeated);
+  Put(LineOf(level, caller, message, more.data(), more.size()));
 }
 
 void JsonLogger::WriteLast(std::string_view message, Fields fields, std::source_location caller) {
   const std::string line = LineOf(LogLevel::kFatal, caller, message, fields.begin(), fields.size());
   std::unique_lock hold(sinks_->lock, kLastWait);
-  if (!hold.owns_lock()) return;
-  for (const auto& sink : sinks_->all) sink->Write(line);
+  if (hold.owns_lock()) Put(line);
 }
 
 }  // namespace quoin::logging

@@ -7,6 +7,10 @@
 // and the making of its fields; a caller on a hot path asks Enabled() first. The panic and fatal
 // levels only mark a line (and add an empty "stacktrace"); ending the process is the caller's.
 //
+// Warnings and errors of one cause are written once a second; what comes in between is counted
+// (repeats.h): `"repeated": n` with the cause's next line, or with its message alone when the
+// second is over.
+//
 // Thread: any.
 #pragma once
 
@@ -18,6 +22,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "env/clock.h"
+#include "logging/repeats.h"
 
 namespace quoin::logging {
 
@@ -53,6 +58,9 @@ class JsonLogger final : public Logger {
                  std::source_location caller = std::source_location::current());
 
  private:
+  // REQUIRES: the lock of sinks_ is held.
+  void Put(const std::string& line);
+  void TellUntold(const std::vector<Repeats::Untold>& untold);
   std::string LineOf(LogLevel level, const std::source_location& caller, std::string_view message,
                      const LogField* fields, size_t count) const;
 

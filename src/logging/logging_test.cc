@@ -15,8 +15,9 @@ namespace {
 class FixedClock final : public env::Clock {
  public:
   explicit FixedClock(env::Duration wall) : wall_(wall) {}
-  env::Duration Now() const override { return env::Duration(0); }
+  env::Duration Now() const override { return now; }
   env::Duration WallNow() const override { return wall_; }
+  env::Duration now{};
 
  private:
   env::Duration wall_;
@@ -70,6 +71,72 @@ TEST_F(LoggingTest, JsonLineHasEtcdsFieldsInOrder) {
       "\"msg\":\"slow "
       "\\\"apply\\\"\",\"took\":\"1s\",\"n\":-3,\"u\":18446744073709551615,\"ok\":true,\"x\":0.5,"
       "\"args\":[\"a\",\"b\\n\"]}\n");
+}
+
+class RepeatsTest : public LoggingTest {
+ protected:
+  void Complain(std::string_view peer, int number = 0) {
+    log_->Warn("refused a raft message", {{"from", peer}, {"number", number}});
+  }
+  // Of all lines so far, what follows the message.
+  std::vector<std::string> Said() const {
+    std::vector<std::string> said;
+    for (const std::string& line : lines_) {
+      const size_t at = line.find("\"msg\":") + 6;
+      said.push_back(line.substr(at, line.size() - at - 1));
+    }
+    return said;
+  }
+  void Wait(env::Duration time) { clock_.now += time; }
+
+  std::unique_ptr<JsonLogger> log_ = Make(Format::kJson, LogLevel::kInfo);
+};
+
+TEST_F(RepeatsTest, ACauseSpeaksOnceASecondAndTheRestIsCounted) {
+  for (int i = 0; i < 25; ++i, Wait(std::chrono::milliseconds(100))) Complain("a", i);
+  EXPECT_THAT(Said(), testing::ElementsAre(
+                          R"("refused a raft message","from":"a","number":0})",
+                          R"("refused a raft message","from":"a","number":10,"repeated":9})",
+                          R"("refused a raft message","from":"a","number":20,"repeated":9})"));
+}
+
+TEST_F(RepeatsTest, OtherCausesAreNotHeldBack) {
+  Complain("a");
+  Complain("b");
+  Complain("a");
+  log_->Warn("something else", {{"from", "a"}});
+  EXPECT_EQ(lines_.size(), 3u);
+}
+
+TEST_F(RepeatsTest, WhatWasHeldBackIsToldWhenTheSecondIsOver) {
+  for (int i = 0; i < 3; ++i) Complain("a");
+  Wait(std::chrono::seconds(1));
+  log_->Info("all is well");
+  EXPECT_THAT(Said(),
+              testing::ElementsAre(R"("refused a raft message","from":"a","number":0})",
+                                   R"("refused a raft message","repeated":2,"about":"from=a"})",
+                                   R"("all is well"})"));
+}
+
+TEST_F(RepeatsTest, WhatWasHeldBackIsToldAtTheEnd) {
+  for (int i = 0; i < 3; ++i) Complain("a");
+  log_.reset();
+  ASSERT_EQ(lines_.size(), 2u);
+  EXPECT_THAT(Said().back(), testing::HasSubstr(R"("repeated":2)"));
+}
+
+TEST_F(RepeatsTest, CausesThatDifferEachTimeAreBoundedTogether) {
+  for (int i = 0; i < 5000; ++i) Complain("127.0.0.1:" + std::to_string(i));
+  EXPECT_EQ(lines_.size(), Repeats::kLinesPerPlace);
+  Wait(std::chrono::seconds(1));
+  Complain("127.0.0.1:1");
+  EXPECT_EQ(lines_.size(), Repeats::kLinesPerPlace + 2);
+  EXPECT_THAT(lines_, testing::Contains(testing::HasSubstr(R"("repeated":4990})")));
+}
+
+TEST_F(RepeatsTest, LinesThatTellWhatHappensAreAllWritten) {
+  for (int i = 0; i < 3; ++i) log_->Info("added member", {{"name", "m"}});
+  EXPECT_EQ(lines_.size(), 3u);
 }
 
 TEST_F(LoggingTest, ConsoleLine) {
