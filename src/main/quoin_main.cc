@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ namespace quoin::main {
 namespace {
 
 constexpr env::Duration kDrainGrace = std::chrono::seconds(2);
+constexpr int kPanicExitCode = 2;  // Go's
 
 void WriteFatal(Logger& log, std::string_view message, Logger::Fields fields) {
   log.Write(LogLevel::kFatal, std::source_location::current(), message, fields.begin(),
@@ -61,7 +63,9 @@ class Quoin {
     }
     StatusOr<std::unique_ptr<server::Node>> node =
         server::Node::Open(env_, node_config_, io_loops_, *main_loop_,
-                           {[this] { Serve(); }, [this] { Removed(); }}, log_);
+                           {[this] { Serve(); }, [this] { Removed(); },
+                            [this](const std::string& words) { EndAtOnce(words); }},
+                           log_);
     if (!node.ok()) return Fail(node.status());
     node_ = *std::move(node);
     Status status = is_new || !node_config_.initial_corrupt_check ? OkStatus() : CheckData();
@@ -172,6 +176,15 @@ class Quoin {
   void Removed() {
     removed_ = true;
     RequestStop();
+  }
+
+  // Nothing that this member holds may be used any more, so nothing of it is put in order: as etcd
+  // panics.
+  void EndAtOnce(const std::string& words) {
+    log_.Write(LogLevel::kPanic, std::source_location::current(), words, nullptr, 0);
+    std::fprintf(stderr, "panic: %s\n", words.c_str());
+    std::fflush(stderr);
+    std::_Exit(kPanicExitCode);
   }
 
   void StopNode(Latch& stopped) {

@@ -47,6 +47,9 @@ StatusOr<std::unique_ptr<Node>> Node::Open(env::Env& env, const NodeConfig& conf
   node->peers_->set_on_removed([&owner, removed = std::move(events.removed)]() mutable {
     if (removed) owner.Post(std::move(removed));
   });
+  node->raft_->set_on_lost([&owner, lost = std::move(events.lost)](std::string words) {
+    if (lost) owner.Post([lost, words = std::move(words)] { lost(words); });
+  });
   return node;
 }
 

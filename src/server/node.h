@@ -35,6 +35,8 @@ class Node {
     env::Task ready;
     // The member was removed from the cluster and is to be stopped.
     env::Task removed;
+    // The member has lost a part of its log and must end at once, with these words.
+    std::function<void(std::string)> lost = nullptr;
   };
   // Recovers or makes the directory; nothing runs yet.
   static StatusOr<std::unique_ptr<Node>> Open(env::Env& env, const NodeConfig& config,

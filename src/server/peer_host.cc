@@ -20,7 +20,13 @@ constexpr env::Duration kRemovedDelay = std::chrono::seconds(1);
 
 PeerHost::PeerHost(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
                    Logger& log)
-    : config_(config), info_(info), loops_(loops), files_(files), paths_(config), log_(log) {}
+    : config_(config),
+      info_(info),
+      loops_(loops),
+      files_(files),
+      paths_(config),
+      log_(log),
+      warnings_(info.member_id, config.quota_bytes, log) {}
 
 PeerHost::~PeerHost() = default;
 
@@ -188,6 +194,7 @@ void PeerHost::WatchConnections() {
     connected = since[others - 1];
   }
   info_.connected_since.store(connected, std::memory_order_relaxed);
+  if (cluster_ != nullptr) warnings_.Look(*cluster_, transport_->peers());
 }
 
 // --- pages ---

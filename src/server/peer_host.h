@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "env/env.h"
 #include "peer/transport.h"
+#include "server/cluster_warnings.h"
 #include "server/config.h"
 #include "server/messages.h"
 #include "server/node_info.h"
@@ -93,6 +94,7 @@ class PeerHost final : public peer::Host {
   env::Task on_removed_;
   std::shared_ptr<const ClusterInfo> cluster_;
   std::map<uint64_t, std::vector<std::string>> known_;  // peers of the transport
+  ClusterWarnings warnings_;
   uint64_t received_ = 0;
   env::TimerId watch_timer_;
   env::TimerId end_timer_;

@@ -69,7 +69,8 @@ RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::
       raft_(std::move(raft)),
       persister_(config, {loops.raft, loops.wal, loops.apply, loops.bulk}, wal, files, log),
       random_(seed),
-      log_(log) {
+      log_(log),
+      lost_log_(static_cast<int>(config.election_timeout / config.heartbeat_interval)) {
   raft_.BoundUnapplied(FollowerUnappliedBytes(config.inflight_bytes_max));
 }
 
@@ -259,18 +260,13 @@ void RaftLoop::OnMessages(std::vector<raft::Message> messages) {
 void RaftLoop::StepMessage(raft::Message message) {
   const raft::MessageType type = message.type;
   const NodeId from = message.from;
-  const Index snapshot = message.snapshot.metadata.index;
+  const Index snapshot = message.snapshot.metadata.index, commit = message.commit;
+  const Term term = message.term;
   const bool refused_appends = raft_.refuses_appends();
   const raft::StepResult result = raft_.Step(std::move(message));
   if (raft_.refuses_appends() != refused_appends) NoteRefusedAppends();
-  if (result == raft::StepResult::kRefused || result == raft::StepResult::kUnknownPeer) {
-    log_.Warn("refused a raft message",
-              {{"from", cluster::HexId(from.value())},
-               {"type", static_cast<int>(type)},
-               {"reason", result == raft::StepResult::kRefused
-                              ? "it is malformed or contradicts what is committed here"
-                              : "its sender is not in the configuration"}});
-  }
+  if (result == raft::StepResult::kRefused || result == raft::StepResult::kUnknownPeer)
+    NoteRefused(type, from, term, commit, result);
   if (type != raft::MessageType::kSnap) return;
   // The tree file that came with it is either what raft installs now, or of no use.
   TakeReadies();
@@ -285,6 +281,21 @@ void RaftLoop::NoteRefusedAppends() {
   } else {
     log_.Info("takes entries from the leader again", {{"unapplied-entries", unapplied}});
   }
+}
+
+void RaftLoop::NoteRefused(raft::MessageType type, NodeId from, Term term, Index commit,
+                           raft::StepResult result) {
+  log_.Warn("refused a raft message",
+            {{"from", cluster::HexId(from.value())},
+             {"type", static_cast<int>(type)},
+             {"reason", result == raft::StepResult::kRefused
+                            ? "it is malformed or contradicts what is committed here"
+                            : "its sender is not in the configuration"}});
+  const bool of_leader = type == raft::MessageType::kHeartbeat &&
+                         result == raft::StepResult::kRefused && from == raft_.leader() &&
+                         term == raft_.term();
+  if (!of_leader || !lost_log_.Note(from, term, commit, raft_.last_index())) return;
+  if (on_lost_) std::exchange(on_lost_, nullptr)(LostLogText(commit, raft_.last_index()));
 }
 
 void RaftLoop::OnUnreachable(NodeId id) {

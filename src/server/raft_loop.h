@@ -20,6 +20,7 @@
 #include "raft/raft.h"
 #include "server/config.h"
 #include "server/frontend.h"
+#include "server/lost_log.h"
 #include "server/messages.h"
 #include "server/node_info.h"
 #include "server/persister.h"
@@ -49,6 +50,9 @@ class RaftLoop {
   // Wires the other loops in; before Start. `frontends[i]` is the loop number i of `ids`.
   void Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
                const RequestIds& ids);
+  // Runs once, with what is to be said, when the member has lost a part of its log and must end.
+  using OnLost = std::function<void(std::string)>;
+  void set_on_lost(OnLost on_lost) { on_lost_ = std::move(on_lost); }
   void Start();
   // A leader with other voters passes the lead to the one with the longest log; `done` runs a
   // heartbeat after there is another leader, or after an election timeout. Proposals wait for the
@@ -103,6 +107,8 @@ class RaftLoop {
   void TakeReadies();
   void TakeOneReady();
   void StepMessage(raft::Message message);
+  void NoteRefused(raft::MessageType type, NodeId from, Term term, Index commit,
+                   raft::StepResult result);
   void Send(std::vector<raft::Message> messages);
   void PublishInfo();
   void NoteRefusedAppends();
@@ -158,7 +164,9 @@ class RaftLoop {
   uint64_t term_led_ = 0;   // 0: this member does not lead
   Index snapshot_taken_;    // the newest that raft gave to install
   Index applied_;
-  Index trimmed_at_;     // what was applied when the log in memory was last looked at
+  Index trimmed_at_;  // what was applied when the log in memory was last looked at
+  LostLog lost_log_;
+  OnLost on_lost_;
   Index complete_from_;  // as leader: the first entry of its own term
 };
 
