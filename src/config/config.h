@@ -175,7 +175,7 @@ struct Config {
   Tracing tracing;
   Duration corrupt_check_time{0};  // 0 = off
   Duration compact_hash_check_time = std::chrono::minutes(1);
-  bool keep_cluster_version = false;  // --keep-cluster-version
+  bool keep_cluster_version = true;  // --keep-cluster-version
   Duration downgrade_check_time = std::chrono::seconds(5);
 
   // Unsafe.

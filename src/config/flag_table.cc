@@ -111,9 +111,9 @@ const FlagSpec kClustering[] = {
      "Refuse membership changes that would lose the quorum."},
     {"pre-vote", kBool, "true", IN(pre_vote), "Ask for support before standing for election."},
     {"max-learners", kInt, "1", IN(max_learners), "Learners in the cluster at a time."},
-    {"keep-cluster-version", kBool, "false", IN(keep_cluster_version),
+    {"keep-cluster-version", kBool, "true", IN(keep_cluster_version),
      "Do not raise a version that is already decided: the data stay readable for the older etcd "
-     "that made them (quoin's own)."},
+     "that made them. There is no way back from =false (quoin's own)."},
     {"downgrade-check-time", kDuration, "5s", IN(downgrade_check_time),
      "Interval at which the leader looks whether a downgrade is done (0: never)."},
     {"discovery-token", kString, "", IN(discovery.token), "Discovery: the cluster's token.",

@@ -13,7 +13,10 @@ namespace {
 
 constexpr env::Duration kInterval = std::chrono::seconds(4);
 constexpr env::Duration kUndecidedInterval = std::chrono::milliseconds(500);
-constexpr size_t kLooksBeforeUndecided = 10;
+// An absent member delays nobody: the second look decides without it, and looks are frequent for a
+// while, so that a member that was only late is not.
+constexpr size_t kLooksBeforeUndecided = 1;
+constexpr size_t kFrequentLooks = 20;
 
 }  // namespace
 
@@ -42,11 +45,15 @@ void VersionMonitor::OnBatch() {
     looks_of_ = term;
     looks_ = 0;
     target_seen_ = target;
+    may_rise_ = false;
     return Look();
   }
   // An order that was only just given stands for a whole interval before it is carried out: time to
   // take it back.
-  if (target != std::exchange(target_seen_, target)) LookLater();
+  if (target == target_seen_) return;
+  may_rise_ = target.empty();
+  target_seen_ = target;
+  LookLater();
 }
 
 std::vector<std::string> VersionMonitor::UrlsOfOthers() const {
@@ -88,8 +95,9 @@ void VersionMonitor::Judge(const std::optional<cluster::VersionRange>& members) 
   }
   const std::optional<Version> present = ParseVersion(membership().cluster_version());
   std::optional<Version> next = cluster::NextClusterVersion(present, members, downgrade);
-  if (next && config_.keep_cluster_version && present > cluster::kUndecidedVersion &&
+  if (next && config_.keep_cluster_version && !may_rise_ && present > cluster::kUndecidedVersion &&
       *next > *present) {
+    TellOfKeeping(*present, *next);
     next.reset();
   }
   if (!next && !present && looks_ > kLooksBeforeUndecided) next = cluster::kUndecidedVersion;
@@ -101,9 +109,19 @@ void VersionMonitor::Judge(const std::optional<cluster::VersionRange>& members) 
   Propose(state::Operation::kClusterVersionSet, request.SerializeAsString());
 }
 
+void VersionMonitor::TellOfKeeping(const Version& present, const Version& possible) {
+  if (std::exchange(told_of_, looks_of_) == looks_of_) return;
+  log_.Info("the cluster version is kept; servers of it can still take over these data",
+            {{"cluster-version", present.text()},
+             {"possible", possible.text()},
+             {"to-raise-it", "start the members with --keep-cluster-version=false"}});
+}
+
 void VersionMonitor::LookLater() {
   env::Duration interval = kInterval;
-  if (membership().cluster_version().empty()) interval = kUndecidedInterval;
+  const std::optional<Version> present = ParseVersion(membership().cluster_version());
+  const bool undecided = !present || *present == cluster::kUndecidedVersion;
+  if (undecided && looks_ <= kFrequentLooks) interval = kUndecidedInterval;
   if (membership().downgrade().enabled && config_.downgrade_check_interval > env::Duration(0))
     interval = std::min(interval, config_.downgrade_check_interval);
   loop_.Cancel(timer_);

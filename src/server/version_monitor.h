@@ -1,6 +1,7 @@
 // VersionMonitor: the leader's eye on the versions of the members. It decides the version of the
 // cluster, raises it when all members know a higher one, lowers it for a downgrade, and ends the
-// downgrade when all members run its target.
+// downgrade when all members run its target. One that was decided rises by consent only: there is
+// no way back over it for servers of the lower version (docs/design/0014).
 //
 // Members of a lower version would not understand what a higher one may propose: so the version of
 // the cluster, not that of the server, says what may go into the log.
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "cluster/versions.h"
 #include "env/env.h"
 #include "server/apply_loop.h"
@@ -43,6 +45,7 @@ class VersionMonitor {
   std::vector<std::string> UrlsOfOthers() const;
   void Look();
   void Judge(const std::optional<cluster::VersionRange>& members);
+  void TellOfKeeping(const Version& present, const Version& possible);
   void LookLater();
   void Propose(state::Operation operation, const std::string& payload);
 
@@ -58,6 +61,8 @@ class VersionMonitor {
   uint64_t looks_of_ = 0;    // the term in which it looks
   size_t looks_ = 0;         // in that term
   std::string target_seen_;  // of the downgrade, empty: none
+  bool may_rise_ = false;    // a downgrade was called off: the version may go up again
+  uint64_t told_of_ = 0;     // the term in which it said that the version is kept
   env::TimerId timer_;
   std::unique_ptr<VersionPoll> poll_;
   Frontend::Wait wait_;

@@ -115,11 +115,17 @@ def etcd_joins_quoin(snapshot):
         until(lambda: same_hash(c, revision))
         equal(len(c[1].client().range(b"\0", b"\0").kvs), 354)
 
-        # Without the last member of 3.5 the others are free to rise.
+        # Without the last member of 3.5 the others may rise, and do so by consent.
         until(lambda: c.leader().client().member_remove(joined.member_id))
         joined.process.wait(30)
         joined.process = None
         c.members.remove(joined)
+        until(lambda: said(c.leader(), "the cluster version is kept"))
+        equal({cluster_version(m) for m in c.members}, {"3.5.0"})
+        for m in c.members:
+            m.flags.append("--keep-cluster-version=false")
+            m.stop()
+            m.start()
         until(lambda: [cluster_version(m) for m in c.members] == ["3.7.0"] * 2)
         until(lambda: [m.client().status().storageVersion for m in c.members] == ["3.7.0"] * 2)
 

@@ -10,7 +10,6 @@ SECTOR = 512
 CRC_RECORD = 4
 # Nothing that etcd or quoin writes reaches the data file before the process is killed: the log alone has it.
 LATE = ["--backend-batch-interval", "1m"]
-QUOIN = ["--keep-cluster-version"] + LATE
 FAST = ["--heartbeat-interval", "20", "--election-timeout", "100"]
 
 
@@ -47,7 +46,7 @@ class Home:
         self.member = Member(etcd, FAST)
         self.member.client().put(b"first", b"etcd")
         self.member.stop()
-        self.member.binary, self.member.flags = quoin_binary(), FAST + QUOIN
+        self.member.binary, self.member.flags = quoin_binary(), FAST + LATE
         self.member.start()
         for i in range(5):
             self.member.client().put(b"before%d" % i, b"v" * 50)
@@ -79,7 +78,7 @@ def etcd_goes_on(home, etcd, puts, end):
 
 
 def quoin_has_all(home, puts):
-    home.member.binary, home.member.flags = quoin_binary(), FAST + QUOIN
+    home.member.binary, home.member.flags = quoin_binary(), FAST + LATE
     home.member.start()
     client = home.member.client()
     for i in range(5):
