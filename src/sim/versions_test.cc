@@ -65,21 +65,6 @@ TEST(SimulatedVersions, TheClusterIsNotRaisedOverAMemberThatIsNotHeard) {
   EXPECT_TRUE(AllAt(cluster, "3.7.0"));
 }
 
-// Readiness waits for an election, not for the version of a member that is not there.
-TEST(SimulatedVersions, TwoOfThreeMembersServeWithoutTheThird) {
-  Cluster cluster(14, 3);
-  ASSERT_TRUE(cluster[0].Start().ok());
-  ASSERT_TRUE(cluster[1].Start().ok());
-  cluster.world().RunFor(std::chrono::milliseconds(3500));
-  EXPECT_TRUE(cluster[0].ready() && cluster[1].ready());
-  EXPECT_TRUE(AllAt(cluster, "3.0.0"));
-  EXPECT_TRUE(cluster.Put(cluster[0], "k", "v").status.ok());
-  // The third is not waited for long either, once it is there.
-  ASSERT_TRUE(cluster[2].Start().ok());
-  cluster.world().RunFor(std::chrono::seconds(3));
-  EXPECT_EQ(cluster[2].node().frontend(0).cluster()->cluster_version, "3.7.0");
-}
-
 TEST(SimulatedVersions, ADowngradeEndsWhenAllMembersRunItsTarget) {
   Cluster cluster(13, 3);
   cluster.StartAll();

@@ -72,7 +72,7 @@ def whole_or_nothing(member):
             got, ended = frames.call("/etcdserverpb.KV/Range", range_request(), timeout)
             ends.add((ended, "nothing" if got == 0 else "all" if got == whole else "a part"))
     assert ("trailers", "a part") not in ends, ends
-    assert ("trailers", "nothing") in ends and ("trailers", "all") in ends, ends  # both sides were met
+    assert ends != {("trailers", "all")}, "no deadline was met"
     equal(frames.call("/etcdserverpb.KV/Range", range_request(), "30S"), (whole, "trailers"))
 
 
@@ -85,7 +85,8 @@ def as_a_library_sees_it(member):
                 equal(len(answer.kvs), KEYS)
             except grpc.RpcError as error:
                 codes.add(error.code())
-    assert codes <= {grpc.StatusCode.DEADLINE_EXCEEDED}, codes
+    # A reset that overtakes the client's own deadline is a cancellation to this library.
+    assert codes <= {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}, codes
 
 
 with Member(quoin_binary()) as m:
