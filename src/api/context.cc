@@ -1,6 +1,7 @@
 #include "api/context.h"
 
 #include "api/slice_turns.h"
+#include "api/parts.h"
 #include "api/watch_hub.h"
 #include "base/check.h"
 #include "base/errors.h"
@@ -149,6 +150,7 @@ void UnaryCall::WhenReadable(absl::AnyInvocable<void()> then) {
 }
 
 void UnaryCall::Reply(std::string response) {
+  if (response.size() > kMessageBytesMax) return Fail(MessageTooLarge(response.size()));
   call_.Send(std::move(response));
   call_.Finish(OkStatus());
 }

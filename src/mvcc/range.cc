@@ -10,6 +10,11 @@
 namespace quoin::mvcc {
 namespace {
 
+// What counts in RangeWithin for a record that is small, since it takes a look into the tree as any
+// other; and for the numbers of a key that is shown without its value.
+constexpr size_t kRecordBytesMin = 640;
+constexpr size_t kKeyOnlyBytes = 48;
+
 KeyValue FromIndex(const KeyEntry& entry, const KeyVersion& version) {
   KeyValue kv;
   kv.key = entry.key();
@@ -40,6 +45,26 @@ bool Below(const KeyValue& a, const KeyValue& b, SortTarget target) {
       return a.value < b.value;
   }
   return false;
+}
+
+void Sort(const RangeQuery& query, std::vector<KeyValue>& kvs) {
+  const bool descending = query.order == SortOrder::kDescend;
+  if (query.target == SortTarget::kKey && !descending) return;
+  std::stable_sort(kvs.begin(), kvs.end(), [&](const KeyValue& a, const KeyValue& b) {
+    return descending ? Below(b, a, query.target) : Below(a, b, query.target);
+  });
+}
+
+// Takes what `kvs` come to from `budget`; false, and takes nothing, when it has not got that.
+bool TakeAll(const std::vector<KeyValue>& kvs, const RangeQuery& query, ReadBudget& budget) {
+  const bool from_index = query.keys_only && query.target != SortTarget::kValue;
+  size_t bytes = 0;
+  for (const KeyValue& kv : kvs)
+    bytes += from_index ? kv.key.size() + kKeyOnlyBytes
+                        : std::max<size_t>(kv.record_bytes, kRecordBytesMin);
+  if (bytes > budget.bytes) return false;
+  budget.Take(bytes);
+  return true;
 }
 
 }  // namespace
@@ -140,38 +165,47 @@ Status View::Fill(KeyValue& kv) const {
 }
 
 StatusOr<RangeResult> View::Range(const RangeQuery& query) const {
+  ReadBudget all;
+  ASSIGN_OR_RETURN(std::optional<RangeResult> result, RangeWithin(query, all));
+  CHECK(result.has_value());
+  return *std::move(result);
+}
+
+Status View::FillAll(std::vector<KeyValue>& kvs) const {
+  for (KeyValue& kv : kvs) RETURN_IF_ERROR(Fill(kv));
+  return OkStatus();
+}
+
+StatusOr<std::optional<RangeResult>> View::RangeWithin(const RangeQuery& query,
+                                                       ReadBudget& budget) const {
   ASSIGN_OR_RETURN(int64_t revision, ResolveRevision(query.revision));
   const size_t limit = query.limit > 0 ? static_cast<size_t>(query.limit) : SIZE_MAX;
   const uint64_t wanted = KeysTaken(query);
   RangeResult result;
-  VisitKeys(query.key, query.range_end, revision, [&](const KeyValue& kv) {
-    ++result.count;
-    if (!query.count_only && result.kvs.size() < wanted && PassesFilters(query, kv))
-      result.kvs.push_back(kv);
-    return query.want_count || result.kvs.size() < wanted;
-  });
+  const std::optional<std::string> beyond =
+      VisitSlice(query.key, query.range_end, revision, budget, [&](const KeyValue& kv) {
+        ++result.count;
+        if (!query.count_only && result.kvs.size() < wanted && PassesFilters(query, kv))
+          result.kvs.push_back(kv);
+        return query.want_count || result.kvs.size() < wanted;
+      });
+  if (beyond) return std::nullopt;
   if (query.count_only) return result;
 
   // Values that the order needs are read before sorting, others only for what remains.
   const bool by_value = query.target == SortTarget::kValue;
   if (by_value) {
-    for (KeyValue& kv : result.kvs) RETURN_IF_ERROR(Fill(kv));
+    if (!TakeAll(result.kvs, query, budget)) return std::nullopt;
+    RETURN_IF_ERROR(FillAll(result.kvs));
   }
-  const bool sorted = query.target == SortTarget::kKey && query.order != SortOrder::kDescend;
-  if (!sorted) {
-    const bool descending = query.order == SortOrder::kDescend;
-    std::stable_sort(result.kvs.begin(), result.kvs.end(),
-                     [&](const KeyValue& a, const KeyValue& b) {
-                       return descending ? Below(b, a, query.target) : Below(a, b, query.target);
-                     });
-  }
+  Sort(query, result.kvs);
   if (result.kvs.size() > limit) {
     result.kvs.resize(limit);
     result.more = true;
   }
-  if (!query.keys_only && !by_value) {
-    for (KeyValue& kv : result.kvs) RETURN_IF_ERROR(Fill(kv));
-  }
+  if (by_value) return result;
+  if (!TakeAll(result.kvs, query, budget)) return std::nullopt;
+  if (!query.keys_only) RETURN_IF_ERROR(FillAll(result.kvs));
   return result;
 }
 

@@ -95,6 +95,10 @@ class View {
   // etcd's two texts (compacted, future), Unavailable when a page is missing and on_miss is
   // kReport, DataLoss.
   StatusOr<RangeResult> Range(const RangeQuery& query) const;
+  // The same within `budget`, which it uses up: keys of the index that are looked at, bytes of what
+  // the result holds or its order needs, 640 at least for a record. nullopt: it takes more.
+  StatusOr<std::optional<RangeResult>> RangeWithin(const RangeQuery& query,
+                                                   ReadBudget& budget) const;
   // Live keys of an interval in key order, from the index alone (value and record are empty, lease
   // is 0); stops when `visit` returns false.
   void VisitKeys(std::string_view key, std::string_view range_end, int64_t at_revision,
@@ -131,6 +135,8 @@ class View {
         compact_revision_(compact_revision),
         snapshot_(snapshot),
         on_miss_(on_miss) {}
+
+  Status FillAll(std::vector<KeyValue>& kvs) const;
 
   const Store* store_;
   int64_t revision_;

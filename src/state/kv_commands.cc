@@ -5,6 +5,7 @@
 #include "proto/rpc.pb.h"
 #include "state/range_response.h"
 #include "state/state_machine.h"
+#include "state/txn.h"
 
 namespace quoin::state {
 namespace {
@@ -69,24 +70,30 @@ ApplyResult StateMachine::Put(const PutCommand& put) {
   return result;
 }
 
-ApplyResult StateMachine::DeleteRange(std::string_view payload) {
+ApplyResult StateMachine::DeleteRange(std::string_view payload, Shown::For whom) {
   etcdserverpb::DeleteRangeRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed delete in the log");
   ApplyResult result;
   mvcc::WriteTxn txn = store_->Begin();
+  Shown shown(whom, shown_left_);
   std::string previous;
-  if (request.prev_kv()) {
-    mvcc::RangeQuery query;
-    query.key = request.key();
-    query.range_end = request.range_end();
-    mvcc::RangeResult found = MustSucceed(txn.view().Range(query));
-    for (const mvcc::KeyValue& kv : found.kvs) wire::PutBytes(previous, 3, kv.record);
-  }
+  if (request.prev_kv()) AppendPrevious(request, txn.view(), shown, previous);
   int64_t deleted = DeleteKeys(txn, request.key(), request.range_end());
   wire::PutUintNonZero(result.body, 2, static_cast<uint64_t>(deleted));
   result.body += previous;
   result.revision = txn.End();
+  result.status = shown.status();
   return result;
+}
+
+void AppendPrevious(const etcdserverpb::DeleteRangeRequest& request, const mvcc::View& view,
+                    Shown& shown, std::string& out) {
+  mvcc::RangeQuery query;
+  query.key = request.key();
+  query.range_end = request.range_end();
+  const std::optional<mvcc::RangeResult> found = MustSucceed(shown.Deleted(view, query));
+  if (!found) return;
+  for (const mvcc::KeyValue& kv : found->kvs) wire::PutBytes(out, 3, kv.record);
 }
 
 ApplyResult StateMachine::Range(std::string_view payload) {
@@ -94,9 +101,11 @@ ApplyResult StateMachine::Range(std::string_view payload) {
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed range in the log");
   mvcc::WriteTxn txn = store_->Begin();
   ApplyResult result;
-  StatusOr<mvcc::RangeResult> found = txn.view().Range(ToQuery(request));
-  result.status = found.status();
-  if (found.ok()) AppendRangeBody(*found, request.keys_only(), result.body);
+  Shown shown(Shown::For::kCaller, shown_left_);
+  const StatusOr<std::optional<mvcc::RangeResult>> found =
+      shown.Range(txn.view(), ToQuery(request));
+  result.status = found.ok() ? shown.status() : found.status();
+  if (result.status.ok()) AppendRangeBody(**found, request.keys_only(), result.body);
   txn.End();
   return result;
 }

@@ -137,6 +137,7 @@ ApplyResult StateMachine::Apply(Index index, Term term, const Command& command, 
 }
 
 ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
+  const Shown::For whom = want_result ? Shown::For::kCaller : Shown::For::kNobody;
   switch (command.operation) {
     case Operation::kPut: {
       std::optional<PutCommand> put = ParsePut(command.payload);
@@ -147,9 +148,9 @@ ApplyResult StateMachine::Dispatch(const Command& command, bool want_result) {
     case Operation::kRange:
       return want_result ? Range(command.payload) : ApplyResult{};
     case Operation::kDeleteRange:
-      return DeleteRange(command.payload);
+      return DeleteRange(command.payload, whom);
     case Operation::kTxn:
-      return Txn(command.payload, want_result);
+      return Txn(command.payload, whom);
     case Operation::kCompaction:
       return Compact(command.payload);
     case Operation::kLeaseGrant:
@@ -207,6 +208,7 @@ void StateMachine::Publish() {
   MustSucceed(writer_.Put(kMeta, "consistent_index", BigEndian(applied_index_.value())));
   MustSucceed(writer_.Put(kMeta, "term", BigEndian(applied_term_.value())));
   store_->Publish();
+  shown_left_ = kShownOfBatch;
 }
 
 bool StateMachine::CompactionSlice(size_t revisions_max) {

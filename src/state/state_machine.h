@@ -28,6 +28,7 @@
 #include "mvcc/store.h"
 #include "raft_types/types.h"
 #include "state/command.h"
+#include "state/shown.h"
 
 namespace quoin::state {
 
@@ -66,10 +67,10 @@ class StateMachine {
                                                       Logger& log);
 
   // Applies one normal entry. `want_result`: a client of this member waits, so the answer is worth
-  // making (ranges inside a transaction are skipped otherwise). Entries at or below applied_index()
-  // are ignored. An operation that does not parse is a bug or damage, and one whose meaning is not
-  // known here must not be passed over: the process ends (members would differ otherwise), and
-  // nothing of the entry or behind it has been published.
+  // making (what it shows beside the effect is skipped otherwise, and is bounded, see Shown).
+  // Entries at or below applied_index() are ignored. An operation that does not parse is a bug or
+  // damage, and one whose meaning is not known here must not be passed over: the process ends
+  // (members would differ otherwise), and nothing of the entry or behind it has been published.
   ApplyResult Apply(Index index, Term term, const Command& command, bool want_result);
 
   // Applies a committed configuration change. Returns whether it took effect (a refused one is a
@@ -115,11 +116,11 @@ class StateMachine {
 
   // kv_commands.cc
   ApplyResult Put(const PutCommand& put);
-  ApplyResult DeleteRange(std::string_view payload);
+  ApplyResult DeleteRange(std::string_view payload, Shown::For whom);
   ApplyResult Range(std::string_view payload);
   ApplyResult Compact(std::string_view payload);
   // txn.cc
-  ApplyResult Txn(std::string_view payload, bool want_result);
+  ApplyResult Txn(std::string_view payload, Shown::For whom);
   // lease_commands.cc
   ApplyResult LeaseGrant(const Command& command);
   ApplyResult LeaseRevoke(std::string_view payload);
@@ -154,6 +155,7 @@ class StateMachine {
   std::string storage_version_;
   Index applied_index_;
   Term applied_term_;
+  mvcc::ReadBudget shown_left_ = kShownOfBatch;  // of the batch; no part of the state
 };
 
 // The command of a logged entry; ends the process when it is none.

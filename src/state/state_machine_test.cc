@@ -41,11 +41,16 @@ class Machine {
   }
 
   ApplyResult Apply(std::string_view entry) {
-    const Index index(machine_->applied_index().value() + 1);
-    ApplyResult result = machine_->Apply(index, Term(1), ParseLogged(index, entry), true);
+    ApplyResult result = ApplyInBatch(entry, true);
     machine_->Publish();
     return result;
   }
+  // Without the end of the batch.
+  ApplyResult ApplyInBatch(std::string_view entry, bool want_result) {
+    const Index index(machine_->applied_index().value() + 1);
+    return machine_->Apply(index, Term(1), ParseLogged(index, entry), want_result);
+  }
+  void EndBatch() { machine_->Publish(); }
   ApplyResult Apply(const InternalRaftRequest& request) {
     return Apply(request.SerializeAsString());
   }
@@ -404,6 +409,108 @@ TEST(Txn, APutThatKeepsWhatItsOwnDeleteTookIsEmpty) {
   EXPECT_EQ(kv.value(), "");
   EXPECT_EQ(kv.lease(), 0);
   EXPECT_EQ(kv.version(), 1);
+}
+
+// A put, and then a range over everything.
+InternalRaftRequest PutAndShow(const std::string& key) {
+  InternalRaftRequest request;
+  auto& put = *request.mutable_txn()->add_success()->mutable_request_put();
+  put.set_key(key);
+  put.set_value("v");
+  auto& range = *request.mutable_txn()->add_success()->mutable_request_range();
+  range.set_key(std::string(1, '\0'));
+  range.set_range_end(std::string(1, '\0'));
+  return request;
+}
+
+etcdserverpb::RangeRequest& RangeOf(InternalRaftRequest& request) {
+  return *request.mutable_txn()->mutable_success(1)->mutable_request_range();
+}
+
+etcdserverpb::RangeResponse Showed(const ApplyResult& result) {
+  EXPECT_TRUE(result.status.ok()) << result.status;
+  etcdserverpb::TxnResponse response;
+  EXPECT_TRUE(response.ParseFromString(result.body));
+  return response.responses(1).response_range();
+}
+
+constexpr size_t kMiB = 1 << 20;
+
+void PutMiB(Machine& machine, size_t from, size_t to) {
+  for (size_t i = from; i < to; ++i)
+    machine.Apply(Put("k" + std::to_string(100 + i), std::string(kMiB, static_cast<char>(i))));
+}
+
+TEST(Shown, AWriteThatWouldShowTooMuchIsCarriedOutAndShowsNothing) {
+  Machine heard, unheard;
+  const size_t number = kShownOfWrite.bytes / kMiB + 1;
+  PutMiB(heard, 0, number);
+  PutMiB(unheard, 0, number);
+
+  const InternalRaftRequest write = PutAndShow("w");
+  const ApplyResult refused = heard.Apply(write);
+  EXPECT_EQ(refused.status, AnswerTooLarge());
+  EXPECT_TRUE(refused.body.empty());
+  EXPECT_EQ(refused.revision, static_cast<int64_t>(number) + 2);
+  unheard.ApplyInBatch(write.SerializeAsString(), false);
+  unheard.EndBatch();
+
+  // What is not in the answer counts for nothing.
+  InternalRaftRequest keys = PutAndShow("w");
+  RangeOf(keys).set_keys_only(true);
+  EXPECT_EQ(Showed(heard.Apply(keys)).kvs_size(), static_cast<int>(number) + 1);
+  InternalRaftRequest count = PutAndShow("w");
+  RangeOf(count).set_count_only(true);
+  EXPECT_EQ(Showed(heard.Apply(count)).count(), static_cast<int64_t>(number) + 1);
+  InternalRaftRequest newest = PutAndShow("w");
+  RangeOf(newest).set_limit(1);
+  RangeOf(newest).set_sort_target(etcdserverpb::RangeRequest::MOD);
+  RangeOf(newest).set_sort_order(etcdserverpb::RangeRequest::DESCEND);
+  const etcdserverpb::RangeResponse last = Showed(heard.Apply(newest));
+  ASSERT_EQ(last.kvs_size(), 1);
+  EXPECT_EQ(last.kvs(0).key(), "w");
+  EXPECT_TRUE(last.more());
+  // An order by value has to read them all.
+  RangeOf(newest).set_sort_target(etcdserverpb::RangeRequest::VALUE);
+  EXPECT_EQ(heard.Apply(newest).status, AnswerTooLarge());
+  for (const InternalRaftRequest& request : {keys, count, newest, newest})
+    unheard.ApplyInBatch(request.SerializeAsString(), false);
+  unheard.EndBatch();
+
+  InternalRaftRequest all;
+  all.mutable_delete_range()->set_key("k");
+  all.mutable_delete_range()->set_range_end("l");
+  all.mutable_delete_range()->set_prev_kv(true);
+  EXPECT_EQ(heard.Apply(all).status, AnswerTooLarge());
+  unheard.ApplyInBatch(all.SerializeAsString(), false);
+  unheard.EndBatch();
+  EXPECT_EQ(Showed(heard.Apply(PutAndShow("w"))).count(), 1);
+  unheard.ApplyInBatch(PutAndShow("w").SerializeAsString(), false);
+  unheard.EndBatch();
+  EXPECT_TRUE(heard.Rows() == unheard.Rows());
+}
+
+TEST(Shown, TheWritesOfABatchShowNoMoreTogether) {
+  Machine machine;
+  const size_t number = kShownOfWrite.bytes / kMiB * 3 / 4;
+  PutMiB(machine, 0, number);
+  const std::string write = PutAndShow("w").SerializeAsString();
+  size_t shown = 0, refused = 0;
+  for (int i = 0; i < 6; ++i) {
+    const ApplyResult result = machine.ApplyInBatch(write, true);
+    shown += result.body.size();
+    refused += result.status == AnswerTooLarge();
+  }
+  EXPECT_EQ(refused, 4u);
+  EXPECT_LE(shown, kShownOfBatch.bytes + kMiB);
+  // A little is always shown, and nobody pays for a batch that is over.
+  InternalRaftRequest little = PutAndShow("w");
+  RangeOf(little).set_key("w");
+  RangeOf(little).set_range_end("");
+  for (int i = 0; i < 100; ++i)
+    EXPECT_TRUE(machine.ApplyInBatch(little.SerializeAsString(), true).status.ok());
+  machine.EndBatch();
+  EXPECT_EQ(Showed(machine.Apply(write)).kvs_size(), static_cast<int>(number) + 1);
 }
 
 }  // namespace

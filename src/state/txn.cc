@@ -70,6 +70,15 @@ void AppendOp(uint32_t member, const std::string& response, std::string& out) {
   wire::PutBytes(out, kResponses, op);
 }
 
+// ResponseOp{response_range} with its header.
+void AppendRangeOp(int64_t revision, const mvcc::RangeResult& found, const RangeRequest& request,
+                   std::string& out) {
+  std::string response;
+  AppendRevisionHeader(revision, response);
+  AppendRangeBody(found, request.keys_only(), response);
+  AppendOp(kResponseRange, response, out);
+}
+
 }  // namespace
 
 StatusOr<std::optional<bool>> GuardsRun::Slice(const mvcc::View& view, int64_t at_revision,
@@ -134,15 +143,6 @@ Status CheckRangeRevision(int64_t revision, int64_t compact_revision, const Rang
   return OkStatus();
 }
 
-Status AppendRangeOp(const mvcc::View& view, const RangeRequest& request, std::string& out) {
-  ASSIGN_OR_RETURN(mvcc::RangeResult found, view.Range(ToQuery(request)));
-  std::string response;
-  AppendRevisionHeader(view.revision(), response);
-  AppendRangeBody(found, request.keys_only(), response);
-  AppendOp(kResponseRange, response, out);
-  return OkStatus();
-}
-
 StatusOr<std::optional<std::string>> RunReadOnlyTxn(const mvcc::View& view,
                                                     const TxnRequest& request,
                                                     mvcc::ReadBudget budget) {
@@ -159,7 +159,8 @@ StatusOr<std::optional<std::string>> RunReadOnlyTxn(const mvcc::View& view,
   std::string body;
   wire::PutUintNonZero(body, kSucceeded, *succeeded ? 1 : 0);
   for (const RequestOp& op : Chosen(request, *succeeded)) {
-    RETURN_IF_ERROR(AppendRangeOp(view, op.request_range(), body));
+    ASSIGN_OR_RETURN(const mvcc::RangeResult found, view.Range(ToQuery(op.request_range())));
+    AppendRangeOp(view.revision(), found, op.request_range(), body);
   }
   return body;
 }
@@ -167,16 +168,20 @@ StatusOr<std::optional<std::string>> RunReadOnlyTxn(const mvcc::View& view,
 // Runs one logged transaction against the state machine.
 class TxnExecutor {
  public:
-  TxnExecutor(StateMachine& machine, bool want_result)
-      : machine_(machine), txn_(machine.store_->Begin()), want_result_(want_result) {}
+  TxnExecutor(StateMachine& machine, Shown::For whom)
+      : machine_(machine), txn_(machine.store_->Begin()), shown_(whom, machine.shown_left_) {}
 
   ApplyResult Run(const TxnRequest& request) {
     ApplyResult result;
     mvcc::View view = txn_.view();
     TxnPath path = MustSucceed(EvaluateGuards(view, request));
     result.status = Check(request, path);
-    if (result.status.ok()) result.body = Execute(request, path);
+    if (result.status.ok()) {
+      result.body = Execute(request, path);
+      result.status = shown_.status();
+    }
     result.revision = txn_.End();
+    if (!result.status.ok()) result.body = std::string();
     return result;
   }
 
@@ -252,27 +257,25 @@ class TxnExecutor {
   }
 
   void ExecuteRange(const RangeRequest& request, std::string& out) {
-    if (want_result_) {
-      MustSucceed(AppendRangeOp(txn_.view(), request, out));
-      return;
-    }
-    std::string response;
-    AppendRevisionHeader(txn_.view().revision(), response);
-    AppendOp(kResponseRange, response, out);
+    const mvcc::View view = txn_.view();
+    const std::optional<mvcc::RangeResult> found =
+        MustSucceed(shown_.Range(view, ToQuery(request)));
+    if (found) AppendRangeOp(view.revision(), *found, request, out);
   }
 
   void ExecutePut(const PutRequest& put, std::string& out) {
     std::string value = put.value();
     int64_t lease = put.lease();
     std::string previous;
-    if (put.ignore_value() || put.ignore_lease() || put.prev_kv()) {
+    if (put.ignore_value() || put.ignore_lease() || (put.prev_kv() && shown_.wanted())) {
       std::optional<mvcc::KeyValue> existing = Find(put.key());
       // Checked before the transaction ran, but a delete of the same transaction may have removed
       // it since.
       if (existing) {
         if (put.ignore_value()) value = std::string(existing->value);
         if (put.ignore_lease()) lease = existing->lease;
-        if (put.prev_kv()) wire::PutBytes(previous, 2, existing->record);
+        if (put.prev_kv() && shown_.Record(existing->record.size()))
+          wire::PutBytes(previous, 2, existing->record);
       }
     }
     machine_.PutKey(txn_, put.key(), value, lease);
@@ -284,13 +287,7 @@ class TxnExecutor {
 
   void ExecuteDelete(const DeleteRangeRequest& request, std::string& out) {
     std::string previous;
-    if (request.prev_kv()) {
-      mvcc::RangeQuery query;
-      query.key = request.key();
-      query.range_end = request.range_end();
-      mvcc::RangeResult found = MustSucceed(txn_.view().Range(query));
-      for (const mvcc::KeyValue& kv : found.kvs) wire::PutBytes(previous, 3, kv.record);
-    }
+    if (request.prev_kv()) AppendPrevious(request, txn_.view(), shown_, previous);
     int64_t deleted = machine_.DeleteKeys(txn_, request.key(), request.range_end());
     std::string response;
     AppendRevisionHeader(txn_.view().revision(), response);
@@ -301,13 +298,13 @@ class TxnExecutor {
 
   StateMachine& machine_;
   mvcc::WriteTxn txn_;
-  const bool want_result_;
+  Shown shown_;
 };
 
-ApplyResult StateMachine::Txn(std::string_view payload, bool want_result) {
+ApplyResult StateMachine::Txn(std::string_view payload, Shown::For whom) {
   TxnRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed transaction in the log");
-  return TxnExecutor(*this, want_result).Run(request);
+  return TxnExecutor(*this, whom).Run(request);
 }
 
 }  // namespace quoin::state

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "mvcc/store.h"
 #include "proto/rpc.pb.h"
+#include "state/shown.h"
 
 namespace quoin::state {
 
@@ -60,8 +61,8 @@ inline const google::protobuf::RepeatedPtrField<etcdserverpb::RequestOp>& Chosen
   return succeeded ? request.success() : request.failure();
 }
 
-// ResponseOp{response_range} with its header, appended as field 3 of TxnResponse.
-Status AppendRangeOp(const mvcc::View& view, const etcdserverpb::RangeRequest& request,
-                     std::string& out);
+// What a DeleteRange is about to delete, as field 3 of its response, where it is shown.
+void AppendPrevious(const etcdserverpb::DeleteRangeRequest& request, const mvcc::View& view,
+                    Shown& shown, std::string& out);
 
 }  // namespace quoin::state

@@ -104,6 +104,55 @@ def memory_of_many_ranges(member, keys):
     assert peak[0] < before + 64
 
 
+def writes_that_show_everything(member):
+    """A put beside a range over everything is answered. Beside 30, in 4 clients at once, the puts stand and the answers are refused:
+    memory is that of what may be shown, and another client writes meanwhile."""
+    import grpc
+    from etcdapi import rpc
+    client = member.client()
+    everything = rpc.RequestOp(request_range=rpc.RangeRequest(key=ALL, range_end=ALL))
+    count = client.range(ALL, ALL, count_only=True).count
+
+    def write(by, key, ranges):
+        put = rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=b"stands"))
+        return by.txn(success=[put] + [everything] * ranges, timeout=300)
+
+    answer = write(client, b"shown", 1)
+    equal(answer.responses[1].response_range.count, count + 1)
+    refused = []
+
+    def refuse(number):
+        by = member.client()
+        for i in range(3):
+            try:
+                write(by, b"shown%d.%d" % (number, i), 30)
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and "has been carried out" in error.details():
+                    refused.append(number)
+
+    before, peak, stop = anonymous_mib(member.process), [0.0], threading.Event()
+    watch = threading.Thread(target=rss_watch, args=(member.process, stop, peak))
+    threads = [threading.Thread(target=refuse, args=(i,)) for i in range(4)]
+    watch.start()
+    for thread in threads:
+        thread.start()
+    beside = 0
+    try:
+        while beside == 0 or any(thread.is_alive() for thread in threads):
+            client.put(b"beside", b"%d" % beside, timeout=60)
+            beside += 1
+    finally:
+        for thread in threads:
+            thread.join()
+        stop.set()
+        watch.join()
+    print("  %.0f MiB of anonymous memory before, %.0f at most, beside %d writes that show too much; %d other writes"
+          % (before, peak[0], len(refused), beside))
+    equal(len(refused), 12)
+    equal(client.range(b"shown", b"showo").count, 13)
+    assert peak[0] < before + 320
+
+
 def stalled_snapshots(member):
     """Six clients that take nothing of their snapshots: hashes and further snapshots go on."""
     from etcdapi import rpc
@@ -127,6 +176,7 @@ def all_of_it(keys, reads):
         ranges_during_compactions(member, keys, reads)
         others_beside_a_long_transaction(member, keys)
         memory_of_many_ranges(member, keys)
+        writes_that_show_everything(member)
         stalled_snapshots(member)
 
 
