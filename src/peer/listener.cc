@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <utility>
 
 #include "base/version.h"
@@ -16,8 +17,10 @@ constexpr std::string_view kRaft = "/raft", kStreams = "/raft/stream", kSnapshot
 constexpr Version kOldestVersion{3, 0, 0};
 // Snapshots that come at the same time. They come from leaders, of which there is one.
 constexpr size_t kReceivingMax = 4;
+// A body that is taken whole: one message, or a small question to another member.
+constexpr size_t kMessageBytesMax = 64 << 20, kQuestionBytesMax = 256 << 10;
 constexpr int kNoContent = 204, kBadRequest = 400, kNotFound = 404, kNotAllowed = 405, kGone = 410,
-              kPrecondition = 412, kInternalError = 500;
+              kPrecondition = 412, kTooLarge = 413, kInternalError = 500;
 
 rpc::HttpResponse PlainError(int status, const std::string& text) {
   rpc::HttpResponse response;
@@ -39,6 +42,16 @@ NodeId SenderOf(const rpc::HttpRequest& request) {
 }
 
 bool IsStream(std::string_view path) { return path.starts_with(kStreams); }
+
+bool HasBody(const rpc::HttpRequest& head) {
+  return head.header("Transfer-Encoding") || head.header("Content-Length").value_or("0") != "0";
+}
+
+// How much of a body the page at `target` reads. The others answer whatever comes with a question.
+size_t BodyBytesMax(std::string_view target) {
+  if (target == kRaft) return kMessageBytesMax;
+  return target.starts_with("/leases") || target.starts_with("/members") ? kQuestionBytesMax : 0;
+}
 
 }  // namespace
 
@@ -136,10 +149,31 @@ std::unique_ptr<rpc::HttpStreamHandler> Listener::Stream(const rpc::HttpRequest&
     }
     return TakeSnapshot(sender, exchange);
   }
-  if (!IsStream(head.target)) return nullptr;
+  if (head.target == kRaft) {
+    if (auto refusal = CheckPost(head)) return refuse(*std::move(refusal));
+  }
+  if (!IsStream(head.target)) return HasBody(head) ? TakeBody(head, exchange) : nullptr;
   StreamTarget target;
   if (auto refusal = CheckStream(head, target)) return refuse(*std::move(refusal));
   return target.peer->Attach(target.kind, exchange);
+}
+
+std::unique_ptr<rpc::HttpStreamHandler> Listener::TakeBody(const rpc::HttpRequest& head,
+                                                           rpc::HttpExchange& exchange) {
+  const size_t bytes_max = BodyBytesMax(head.target);
+  const std::string_view stated = head.header("Content-Length").value_or("");
+  size_t length = 0;  // unknown for what comes in chunks
+  std::from_chars(stated.data(), stated.data() + stated.size(), length);
+  if (bytes_max > 0 && length > bytes_max) {
+    exchange.Reply(PlainError(kTooLarge, "Payload Too Large"));
+    return std::make_unique<rpc::HttpStreamHandler>();
+  }
+  auto receiver = std::make_unique<BodyReceiver>(
+      context_, bodies_, head, bytes_max, exchange, [this](rpc::HttpRequest request, Reply reply) {
+        Handle(std::move(request), context_.loop, std::move(reply));
+      });
+  if (bytes_max == 0) receiver->TakeWithoutBody();
+  return receiver;
 }
 
 // A sender that comes again has given up what it sent before, whether we have heard of that or not.
@@ -158,10 +192,7 @@ void Listener::OnReceiverGone(SnapshotReceiver& receiver) {
 }
 
 void Listener::Handle(rpc::HttpRequest request, env::Executor&, Reply reply) {
-  if (request.target == kRaft) {
-    if (auto refusal = CheckPost(request)) return reply(*std::move(refusal));
-    return reply(TakeMessage(request));
-  }
+  if (request.target == kRaft) return reply(TakeMessage(request));  // Stream has seen its head
   if (request.target == kProbing) return reply(Probing());
   context_.host.HandleHttp(std::move(request), std::move(reply));
 }

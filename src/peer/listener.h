@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "peer/body_receiver.h"
 #include "peer/context.h"
 #include "peer/remote_peer.h"
 #include "peer/snapshot_receiver.h"
@@ -30,7 +31,8 @@ class PeerTable {
 
 class Listener final : public rpc::HttpHandler, private SnapshotReceiver::Owner {
  public:
-  Listener(const Context& context, PeerTable& peers) : context_(context), peers_(peers) {}
+  Listener(const Context& context, PeerTable& peers)
+      : context_(context), peers_(peers), bodies_(context.options.held_bytes_max) {}
 
   void Handle(rpc::HttpRequest request, env::Executor& loop, Reply reply) override;
   std::unique_ptr<rpc::HttpStreamHandler> Stream(const rpc::HttpRequest& head,
@@ -51,6 +53,9 @@ class Listener final : public rpc::HttpHandler, private SnapshotReceiver::Owner 
   Status AdmitMessage(const raft::Message& message, NodeId sender);
   rpc::HttpResponse TakeMessage(const rpc::HttpRequest& request);
   rpc::HttpResponse Probing() const;
+  // A request with a body, whose head is here.
+  std::unique_ptr<rpc::HttpStreamHandler> TakeBody(const rpc::HttpRequest& head,
+                                                   rpc::HttpExchange& exchange);
   std::unique_ptr<rpc::HttpStreamHandler> TakeSnapshot(NodeId sender, rpc::HttpExchange& exchange);
   // --- SnapshotReceiver::Owner ---
   Status Admit(const raft::Message& message, NodeId sender) override {
@@ -60,6 +65,7 @@ class Listener final : public rpc::HttpHandler, private SnapshotReceiver::Owner 
 
   const Context context_;
   PeerTable& peers_;
+  HeldBodies bodies_;
   std::map<NodeId, SnapshotReceiver*> receiving_;  // by sender; owned by their sessions
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -301,6 +302,81 @@ TEST_F(RefusalTest, AMessageOfMoreThanIsTakenWholeIsRefusedByItsHead) {
   Begin(client, Head("POST /raft", b_.id()) + "Content-Length: 400000000\r\n\r\n");
   world_.RunFor(seconds(5));
   EXPECT_TRUE(client.received.starts_with("HTTP/1.1 413")) << client.received;
+}
+
+TEST_F(RefusalTest, AMessageOfAnotherClusterIsRefusedByItsHead) {
+  RawClient client;
+  Begin(client, Head("POST /raft", b_.id(), kCluster + 1) + "Content-Length: 1000000\r\n\r\n");
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 412")) << client.received;
+  EXPECT_TRUE(client.closed);
+}
+
+TEST_F(RefusalTest, ABodyThatNobodyReadsIsNotWaitedFor) {
+  for (const char* length :
+       {"Content-Length: 60000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"}) {
+    RawClient client;
+    Begin(client, Head("POST /anything", b_.id()) + length);
+    world_.RunFor(seconds(5));
+    EXPECT_TRUE(client.received.ends_with("host: /anything")) << client.received;
+    EXPECT_TRUE(client.closed);
+  }
+}
+
+TEST_F(RefusalTest, AQuestionIsSmall) {
+  RawClient told, untold;
+  Begin(told, Head("POST /leases", b_.id()) + "Content-Length: 300000\r\n\r\n");
+  Begin(untold, Head("POST /leases", b_.id()) + "Transfer-Encoding: chunked\r\n\r\n" +
+                    fmt::format("{:x}\r\n", 300000) + std::string(300000, 'x') + "\r\n");
+  world_.RunFor(seconds(5));
+  EXPECT_TRUE(told.received.starts_with("HTTP/1.1 413")) << told.received;
+  EXPECT_TRUE(untold.received.starts_with("HTTP/1.1 413")) << untold.received;
+  EXPECT_TRUE(untold.closed);
+}
+
+TEST_F(RefusalTest, AQuestionWithABodyKeepsItsConnection) {
+  const std::string one =
+      Head("POST /leases", b_.id()) + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+  const std::string two = "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  const std::string got = Ask(one + two);
+  EXPECT_THAT(got, testing::HasSubstr("host: /leases"));
+  EXPECT_TRUE(got.ends_with("host: /version")) << got;
+}
+
+TEST_F(RefusalTest, AMessageThatDoesNotGoOnDoesNotStay) {
+  RawClient client;
+  Begin(client,
+        Head("POST /raft", b_.id()) + "Content-Length: 1000000\r\n\r\n" + std::string(1000, 'x'));
+  world_.RunFor(seconds(20));
+  EXPECT_FALSE(client.closed);
+  world_.RunFor(seconds(50));
+  EXPECT_TRUE(client.received.starts_with("HTTP/1.1 408")) << client.received;
+  EXPECT_TRUE(client.closed);
+}
+
+// Requests that do not come to their end are bounded in sum, and members go on.
+TEST_F(RefusalTest, HalfMessagesAreBoundedInSum) {
+  constexpr size_t kBytes = 1 << 20, kClients = 2 * kHeldBytesMax / kBytes;
+  Connect(a_, b_);
+  std::deque<RawClient> clients;
+  for (size_t i = 0; i < kClients; ++i) {
+    Begin(clients.emplace_back(), Head("POST /raft", b_.id()) +
+                                      fmt::format("Content-Length: {}\r\n\r\n", kBytes + 1) +
+                                      std::string(kBytes, 'x'));
+    world_.RunFor(milliseconds(200));
+  }
+  size_t closed = 0;
+  for (const RawClient& client : clients) closed += client.closed ? 1 : 0;
+  EXPECT_EQ(closed, kClients / 2);
+  EXPECT_TRUE(clients.front().received.starts_with("HTTP/1.1 503")) << clients.front().received;
+  EXPECT_FALSE(clients.back().closed);
+  raft::Message message = NewMessage(raft::MessageType::kHeartbeat, b_.id(), a_.id());
+  std::string body;
+  raft::EncodeMessage(message, body);
+  const std::string got =
+      Ask(Head("POST /raft", b_.id()) +
+          fmt::format("Connection: close\r\nContent-Length: {}\r\n\r\n", body.size()) + body);
+  EXPECT_TRUE(got.starts_with("HTTP/1.1 204")) << got;
 }
 
 TEST_F(RefusalTest, AStalledSnapshotDoesNotStay) {

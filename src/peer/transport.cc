@@ -17,8 +17,6 @@ constexpr size_t kRemotesMax = 64;
 constexpr size_t kRemoteUrlsBytesMax = 4096;
 // Unused for so long one makes room for another.
 constexpr env::Duration kRemoteIdle = std::chrono::minutes(1);
-// A request that is taken whole: one message, but for snapshots, which are stored as they come.
-constexpr size_t kPostBytesMax = 64 << 20;
 
 std::vector<std::string> SplitUrls(const std::string& text) {
   std::vector<std::string> urls;
@@ -36,8 +34,9 @@ class TransportImpl final : public Transport, private PeerTable {
   TransportImpl(env::Env& env, env::Executor& loop, const Options& options, Host& host, Logger& log)
       : options_(options), context_{env, loop, options_, host, log}, listener_(context_, *this) {
     rpc::ServerOptions server;
-    server.receive_message_bytes_max = kPostBytesMax;
-    server.unread_bytes_max = INT64_MAX;  // members are bounded by raft, and come last
+    server.receive_message_bytes_max = 0;  // the listener takes all bodies as they come
+    // With room for one message of the greatest size that waits for its member.
+    server.unread_bytes_max = options.held_bytes_max + options.message_bytes_max;
     server_ = rpc::Server::New(env, {&loop}, server, nullptr, &listener_, log);
   }
 

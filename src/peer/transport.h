@@ -79,6 +79,7 @@ struct Options {
   env::Duration stream_timeout = std::chrono::seconds(5);    // silence that ends a stream
   size_t queue_bytes_max = 64 << 20;                         // unsent, per stream
   size_t message_bytes_max = 512 << 20;
+  size_t held_bytes_max = 256 << 20;  // by all requests to the peer port that are not whole
   size_t snapshots_in_flight_max = 16;
 };
 

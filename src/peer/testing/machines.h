@@ -26,6 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 inline constexpr uint64_t kCluster = 0xc547b6c6b4371e14;
+inline constexpr size_t kHeldBytesMax = 16 << 20;  // by requests to one machine
 inline const NodeId kRemoved(0x13884ca0cb2e62d4);
 
 inline raft::Message NewMessage(raft::MessageType type, NodeId from, NodeId to,
@@ -124,6 +125,7 @@ class Machine final : public Host {
     options.cluster_id = cluster;
     options.self_peer_urls = {url()};
     options.queue_bytes_max = 1 << 20;
+    options.held_bytes_max = kHeldBytesMax;
     transport_ = Transport::New(*env_, *loop_, options, *this, log);
   }
   ~Machine() override {
