@@ -46,6 +46,7 @@ class MembershipLoad final : public Workload {
   void Promote(Host& host, uint64_t id);
   void MoveLead(Host& host, uint64_t id);
   void Clear();
+  bool IsStranded();
   server::OnChanged Hear(const std::string& what) {
     return [this, what](const Status& status) {
       fleet_.Say(what + ": " + status.ToString());
@@ -145,6 +146,21 @@ void MembershipLoad::Clear() {
   }
 }
 
+// For somebody who is up no quorum is left: it counts voters that know of their removal.
+bool MembershipLoad::IsStranded() {
+  return std::any_of(fleet_.hosts().begin(), fleet_.hosts().end(), [this](const auto& host) {
+    const auto view = host->machine->up() ? host->machine->node().frontend(0).cluster() : nullptr;
+    if (view == nullptr) return false;
+    size_t voters = 0, gone = 0;
+    for (const cluster::Member& member : view->members) {
+      const Host* other = member.learner ? nullptr : HostOf(member.id);
+      voters += !member.learner;
+      gone += !member.learner && (other == nullptr || other->machine->removed());
+    }
+    return gone > 0 && voters - gone < voters / 2 + 1;
+  });
+}
+
 // Who has been asked for starts as soon as somebody knows it.
 void MembershipLoad::Settle() {
   auto all_up = [this] {
@@ -164,7 +180,11 @@ void MembershipLoad::Settle() {
     fleet_.Tend();
     if (fleet_.failed()) return;
     quiet = all_up() ? quiet + 1 : 0;
-    if (round == 100) return fleet_.Fail("never: all members are up");
+    if (round < 100) continue;
+    if (!IsStranded()) return fleet_.Fail("never: all members are up");
+    fleet_.Say("stranded");
+    fleet_.result().stranded = 1;
+    return;
   }
 }
 

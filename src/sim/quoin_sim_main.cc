@@ -92,6 +92,7 @@ void Add(const RunResult& one, RunResult& sum) {
   sum.renewals += one.renewals;
   sum.watch_events += one.watch_events;
   sum.locks += one.locks;
+  sum.stranded += one.stranded;
   sum.grpc_answers += one.grpc_answers;
   sum.cuts += one.cuts;
   sum.snapshots += one.snapshots;
@@ -106,8 +107,9 @@ void PrintSum(uint64_t seeds, const RunResult& sum, double real_seconds) {
       static_cast<long long>(sum.revisions), sum.crashes, sum.stops, sum.cuts, sum.snapshots);
   std::printf(
       "%zu changes of members, %zu leases, %zu renewals, %zu events of watchers, %zu locks, "
-      "%zu answers of other calls\n",
-      sum.member_changes, sum.leases, sum.renewals, sum.watch_events, sum.locks, sum.grpc_answers);
+      "%zu answers of other calls, %zu stranded\n",
+      sum.member_changes, sum.leases, sum.renewals, sum.watch_events, sum.locks, sum.grpc_answers,
+      sum.stranded);
   std::printf("%.0f s of virtual time in %.1f s: %.0f times as fast, %.0f seeds a minute\n",
               virtual_seconds, real_seconds, virtual_seconds / real_seconds,
               60.0 * static_cast<double>(seeds) / real_seconds);

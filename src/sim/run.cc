@@ -226,19 +226,22 @@ void Run::Step() {
 // All go on, and reach the same index.
 bool Run::Settle() {
   for (auto& workload : workloads_) {
-    if (!fleet_.failed()) workload->Settle();
+    if (!fleet_.failed() && fleet_.result().stranded == 0) workload->Settle();
   }
+  if (fleet_.result().stranded > 0) return false;
   return !fleet_.failed() && Converge(fleet_, observer_);
 }
 
 void Run::Finish() {
   fleet_.Heal();
   if (!fleet_.failed() && Settle()) CompareHashes(fleet_);
+  if (fleet_.result().stranded > 0) return;
   for (auto& host : fleet_.hosts())
     if (!fleet_.failed()) fleet_.Crash(*host);
   for (auto& host : fleet_.hosts())
     if (!fleet_.failed()) fleet_.Start(*host);
   if (!fleet_.failed() && Settle()) CompareHashes(fleet_);
+  if (fleet_.result().stranded > 0) return;
   for (auto& workload : workloads_)
     if (!fleet_.failed()) workload->Check();
   if (const size_t most = fleet_.world().task_bytes_most(); most > kTaskBytesMax)

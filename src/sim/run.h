@@ -44,6 +44,9 @@ struct RunResult {
   size_t crashes = 0, stops = 0, cuts = 0, snapshots = 0;
   size_t member_changes = 0, leases = 0, renewals = 0, watch_events = 0, locks = 0;
   size_t grpc_answers = 0;
+  // Could not go on, for the one reason that is accepted: who was removed knew of it, lost or gave
+  // up its data, and those that stay had not heard that it is committed. Any Raft does so.
+  size_t stranded = 0;
 };
 
 RunResult RunSeed(const RunOptions& options);
