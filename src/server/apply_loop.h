@@ -124,7 +124,7 @@ class ApplyLoop {
   // The answer to that change, and the frontend that waits.
   std::optional<std::pair<size_t, Completion>> conf_change_done_;
   std::vector<std::vector<Completion>> completions_;  // of this batch, per frontend
-  Term first_entry_of_;             // an empty entry of this batch: a leader's first
+  Term first_entry_of_;             // an empty entry of this batch: perhaps a leader's first
   Index leases_heard_;              // what the lease loop was told to have heard
   int64_t published_revision_ = 0;  // of the last batch
   bool cluster_changed_ = true;

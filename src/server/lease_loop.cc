@@ -63,6 +63,8 @@ void LeaseLoop::OnReplaced(const std::vector<lease::Change>& all) {
 
 void LeaseLoop::OnFirstEntry(Term term) {
   if (stopping_ || !info_.is_leader.load() || info_.term.load() != term.value()) return;
+  // Not its first: raft puts an empty entry in place of a change of members that it refuses.
+  if (primary_term_ == term) return;
   Demote();  // from the term before, if nobody has said so yet
   primary_term_ = term;
   const int64_t base = Now() + config_.election_timeout.count();

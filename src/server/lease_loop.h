@@ -53,7 +53,7 @@ class LeaseLoop {
   void OnReplaced(const std::vector<lease::Change>& all);
   // Up to this index of the log, all changes of leases have been told.
   void OnHeard(Index index) { heard_ = std::max(heard_, index); }
-  // The first entry of `term` has been applied here.
+  // An empty entry of `term` has been applied here: its leader's first, unless one came before.
   void OnFirstEntry(Term term);
   // This member has ceased to lead, perhaps to lead again in a later term.
   void OnDeposed();

@@ -236,6 +236,19 @@ TEST_F(LeaseLoopTest, AnEndedLeaseIsNotRenewed) {
   EXPECT_EQ(answer, "0");
 }
 
+// Raft puts an empty entry in place of a change of members that it refuses.
+TEST_F(LeaseLoopTest, AnotherEmptyEntryOfTheTermIsNotItsFirst) {
+  Lead(2);
+  Granted(7, 10);
+  Pass(milliseconds(10100));
+  EXPECT_EQ(Proposals(), Lines{"revoke 7"});
+  Lead(2);
+  const std::string& answer = Renew(7);
+  EXPECT_EQ(answer, "") << "its end is on its way";
+  Carry({{Kind::kRevoked, 7, 0, 0}});
+  EXPECT_EQ(answer, "0");
+}
+
 TEST_F(LeaseLoopTest, AMemberThatDoesNotLeadEndsNothing) {
   Granted(7, 2);
   Pass(seconds(60));
