@@ -1,5 +1,6 @@
 #include "logging/json_logger.h"
 
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -160,8 +161,9 @@ StatusOr<std::unique_ptr<LineSink>> OpenSink(const std::string& output) {
   if (output == "stdout") return std::make_unique<StreamSink>(stdout, false);
   std::FILE* file = std::fopen(output.c_str(), "ae");
   if (file == nullptr) {
-    return absl::InvalidArgumentError("open " + output + ": " +
-                                      std::generic_category().message(errno));
+    std::string why = std::generic_category().message(errno);
+    why[0] = static_cast<char>(std::tolower(why[0]));  // as Go has them
+    return absl::InvalidArgumentError("open " + output + ": " + why);
   }
   return std::make_unique<StreamSink>(file, true);
 }

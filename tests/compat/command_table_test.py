@@ -177,7 +177,7 @@ class Side:
         """Without what differs between two servers and two runs: ids, ports, times."""
         for text in (self.server.endpoint, self.server.peer_url, self.names["dead"], self.folder):
             out = out.replace(text, "<place>")
-        out = re.sub(r"\b[0-9a-f]{15,16}\b", "<id>", out)
+        out = re.sub(r" *( |\b)[0-9a-f]{14,16}\b", r"\1<id>", out)  # padded to 16
         out = re.sub(r'("?(?:cluster_id|member_id|raft_term|ClusterID|MemberID|RaftTerm)"? ?: ?)\d+', r"\1<n>", out)
         out = re.sub(r"(took[ =]+|remaining\()[0-9.]+(?:m|µ|n)?s", r"\1<time>", out)
         return re.sub(r"[\x00-\x08\x0e-\x1f\ufffd].*", "<bytes>", out, flags=re.S) if "\ufffd" in out else out
