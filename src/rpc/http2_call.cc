@@ -14,7 +14,7 @@ constexpr size_t kSharedChunkBytes = 4096;
 // A call without its bytes: the object, nghttp2's stream, the handler.
 constexpr size_t kCallBytes = 2048;
 // A connection with no more calls than these may always begin one.
-constexpr size_t kCallsAlwaysMax = 100;
+constexpr size_t kCallsAlwaysMax = 2;
 // What one call may leave unsent when all together hold much.
 constexpr size_t kTightUnsentBytesMax = 64 * 1024;
 
@@ -45,6 +45,7 @@ std::string Http2Call::remote_address() const { return session_.connection_.remo
 env::Executor& Http2Call::executor() { return session_.loop_; }
 
 void Http2Call::Begin() {
+  open_.Set(kCallBytes + headers_.bytes());
   if (headers_.http_method() != "POST") {
     return Respond(405, absl::InternalError("http2Server.operateHeaders parsed a :method field: " +
                                             headers_.http_method() + " which should be POST"));
@@ -75,7 +76,6 @@ void Http2Call::Begin() {
     }
     return Finish(absl::UnimplementedError("unknown service " + service));
   }
-  open_.Set(kCallBytes + headers_.bytes());
   if (session_.memory_->too_many_calls() && session_.calls_.size() > kCallsAlwaysMax)
     return Finish(absl::ResourceExhaustedError("too many calls are open"));
   reader_.emplace(session_.context_.options.receive_message_bytes_max, headers_.encoding());
@@ -148,7 +148,7 @@ void Http2Call::DeliverMessages() {
 
 bool Http2Call::AwaitsRequest() const {
   if (finished_ || ended_by_client_ || Holds()) return false;
-  return target_ == nullptr || OneOnly();
+  return target_ == nullptr || OneOnly() || messages_ == 0;
 }
 
 void Http2Call::OnEnd() {

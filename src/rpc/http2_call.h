@@ -74,7 +74,7 @@ class Http2Call final : public ServerCall, private Holder {
   void GiveUp() override;
   // What it holds is gone, and nothing more is taken.
   void LetGo();
-  // The one request of the call has not come whole. (A stream of requests may be silent.)
+  // The first request has not come whole. (Behind it a stream of requests may be silent.)
   bool AwaitsRequest() const;
   void Cancel(const Status& why);
   void Respond(int http_status, const Status& status);

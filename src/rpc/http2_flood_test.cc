@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rpc/flood_guard.h"
 #include "rpc/grpc_wire.h"
 #include "rpc/request_headers.h"
@@ -62,7 +64,7 @@ TEST_F(Http2Flood, ABombOfHeadersIsResetAndTheSecondEndsTheConnection) {
   // The table is as the client believes it to be: another call may use it.
   Send(Encode(kHeaders, kEndHeaders, 3, RequestHead("/s/Unary") + "\xbe"));
   EXPECT_EQ(seen_.started, 1u);
-  EXPECT_EQ(seen_.last_metadata, std::string(4000, 'v'));
+  EXPECT_EQ(seen_.last_metadata, std::string(64, 'v'));
   Send(Bomb(5, std::string(4000, 'v')));
   ExpectGoAway("too many headers");
   EXPECT_EQ(seen_.cancelled, 1u);
@@ -149,17 +151,21 @@ TEST_F(Http2Flood, UselessFramesEndTheConnection) {
 
 TEST_F(Http2Flood, ARequestThatDoesNotComeIsGivenUp) {
   Send(Request(1) + Request(3, "/s/Stream") + Request(5));
-  Send(Encode(kData, kEndStream, 5, Message()));
+  Send(Encode(kData, kEndStream, 5, Message()) + Encode(kData, 0, 3, Message()));
   world_.RunFor(seconds(25));
   ExpectResets(0, 0);
   Send(Encode(kData, 0, 1, Message().substr(0, 2)));  // it does come, slowly
+  Send(Request(7, "/s/Stream"));
   world_.RunFor(seconds(25));
   ExpectResets(0, 0);
   world_.RunFor(seconds(30));
-  // Not the stream of requests, nor the one that waits for its answer.
-  ExpectResets(1, kCancel);
-  EXPECT_EQ(client_.Of(kRstStream)[0].stream, 1u);
-  EXPECT_EQ(seen_.cancelled, 1u);
+  // Not the stream that has sent a request, nor the call that waits for its answer.
+  ExpectResets(2, kCancel);
+  std::vector<uint32_t> reset;
+  for (const Frame& frame : client_.Of(kRstStream)) reset.push_back(frame.stream);
+  std::sort(reset.begin(), reset.end());
+  EXPECT_EQ(reset, (std::vector<uint32_t>{1, 7}));
+  EXPECT_EQ(seen_.cancelled, 2u);
 }
 
 TEST_F(Http2Flood, AnAnsweredCallDoesNotWaitForTheClientsEnd) {
@@ -186,6 +192,21 @@ TEST(RequestHeaders, KeepsWhatIsReadAndCountsAll) {
   EXPECT_EQ(headers.metadata("other"), std::nullopt);
   EXPECT_EQ(headers.bytes(), 5u);
   EXPECT_EQ(headers.Add(&methods, "other", big), RequestHeaders::Verdict::kTooMuch);
+}
+
+// One byte of HPACK may stand for 4 kB.
+TEST(RequestHeaders, KeepsTheBeginningOfALongOne) {
+  Seen seen;
+  const TwoMethods methods(seen);
+  RequestHeaders headers;
+  const std::string path = "/" + std::string(200, 'p'), big(3900, 'x');
+  EXPECT_EQ(headers.Add(&methods, "read", big), RequestHeaders::Verdict::kTaken);
+  EXPECT_EQ(headers.Add(&methods, "content-type", big), RequestHeaders::Verdict::kTaken);
+  EXPECT_EQ(headers.Add(&methods, ":path", path), RequestHeaders::Verdict::kTaken);
+  EXPECT_EQ(headers.metadata("read"), std::string(64, 'x'));
+  EXPECT_EQ(headers.content_type(), std::string(64, 'x'));
+  EXPECT_EQ(headers.path(), path);
+  EXPECT_EQ(headers.bytes(), 64u + 64u + path.size());
 }
 
 TEST(FrameMeter, CountsFramesHoweverTheyAreCut) {

@@ -5,6 +5,10 @@
 namespace quoin::rpc {
 namespace {
 
+// Of each header but the path. No value that means something is longer, and clients may send one of
+// 4 kB with a single byte.
+constexpr size_t kKeptValueBytesMax = 64;
+
 // RFC 9110 §5.6.2, without capital letters (RFC 9113 §8.2).
 bool IsFieldName(std::string_view name) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
@@ -35,11 +39,12 @@ RequestHeaders::Verdict RequestHeaders::Add(const GrpcDispatcher* dispatcher, st
   if (Count(name, value) == Verdict::kTooMuch) return Verdict::kTooMuch;
   if (name.empty()) return Verdict::kMalformed;
   auto keep = [&](std::string& where) {
-    kept_bytes_ += value.size();
-    where = value;
+    where = value.substr(0, kKeptValueBytesMax);
+    kept_bytes_ += where.size();
   };
   if (name == ":path") {
-    keep(path_);
+    path_ = value;
+    kept_bytes_ += value.size();
   } else if (name == ":method") {
     keep(http_method_);
   } else if (name == "content-type") {

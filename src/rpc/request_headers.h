@@ -2,7 +2,8 @@
 //
 // A header field of a few bytes on the wire may stand for thousands when it is decoded (HPACK's
 // table), so the bounds count decoded fields: kept or not, each costs its name, its value and 32
-// bytes, as RFC 9113 §6.5.2 counts them. Only fields that the server reads are kept.
+// bytes, as RFC 9113 §6.5.2 counts them. Only fields that the server reads are kept, and of each
+// but the path no more than its first 64 bytes.
 //
 // Value type.
 #pragma once
