@@ -79,10 +79,11 @@ ExitCode Print(Invocation& invocation, const mvcc::HashResult& h) {
   return ExitCode::kOk;
 }
 
-// A file of its own, or a stopped member's: a running one holds it.
-StatusOr<Directory> LoadFile(Invocation& invocation, const std::string& path) {
-  ASSIGN_OR_RETURN(const auto lock, invocation.Lock(path, /*exclusive=*/false));
-  RETURN_IF_ERROR(CheckDatabase(invocation.files(), path).status());
+// A file of its own, a stopped member's, or its directory: a running one holds it.
+StatusOr<Directory> LoadStopped(Invocation& invocation, const std::string& path) {
+  ASSIGN_OR_RETURN(const env::FileInfo info, invocation.files().Stat(path));
+  const std::string file = info.is_directory ? path + "/member/snap/db" : path;
+  ASSIGN_OR_RETURN(const auto lock, invocation.Lock(file, /*exclusive=*/false));
   NullLogger log;
   return Load(invocation.files(), path, log);
 }
@@ -159,7 +160,7 @@ ExitCode RunHashKv(Invocation& invocation) {
                            fmt::format("accepts 1 arg(s), received {}", arguments.size()));
   }
   if (!invocation.HasFormat()) return ExitCode::kBadFeature;
-  StatusOr<Directory> directory = LoadFile(invocation, arguments[0]);
+  StatusOr<Directory> directory = LoadStopped(invocation, arguments[0]);
   if (!directory.ok()) return invocation.Fail(directory.status());
   EpochDomain::ReaderSlot slot(directory->tree->epochs());
   const StatusOr<mvcc::HashResult> hash =
