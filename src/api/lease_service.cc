@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/leader_watch.h"
+#include "api/parts.h"
 #include "base/errors.h"
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
@@ -60,8 +61,18 @@ class LeaseQueryCall : public UnaryCall {
     return out;
   }
 
+  // Answers with head . shared: bytes that other calls send, too.
+  void ReplyShared(std::string head, const SharedBytes& shared) {
+    const uint64_t size = head.size() + shared.size();
+    if (size > kMessageBytesMax) return Fail(MessageTooLarge(size));
+    call_.StartMessage(size);
+    call_.AppendMessage(std::move(head));
+    if (!shared.empty()) call_.AppendMessage(shared);
+    call_.Finish(OkStatus());
+  }
+
   server::LeaseDoor& door_;
-  Lifeline asked_;
+  server::LeaseDoor::Question asked_;
 };
 
 class LeaseTimeToLiveCall final : public LeaseQueryCall {
@@ -80,8 +91,7 @@ class LeaseTimeToLiveCall final : public LeaseQueryCall {
           wire::PutUintNonZero(out, 2, static_cast<uint64_t>(id));
           wire::PutUintNonZero(out, 3, static_cast<uint64_t>(times->ttl_seconds));
           wire::PutUintNonZero(out, 4, static_cast<uint64_t>(times->granted_seconds));
-          for (const std::string& key : times->keys) wire::PutBytes(out, 5, key);
-          Reply(std::move(out));
+          ReplyShared(std::move(out), times->keys);
         });
   }
 };
@@ -94,15 +104,7 @@ class LeaseLeasesCall final : public LeaseQueryCall {
   void Handle(std::string_view message) override {
     etcdserverpb::LeaseLeasesRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
-    asked_ = door_.List([this](const std::vector<int64_t>& ids) {
-      std::string out = Header();
-      for (int64_t id : ids) {
-        std::string status;
-        wire::PutUintNonZero(status, 1, static_cast<uint64_t>(id));
-        wire::PutBytes(out, 2, status);
-      }
-      Reply(std::move(out));
-    });
+    asked_ = door_.List([this](const SharedBytes& leases) { ReplyShared(Header(), leases); });
   }
 };
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/lifeline.h"
 #include "env/executor.h"
 #include "server/lease_loop.h"
+#include "server/wanted.h"
 
 namespace quoin::server {
 
@@ -20,7 +22,7 @@ class LeaseDoor {
  public:
   // Answers run on `loop`.
   using OnTimes = LeaseLoop::OnTimes;
-  using OnList = absl::AnyInvocable<void(std::vector<int64_t>)>;
+  using OnList = LeaseLoop::OnList;
 
   // A stream of renewals. Its end is that of all its waits. Thread: the door's I/O loop.
   class Renewer {
@@ -38,18 +40,34 @@ class LeaseDoor {
     Lifeline lifeline_;
   };
 
+  // A question that waits for its answer. Its end is that of the wait, which the lease loop is told
+  // of: it drops the question. Thread: the door's I/O loop.
+  class [[nodiscard]] Question {
+   public:
+    void Cut() {
+      line_.Cut();
+      want_.reset();
+    }
+
+   private:
+    friend class LeaseDoor;
+    Lifeline line_;
+    std::unique_ptr<Want> want_;
+  };
+
   LeaseDoor(LeaseLoop& leases, env::Executor& lease_executor, env::Executor& loop)
       : leases_(leases), lease_executor_(lease_executor), loop_(loop) {}
 
   void Renew(int64_t id, Renewer& renewer, uint64_t number);
   // `done` runs while what is returned lives.
-  Lifeline TimeToLive(int64_t id, bool with_keys, OnTimes done);
-  Lifeline List(OnList done);
+  Question TimeToLive(int64_t id, bool with_keys, OnTimes done);
+  Question List(OnList done);
 
  private:
   struct Renewal {
     int64_t id;
     uint64_t number;
+    env::Duration came_at;
     Renewer* renewer;
     Lifeline::Sign wanted;
     StatusOr<int64_t> ttl_seconds;

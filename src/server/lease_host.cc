@@ -2,9 +2,40 @@
 
 #include <utility>
 
+#include "base/wire.h"
 #include "server/apply_loop.h"
+#include "server/slices.h"
 
 namespace quoin::server {
+namespace {
+
+constexpr size_t kKeysOfSlice = 1000;
+
+// Reads the keys of one lease bit by bit. Used on the apply loop.
+class KeysInSlices {
+ public:
+  explicit KeysInSlices(int64_t id) : id_(id) {}
+
+  // True at the end. The lease may have gone, or be another generation's, since the last slice.
+  bool Slice(const lease::Lessor& lessor) {
+    const lease::Lease* lease = lessor.Find(id_);
+    if (lease == nullptr) return true;
+    auto key = bytes_.empty() ? lease->keys.begin() : lease->keys.upper_bound(last_);
+    for (size_t i = 0; i < kKeysOfSlice && key != lease->keys.end(); ++i, ++key) {
+      wire::PutBytes(bytes_, 5, *key);
+      last_ = *key;
+    }
+    return key == lease->keys.end();
+  }
+  std::string TakeBytes() { return std::move(bytes_); }
+
+ private:
+  const LeaseId id_;
+  std::string last_;
+  std::string bytes_;
+};
+
+}  // namespace
 
 void MemberLeaseHost::Propose(Term term, state::Operation operation, std::string_view payload,
                               OnStatus done) {
@@ -47,14 +78,13 @@ std::unique_ptr<rpc::Fetch> MemberLeaseHost::AskLeader(const std::string& target
 }
 
 void MemberLeaseHost::KeysOf(int64_t id, OnKeys done) {
-  apply_loop_.Post(
-      [&apply = apply_, &lease_loop = frontend_.loop(), id, done = std::move(done)]() mutable {
-        std::vector<std::string> keys;
-        if (const lease::Lease* lease = apply.machine().lessor().Find(LeaseId(id)))
-          keys.assign(lease->keys.begin(), lease->keys.end());
-        lease_loop.Post(
-            [keys = std::move(keys), done = std::move(done)]() mutable { done(std::move(keys)); });
-      });
+  RunInSlices(apply_loop_, [&apply = apply_, &lease_loop = frontend_.loop(),
+                            keys = KeysInSlices(id), done = std::move(done)]() mutable {
+    if (!keys.Slice(apply.machine().lessor())) return false;
+    lease_loop.Post(
+        [bytes = keys.TakeBytes(), done = std::move(done)]() mutable { done(SharedBytes(bytes)); });
+    return true;
+  });
 }
 
 }  // namespace quoin::server

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "base/shared_bytes.h"
 #include "base/status.h"
 #include "env/env.h"
 #include "rpc/http_client.h"
@@ -24,7 +25,8 @@ class LeaseHost {
  public:
   using OnStatus = absl::AnyInvocable<void(Status)>;
   using OnAnswer = absl::AnyInvocable<void(StatusOr<rpc::HttpResponse>)>;
-  using OnKeys = absl::AnyInvocable<void(std::vector<std::string>)>;
+  // LeaseTimeToLiveResponse.keys as they travel.
+  using OnKeys = absl::AnyInvocable<void(SharedBytes)>;
 
   virtual ~LeaseHost() = default;
   // `done` runs later, when everything acknowledged before this call has been told to the lease
@@ -38,7 +40,8 @@ class LeaseHost {
   // nullptr: no other member is known to lead.
   virtual std::unique_ptr<rpc::Fetch> AskLeader(const std::string& target, std::string body,
                                                 env::Duration timeout, OnAnswer done) = 0;
-  // The keys that hang on a lease; `done` runs later.
+  // The keys that hang on a lease, bytewise order; `done` runs later. They are read in slices: a
+  // key that comes or goes meanwhile may be told or not.
   virtual void KeysOf(int64_t id, OnKeys done) = 0;
 };
 

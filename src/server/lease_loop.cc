@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/errors.h"
+#include "base/wire.h"
 #include "proto/lease.pb.h"
 
 namespace quoin::server {
@@ -13,6 +14,31 @@ constexpr int64_t kSecond = 1'000'000'000;
 
 Status NotPrimary() { return absl::UnknownError("not a primary lessor"); }
 Status Malformed() { return absl::UnknownError("malformed answer of the leader"); }
+
+// leasepb.LeaseInternalResponse {1 LeaseTimeToLiveResponse {3 TTL, 4 grantedTTL, 5 keys}}, by hand:
+// the keys go on as they came.
+StatusOr<LeaseTimes> ParseTimes(std::string_view body) {
+  LeaseTimes times;
+  times.ttl_seconds = 0;
+  std::string keys;
+  wire::Reader outer(body);
+  for (wire::Field inner; outer.Next(inner);) {
+    if (inner.number != 1 || inner.type != wire::Type::kBytes) continue;
+    wire::Reader reader(inner.bytes);
+    for (wire::Field field; reader.Next(field);) {
+      if (field.number == 3 && field.type == wire::Type::kVarint)
+        times.ttl_seconds = field.int64();
+      else if (field.number == 4 && field.type == wire::Type::kVarint)
+        times.granted_seconds = field.int64();
+      else if (field.number == 5 && field.type == wire::Type::kBytes)
+        wire::PutBytes(keys, 5, field.bytes);
+    }
+    if (!reader.ok()) return Malformed();
+  }
+  if (!outer.ok()) return Malformed();
+  times.keys = SharedBytes(keys);
+  return times;
+}
 
 }  // namespace
 
@@ -25,7 +51,20 @@ LeaseLoop::LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Executor& lo
       loop_(loop),
       host_(host),
       log_(log),
-      forwarder_(loop, host, config.RequestTimeout(), [this] { return IsPrimary(); }) {}
+      forwarder_(loop, host, config.RequestTimeout(), [this] { return IsPrimary(); }),
+      lister_(loop,
+              [this](int64_t from, size_t most) {
+                std::vector<LeaseLister::End> out;
+                const bool primary = IsPrimary();
+                auto lease = leases_.lower_bound(from);
+                for (; lease != leases_.end() && out.size() < most; ++lease)
+                  out.push_back({primary ? lease->second.expires_at : 0, lease->first});
+                return out;
+              }),
+      lists_([this](int, auto done) { lister_.Make(std::move(done)); }),
+      with_keys_([this](const WithKeys& asked, auto done) {
+        FindTimes(asked.first, /*with_keys=*/true, asked.second, std::move(done));
+      }) {}
 
 void LeaseLoop::Stop() {
   stopping_ = true;
@@ -38,7 +77,7 @@ void LeaseLoop::Stop() {
 void LeaseLoop::OnChanges(const std::vector<lease::Change>& changes) {
   for (const lease::Change& change : changes) {
     if (change.kind == lease::Change::Kind::kRevoked) {
-      leases_.erase(change.id);
+      if (leases_.erase(change.id) > 0) lister_.OnRevoked(change.id);
       queue_.Erase(change.id);
       auto waiting = wait_for_end_.extract(change.id);
       if (!waiting.empty()) {
@@ -46,17 +85,20 @@ void LeaseLoop::OnChanges(const std::vector<lease::Change>& changes) {
       }
       continue;
     }
-    Lease& lease = leases_[change.id];
+    auto [found, is_new] = leases_.try_emplace(change.id);
+    Lease& lease = found->second;
     lease.ttl_seconds = change.ttl_seconds;
     lease.remaining_seconds = change.remaining_seconds;
     if (change.kind == lease::Change::Kind::kGranted && primary_term_.value() != 0)
       Extend(change.id, lease, Now());
+    if (is_new) lister_.OnGranted(change.id, IsPrimary() ? lease.expires_at : 0);
   }
   ArmTimer();
 }
 
 void LeaseLoop::OnReplaced(const std::vector<lease::Change>& all) {
   leases_.clear();
+  lister_.OnReplaced();
   Demote();
   OnChanges(all);
 }
@@ -94,7 +136,8 @@ void LeaseLoop::Demote() {
   loop_.Cancel(std::exchange(checkpoint_timer_, {}));
   for (Waits* waits : {&wait_for_end_, &wait_for_clearing_}) {
     for (auto& [id, requests] : std::exchange(*waits, {})) {
-      for (Waiting& request : requests) Renew(id, request.elsewhere, std::move(request.reply));
+      for (Waiting& request : requests)
+        Renew(id, env::Duration(request.came_at), request.elsewhere, std::move(request.reply));
     }
   }
 }
@@ -129,20 +172,20 @@ void LeaseLoop::Prove(LeaseHost::OnStatus then) {
 
 // --- renewing ---
 
-void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
+void LeaseLoop::Renew(int64_t id, env::Duration came_at, Elsewhere elsewhere, OnRenewed reply) {
   if (stopping_) return reply(errors::Stopped());
   if (!IsPrimary()) {
     if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
     return ForwardRenewal(id, std::move(reply));
   }
-  Waiting request{elsewhere, std::move(reply)};
+  Waiting request{came_at.count(), elsewhere, std::move(reply)};
   const int64_t now = Now();
   // A lease that is not known may have been granted by another leader.
   auto found = leases_.find(id);
   if (found != leases_.end() && !MayBeDeposed(now) && HasHeardAll())
     return RenewHere(id, std::move(request));
   // What is asked in time counts from now, however long the proof takes.
-  if (found != leases_.end() && !found->second.ending && found->second.expires_at > now)
+  if (found != leases_.end() && !found->second.ending && found->second.expires_at > request.came_at)
     Extend(id, found->second, now);
   Prove([this, id, request = std::move(request)](const Status& status) mutable {
     if (!status.ok() || !IsPrimary()) return request.reply(NotPrimary());
@@ -150,13 +193,14 @@ void LeaseLoop::Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
   });
 }
 
-std::optional<int64_t> LeaseLoop::RenewAtOnce(int64_t id) {
+std::optional<int64_t> LeaseLoop::RenewAtOnce(int64_t id, env::Duration came_at) {
   const int64_t now = Now();
   if (!IsPrimary() || MayBeDeposed(now) || !HasHeardAll()) return std::nullopt;
   auto found = leases_.find(id);
   if (found == leases_.end()) return std::nullopt;
   Lease& lease = found->second;
-  if (lease.ending || lease.remaining_seconds > 0 || lease.expires_at <= now) return std::nullopt;
+  if (lease.ending || lease.remaining_seconds > 0 || lease.expires_at <= came_at.count())
+    return std::nullopt;
   Extend(id, lease, now);
   return lease.ttl_seconds;
 }
@@ -165,13 +209,12 @@ void LeaseLoop::RenewHere(int64_t id, Waiting request) {
   auto found = leases_.find(id);
   if (found == leases_.end()) return request.reply(0);
   Lease& lease = found->second;
-  const int64_t now = Now();
-  if (lease.ending || lease.expires_at <= now) {
+  if (lease.ending || lease.expires_at <= request.came_at) {
     // It has ended; whoever asks learns of it when the log says so.
     wait_for_end_[id].push_back(std::move(request));
     return;
   }
-  Extend(id, lease, now);
+  Extend(id, lease, Now());
   if (lease.remaining_seconds > 0) return Clear(id, std::move(request));
   request.reply(lease.ttl_seconds);
 }
@@ -204,32 +247,34 @@ void LeaseLoop::OnCleared(int64_t id, const Status& status) {
   for (Waiting& request : waiting.mapped()) {
     // What is told now counts from now.
     if (status.ok())
-      Renew(id, request.elsewhere, std::move(request.reply));
+      Renew(id, env::Duration(request.came_at), request.elsewhere, std::move(request.reply));
     else
       request.reply(status);
   }
 }
 
 void LeaseLoop::ForwardRenewal(int64_t id, OnRenewed reply) {
+  const env::Duration came_at(Now());  // if this member becomes the one who answers
   etcdserverpb::LeaseKeepAliveRequest request;
   request.set_id(id);
-  forwarder_.Ask("/leases", request.SerializeAsString(),
-                 [this, id, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
-                   if (absl::IsAborted(answer.status()))
-                     return Renew(id, Elsewhere::kRefuse, std::move(reply));
-                   if (!answer.ok()) return reply(answer.status());
-                   if (answer->status == 404) return reply(0);
-                   etcdserverpb::LeaseKeepAliveResponse response;
-                   if (!response.ParseFromString(answer->body)) return reply(Malformed());
-                   reply(response.ttl());
-                 });
+  forwarder_.Ask(
+      "/leases", request.SerializeAsString(),
+      [this, id, came_at, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
+        if (absl::IsAborted(answer.status()))
+          return Renew(id, came_at, Elsewhere::kRefuse, std::move(reply));
+        if (!answer.ok()) return reply(answer.status());
+        if (answer->status == 404) return reply(0);
+        etcdserverpb::LeaseKeepAliveResponse response;
+        if (!response.ParseFromString(answer->body)) return reply(Malformed());
+        reply(response.ttl());
+      });
 }
 
 // --- ending ---
 
 void LeaseLoop::ArmTimer() {
   const int64_t* next = queue_.NextAt();
-  if (next == nullptr || stopping_ || primary_term_.value() == 0) return;
+  if (next == nullptr || stopping_ || ends_posted_ || primary_term_.value() == 0) return;
   // Those that are under way come first: OnEndProposed calls again.
   if (ends_under_way_ >= kEndsAtOnce) return;
   if (timer_.value != 0 && timer_at_ <= *next) return;
@@ -241,9 +286,15 @@ void LeaseLoop::ArmTimer() {
   });
 }
 
+// Renewals that came before this moment may still be in the mailbox: they are carried out first.
 void LeaseLoop::OnTimer() {
+  ends_posted_ = true;
+  loop_.Post([this, now = Now()] { EndExpired(now); });
+}
+
+void LeaseLoop::EndExpired(int64_t now) {
+  ends_posted_ = false;
   if (!IsPrimary()) return Demote();
-  const int64_t now = Now();
   for (int64_t id : queue_.TakeExpired(now, kEndsAtOnce - ends_under_way_)) {
     Lease& lease = leases_.at(id);
     lease.queued = false;
@@ -320,7 +371,13 @@ void LeaseLoop::ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>
 
 // --- looking ---
 
-void LeaseLoop::TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply) {
+void LeaseLoop::TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply,
+                           Wanted wanted) {
+  if (!with_keys) return FindTimes(id, with_keys, elsewhere, std::move(reply));
+  with_keys_.Ask({id, elsewhere}, std::move(wanted), std::move(reply));
+}
+
+void LeaseLoop::FindTimes(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply) {
   if (stopping_) return reply(errors::Stopped());
   if (!IsPrimary()) {
     if (elsewhere == Elsewhere::kRefuse) return reply(NotPrimary());
@@ -341,7 +398,7 @@ void LeaseLoop::TimeToLiveHere(int64_t id, bool with_keys, OnTimes reply) {
   times.granted_seconds = found->second.ttl_seconds;
   if (!with_keys) return reply(std::move(times));
   host_.KeysOf(id, [this, times = std::move(times), term = primary_term_,
-                    reply = std::move(reply)](std::vector<std::string> keys) mutable {
+                    reply = std::move(reply)](SharedBytes keys) mutable {
     if (!IsPrimary() || term != primary_term_) return reply(errors::LeaderChanged());
     times.keys = std::move(keys);
     reply(std::move(times));
@@ -356,27 +413,15 @@ void LeaseLoop::ForwardTimeToLive(int64_t id, bool with_keys, OnTimes reply) {
       "/leases/internal", request.SerializeAsString(),
       [this, id, with_keys, reply = std::move(reply)](StatusOr<rpc::HttpResponse> answer) mutable {
         if (absl::IsAborted(answer.status()))
-          return TimeToLive(id, with_keys, Elsewhere::kRefuse, std::move(reply));
+          return FindTimes(id, with_keys, Elsewhere::kRefuse, std::move(reply));
         if (!answer.ok()) return reply(answer.status());
         if (answer->status == 404) return reply(LeaseTimes());
-        leasepb::LeaseInternalResponse response;
-        if (!response.ParseFromString(answer->body)) return reply(Malformed());
-        const auto& times = response.leasetimetoliveresponse();
-        reply(LeaseTimes{
-            times.ttl(), times.grantedttl(), {times.keys().begin(), times.keys().end()}});
+        reply(ParseTimes(answer->body));
       });
 }
 
-std::vector<int64_t> LeaseLoop::List() const {
-  std::vector<std::pair<int64_t, int64_t>> order;
-  order.reserve(leases_.size());
-  const bool primary = IsPrimary();
-  for (const auto& [id, lease] : leases_) order.emplace_back(primary ? lease.expires_at : 0, id);
-  std::sort(order.begin(), order.end());
-  std::vector<int64_t> ids;
-  ids.reserve(order.size());
-  for (const auto& [at, id] : order) ids.push_back(id);
-  return ids;
+void LeaseLoop::List(OnList reply, Wanted wanted) {
+  lists_.Ask(0, std::move(wanted), std::move(reply));
 }
 
 }  // namespace quoin::server

@@ -19,13 +19,16 @@
 #include "absl/container/btree_map.h"
 #include "absl/functional/any_invocable.h"
 #include "base/log.h"
+#include "base/shared_bytes.h"
 #include "env/executor.h"
 #include "lease/expiry_queue.h"
 #include "lease/lessor.h"
 #include "server/config.h"
 #include "server/lease_forwarder.h"
 #include "server/lease_host.h"
+#include "server/lease_lister.h"
 #include "server/node_info.h"
+#include "server/shared_questions.h"
 
 namespace quoin::server {
 
@@ -33,7 +36,7 @@ namespace quoin::server {
 struct LeaseTimes {
   int64_t ttl_seconds = -1;  // what is left; −1: there is no such lease
   int64_t granted_seconds = 0;
-  std::vector<std::string> keys;
+  SharedBytes keys;  // LeaseTimeToLiveResponse.keys as they travel
 };
 
 class LeaseLoop {
@@ -41,6 +44,7 @@ class LeaseLoop {
   // Replies run on this loop. The TTL is 0 when there is no such lease.
   using OnRenewed = absl::AnyInvocable<void(StatusOr<int64_t> ttl_seconds)>;
   using OnTimes = absl::AnyInvocable<void(StatusOr<LeaseTimes>)>;
+  using OnList = LeaseLister::Done;
   enum class Elsewhere : uint8_t { kForward, kRefuse };  // when this member is not primary
 
   LeaseLoop(const NodeConfig& config, NodeInfo& info, env::Executor& loop, LeaseHost& host,
@@ -59,13 +63,21 @@ class LeaseLoop {
   void OnDeposed();
 
   // --- requests ---
-  void Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply);
+  // `came_at`: when it came to this process. A lease that lived then is renewed, however long the
+  // request has waited for its turn here.
+  void Renew(int64_t id, env::Duration came_at, Elsewhere elsewhere, OnRenewed reply);
+  // One that comes now.
+  void Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
+    Renew(id, loop_.clock().Now(), elsewhere, std::move(reply));
+  }
   // The same when there is nothing to wait for; otherwise nothing happens, and Renew must be
   // called.
-  std::optional<int64_t> RenewAtOnce(int64_t id);
-  void TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply);
-  // All leases, those that end first in front.
-  std::vector<int64_t> List() const;
+  std::optional<int64_t> RenewAtOnce(int64_t id, env::Duration came_at);
+  // With keys: equal questions share an answer, and those of callers that have gone cost nothing.
+  void TimeToLive(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply,
+                  Wanted wanted = nullptr);
+  // All leases, those that end first in front; an answer is shared by all who wait for it.
+  void List(OnList reply, Wanted wanted = nullptr);
 
   // Ends that are on their way through the log at once: what a storm of them may take from others.
   static const size_t kEndsAtOnce;
@@ -83,9 +95,11 @@ class LeaseLoop {
     bool ending = false;  // its end is proposed
   };
   struct Waiting {
+    int64_t came_at;
     Elsewhere elsewhere;
     OnRenewed reply;
   };
+  using WithKeys = std::pair<int64_t, Elsewhere>;
   using Waits = absl::btree_map<int64_t, std::vector<Waiting>>;
 
   int64_t Now() const { return loop_.clock().Now().count(); }
@@ -108,6 +122,7 @@ class LeaseLoop {
 
   void ArmTimer();
   void OnTimer();
+  void EndExpired(int64_t now);
   void End(int64_t id, Lease& lease);
   void OnEndProposed(int64_t id, const Status& status);
 
@@ -116,6 +131,7 @@ class LeaseLoop {
   void ProposeCheckpoint(const std::vector<std::pair<int64_t, int64_t>>& remaining,
                          LeaseHost::OnStatus done);
 
+  void FindTimes(int64_t id, bool with_keys, Elsewhere elsewhere, OnTimes reply);
   void TimeToLiveHere(int64_t id, bool with_keys, OnTimes reply);
   void ForwardTimeToLive(int64_t id, bool with_keys, OnTimes reply);
 
@@ -125,6 +141,9 @@ class LeaseLoop {
   LeaseHost& host_;
   Logger& log_;
   LeaseForwarder forwarder_;
+  LeaseLister lister_;
+  SharedQuestions<int, SharedBytes> lists_;
+  SharedQuestions<WithKeys, StatusOr<LeaseTimes>> with_keys_;
 
   absl::btree_map<int64_t, Lease> leases_;
   lease::ExpiryQueue queue_;  // primary only
@@ -136,6 +155,7 @@ class LeaseLoop {
   Waits wait_for_clearing_;
   env::TimerId timer_, checkpoint_timer_;
   int64_t timer_at_ = INT64_MAX;
+  bool ends_posted_ = false;  // EndExpired is in the mailbox
   bool stopping_ = false;
 };
 

@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "base/errors.h"
+#include "base/wire.h"
 #include "env/sim/sim_world.h"
 #include "proto/lease.pb.h"
 
@@ -83,6 +86,12 @@ class ScriptedHost final : public LeaseHost {
   }
 };
 
+SharedBytes Keys(std::initializer_list<std::string_view> keys) {
+  std::string out;
+  for (std::string_view key : keys) wire::PutBytes(out, 5, key);
+  return SharedBytes(out);
+}
+
 // What came of one request: "" while it waits.
 template <typename T>
 std::string Text(const StatusOr<T>& value) {
@@ -90,7 +99,9 @@ std::string Text(const StatusOr<T>& value) {
   if constexpr (std::is_same_v<T, LeaseTimes>) {
     std::string out =
         std::to_string(value->ttl_seconds) + " of " + std::to_string(value->granted_seconds);
-    for (const std::string& key : value->keys) out += " " + key;
+    etcdserverpb::LeaseTimeToLiveResponse response;
+    EXPECT_TRUE(response.ParseFromString(std::string(value->keys.view())));
+    for (const std::string& key : response.keys()) out += " " + key;
     return out;
   } else {
     return std::to_string(value.value());
@@ -179,16 +190,46 @@ class LeaseLoopTest : public testing::Test {
     });
     return out;
   }
-  const std::string& TimeToLive(int64_t id, bool with_keys = false) {
+  const std::string& TimeToLive(int64_t id, bool with_keys = false, Wanted wanted = nullptr) {
     std::string& out = answers_.emplace_back();
     On([&] {
-      leases_.TimeToLive(id, with_keys, Elsewhere::kForward,
-                         [&out](const StatusOr<LeaseTimes>& times) {
-                           EXPECT_EQ(out, "") << "answered twice";
-                           out = Text(times);
-                         });
+      leases_.TimeToLive(
+          id, with_keys, Elsewhere::kForward,
+          [&out](const StatusOr<LeaseTimes>& times) {
+            EXPECT_EQ(out, "") << "answered twice";
+            out = Text(times);
+          },
+          wanted);
     });
     return out;
+  }
+  // Where the list will stand, once it is made.
+  std::optional<std::vector<int64_t>>& List() {
+    auto& out = lists_.emplace_back();
+    loop_.Post([&] {
+      leases_.List([&out](const SharedBytes& bytes) {
+        EXPECT_FALSE(out) << "answered twice";
+        etcdserverpb::LeaseLeasesResponse response;
+        EXPECT_TRUE(response.ParseFromString(std::string(bytes.view())));
+        out.emplace();
+        for (const auto& lease : response.leases()) out->push_back(lease.id());
+      });
+    });
+    return out;
+  }
+  std::vector<int64_t> ListNow() {
+    auto& list = List();
+    Pass(milliseconds(100));
+    EXPECT_TRUE(list);
+    return list.value_or(std::vector<int64_t>());
+  }
+  // What stands in the mailbox is carried out, and what that posts.
+  void Steps(int count) {
+    for (int i = 0; i < count; ++i) {
+      bool done = false;
+      loop_.Post([&] { done = true; });
+      while (!done) ASSERT_TRUE(world_.Step());
+    }
   }
   std::vector<std::string> Proposals() const {
     std::vector<std::string> out;
@@ -205,6 +246,7 @@ class LeaseLoopTest : public testing::Test {
   ScriptedHost host_{loop_};
   LeaseLoop leases_{config_, info_, loop_, host_, log_};
   std::deque<std::string> answers_;
+  std::deque<std::optional<std::vector<int64_t>>> lists_;
 };
 
 TEST_F(LeaseLoopTest, EndsWhatIsNotRenewed) {
@@ -354,7 +396,7 @@ TEST_F(LeaseLoopTest, WhoWaitsForAnEndIsAnsweredWhenASnapshotReplacesAll) {
   EXPECT_EQ(passed_on, "not a primary lessor");
   Answer(Refused(404));
   EXPECT_EQ(own, "0");
-  EXPECT_EQ(leases_.List(), std::vector<int64_t>{9});
+  EXPECT_EQ(ListNow(), std::vector<int64_t>{9});
 }
 
 TEST_F(LeaseLoopTest, LeadingAgainCountsAnew) {
@@ -418,9 +460,9 @@ TEST_F(LeaseLoopTest, WithoutAnswersFromAQuorumNothingIsRenewedForLong) {
   Granted(7, 100);
   host_.confirms = false;
   StandStill(config_.election_timeout - config_.heartbeat_interval - milliseconds(10));
-  EXPECT_EQ(leases_.RenewAtOnce(7), 100);
+  EXPECT_EQ(leases_.RenewAtOnce(7, world_.Now()), 100);
   StandStill(milliseconds(20));
-  EXPECT_EQ(leases_.RenewAtOnce(7), std::nullopt);
+  EXPECT_EQ(leases_.RenewAtOnce(7, world_.Now()), std::nullopt);
   std::string renewed;
   loop_.Post([&] {
     leases_.Renew(7, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
@@ -444,7 +486,7 @@ TEST_F(LeaseLoopTest, AKnownLeaseMayBeEndedByAnEntryThatIsNotAppliedYet) {
   Granted(8, 10);
   host_.confirms = false;
   info_.lease_logged.store(20);
-  EXPECT_EQ(leases_.RenewAtOnce(7), std::nullopt);
+  EXPECT_EQ(leases_.RenewAtOnce(7, world_.Now()), std::nullopt);
   const std::string& renewed = Renew(7);
   const std::string& looked_at = TimeToLive(7);
   Pass(seconds(9));
@@ -458,7 +500,7 @@ TEST_F(LeaseLoopTest, AKnownLeaseMayBeEndedByAnEntryThatIsNotAppliedYet) {
   EXPECT_EQ(looked_at, "-1 of 0");
   EXPECT_EQ(in_time, "10");
   On([this] { leases_.OnHeard(Index(20)); });
-  EXPECT_EQ(leases_.RenewAtOnce(8), 10) << "all of the log has been heard";
+  EXPECT_EQ(leases_.RenewAtOnce(8, world_.Now()), 10) << "all of the log has been heard";
 }
 
 TEST_F(LeaseLoopTest, KeysAreToldOnlyByTheSameLeader) {
@@ -466,11 +508,139 @@ TEST_F(LeaseLoopTest, KeysAreToldOnlyByTheSameLeader) {
   Granted(7, 10);
   const std::string& first = TimeToLive(7, /*with_keys=*/true);
   const std::string& second = TimeToLive(7, /*with_keys=*/true);
-  On([this] { host_.key_questions[0]({"a", "b"}); });
+  On([this] { host_.key_questions[0](Keys({"a", "b"})); });
   EXPECT_EQ(first, "9 of 10 a b");
   Follow(2);
-  On([this] { host_.key_questions[1]({"a"}); });
+  On([this] { host_.key_questions[1](Keys({"a"})); });
   EXPECT_EQ(second, "etcdserver: leader changed");
+}
+
+TEST_F(LeaseLoopTest, EqualQuestionsForKeysShareAnAnswer) {
+  Lead(1);
+  Granted(7, 10);
+  Granted(8, 10);
+  const std::string& first = TimeToLive(7, /*with_keys=*/true);
+  const auto gone = std::make_shared<std::atomic<bool>>(true);
+  std::vector<const std::string*> later;
+  for (int i = 0; i < 300; ++i) later.push_back(&TimeToLive(7, /*with_keys=*/true));
+  const std::string& of_gone = TimeToLive(7, /*with_keys=*/true, gone);
+  const std::string& other = TimeToLive(8, /*with_keys=*/true);
+  ASSERT_EQ(host_.key_questions.size(), 2u) << "one for each lease";
+  On([this] { host_.key_questions[1](Keys({"c"})); });
+  EXPECT_EQ(other, "9 of 10 c");
+  gone->store(false);
+  On([this] { host_.key_questions[0](Keys({"a"})); });
+  EXPECT_EQ(first, "9 of 10 a");
+  EXPECT_EQ(*later[0], "") << "the keys may have changed since it was asked";
+  ASSERT_EQ(host_.key_questions.size(), 3u) << "one for the 300 that came later";
+  On([this] { host_.key_questions[2](Keys({"a", "b"})); });
+  for (const std::string* answer : later) EXPECT_EQ(*answer, "9 of 10 a b");
+  EXPECT_EQ(of_gone, "");
+}
+
+TEST_F(LeaseLoopTest, KeysOfCallersThatHaveGoneAreNotRead) {
+  Lead(1);
+  Granted(7, 10);
+  const auto gone = std::make_shared<std::atomic<bool>>(false);
+  for (int i = 0; i < 10; ++i) TimeToLive(7, /*with_keys=*/true, gone);
+  EXPECT_EQ(host_.key_questions.size(), 0u);
+}
+
+// --- listing ---
+
+TEST_F(LeaseLoopTest, ListsThoseThatEndFirstInFront) {
+  Granted(5, 30);
+  Granted(3, 10);
+  Granted(4, 20);
+  EXPECT_EQ(ListNow(), (std::vector<int64_t>{3, 4, 5})) << "by id where no time is counted";
+  Lead(1);
+  Pass(seconds(5));
+  EXPECT_EQ(Renew(3), "10");
+  Granted(-1, 60);
+  EXPECT_EQ(ListNow(), (std::vector<int64_t>{3, 4, 5, -1}));
+}
+
+TEST_F(LeaseLoopTest, AListIsThatOfOneMoment) {
+  constexpr int64_t kMany = 5 * LeaseLister::kLeasesOfSlice;
+  Lead(1);
+  std::vector<lease::Change> granted;
+  for (int64_t id = 1; id <= kMany; ++id) granted.push_back({Kind::kGranted, 2 * id, 100, 0});
+  Changed(granted);
+  auto& list = List();
+  auto& next = List();
+  Steps(3);  // two slices have been looked at
+  ASSERT_FALSE(list);
+  loop_.Post([this] {
+    leases_.OnChanges({{Kind::kGranted, 1, 50, 0},         // before the place that was reached
+                       {Kind::kRevoked, 2, 0, 0},          // looked at already
+                       {Kind::kRevoked, 4, 0, 0},          // and granted again
+                       {Kind::kGranted, 4, 100, 0},        //
+                       {Kind::kRevoked, 2 * kMany, 0, 0},  // not yet
+                       {Kind::kGranted, 2 * kMany + 1, 50, 0}});
+  });
+  Pass(milliseconds(200));
+  ASSERT_TRUE(list);
+  std::set<int64_t> expected = {1, 2 * kMany + 1};
+  for (int64_t id = 2; id < kMany; ++id) expected.insert(2 * id);
+  EXPECT_EQ(list->size(), expected.size());
+  EXPECT_EQ(std::set<int64_t>(list->begin(), list->end()), expected);
+  EXPECT_EQ((*list)[0], 1);
+  EXPECT_EQ(std::set<int64_t>(next->begin(), next->end()), expected);
+}
+
+TEST_F(LeaseLoopTest, AListBeginsAnewWhenAllIsReplaced) {
+  std::vector<lease::Change> granted;
+  for (int64_t id = 1; id <= 10000; ++id) granted.push_back({Kind::kGranted, id, 100, 0});
+  Changed(granted);
+  auto& list = List();
+  Steps(3);
+  ASSERT_FALSE(list);
+  loop_.Post([this] { leases_.OnReplaced({{Kind::kGranted, 9, 10, 0}}); });
+  Pass(milliseconds(100));
+  EXPECT_EQ(list, std::vector<int64_t>{9});
+}
+
+TEST_F(LeaseLoopTest, RenewalsHaveTheirTurnBetweenTheSlicesOfLists) {
+  Lead(1);
+  std::vector<lease::Change> granted;
+  for (int64_t id = 1; id <= 20000; ++id) granted.push_back({Kind::kGranted, id, 100, 0});
+  Changed(granted);
+  for (int i = 0; i < 20; ++i) List();
+  Steps(2);
+  std::string renewed;
+  loop_.Post([&] {
+    leases_.Renew(7, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
+  });
+  Steps(1);
+  EXPECT_EQ(renewed, "100");
+  EXPECT_FALSE(lists_.front());
+  Pass(seconds(1));
+  for (const auto& list : lists_) EXPECT_EQ(list.value().size(), 20000u);
+}
+
+// --- what has come counts ---
+
+TEST_F(LeaseLoopTest, ARenewalThatHasComeIsCarriedOutBeforeTheEnd) {
+  Lead(1);
+  Granted(7, 10);
+  Pass(milliseconds(9000));
+  loop_.set_pace({.task = {seconds(2), seconds(2)}});
+  loop_.Post([] {});  // keeps the loop until the lease should have ended
+  Pass(milliseconds(950));
+  const env::Duration came_at = world_.Now();
+  Pass(milliseconds(100));  // the timer is due, and first in the queue
+  std::string renewed;
+  loop_.Post([&] {
+    leases_.Renew(7, came_at, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
+  });
+  loop_.set_pace({});
+  Pass(seconds(3));
+  EXPECT_EQ(renewed, "10");
+  EXPECT_EQ(Proposals(), Lines());
+  const std::string& too_late = Renew(8);
+  Pass(seconds(10));
+  EXPECT_EQ(Proposals(), Lines{"revoke 7"});
+  EXPECT_EQ(too_late, "0") << "there is none";
 }
 
 // --- checkpoints ---

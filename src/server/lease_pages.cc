@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/wire.h"
 #include "proto/lease.pb.h"
 
 namespace quoin::server {
@@ -23,6 +24,22 @@ rpc::HttpResponse Message(const google::protobuf::MessageLite& message) {
   rpc::HttpResponse response;
   response.headers = {{"Content-Type", "application/protobuf"}};
   response.body = message.SerializeAsString();
+  return response;
+}
+
+// leasepb.LeaseInternalResponse {1 LeaseTimeToLiveResponse}, by hand: the keys are there as bytes.
+rpc::HttpResponse Times(int64_t id, const LeaseTimes& times) {
+  std::string inner;
+  wire::PutBytes(inner, 1, "");  // the header: there, and empty
+  wire::PutUintNonZero(inner, 2, static_cast<uint64_t>(id));
+  wire::PutUintNonZero(inner, 3, static_cast<uint64_t>(times.ttl_seconds));
+  wire::PutUintNonZero(inner, 4, static_cast<uint64_t>(times.granted_seconds));
+  rpc::HttpResponse response;
+  response.headers = {{"Content-Type", "application/protobuf"}};
+  response.body.reserve(inner.size() + times.keys.size() + 16);
+  wire::PutTag(response.body, 1, wire::Type::kBytes);
+  wire::PutVarint(response.body, inner.size() + times.keys.size());
+  response.body.append(inner).append(times.keys.view());
   return response;
 }
 
@@ -56,19 +73,18 @@ void ServeLeasePages(PeerHost& host, LeaseLoop& leases, env::Executor& lease_exe
   host.Serve("/leases", [&](rpc::HttpRequest http, rpc::HttpHandler::Reply reply) {
     etcdserverpb::LeaseKeepAliveRequest request;
     if (!Take(http, request, reply)) return;
-    lease_executor.Post(
-        [&leases, id = request.id(), answer = ReplyOn(peer_executor, std::move(reply))]() mutable {
-          leases.Renew(id, LeaseLoop::Elsewhere::kRefuse,
-                       [id, answer = std::move(answer)](StatusOr<int64_t> ttl) mutable {
-                         if (!ttl.ok())
-                           return answer(Text(400, std::string(ttl.status().message())));
-                         if (*ttl == 0) return answer(Text(404, "lease not found"));
-                         etcdserverpb::LeaseKeepAliveResponse response;
-                         response.set_id(id);
-                         response.set_ttl(*ttl);
-                         answer(Message(response));
-                       });
-        });
+    lease_executor.Post([&leases, id = request.id(), came_at = peer_executor.clock().Now(),
+                         answer = ReplyOn(peer_executor, std::move(reply))]() mutable {
+      leases.Renew(id, came_at, LeaseLoop::Elsewhere::kRefuse,
+                   [id, answer = std::move(answer)](StatusOr<int64_t> ttl) mutable {
+                     if (!ttl.ok()) return answer(Text(400, std::string(ttl.status().message())));
+                     if (*ttl == 0) return answer(Text(404, "lease not found"));
+                     etcdserverpb::LeaseKeepAliveResponse response;
+                     response.set_id(id);
+                     response.set_ttl(*ttl);
+                     answer(Message(response));
+                   });
+    });
   });
   host.Serve("/leases/internal", [&](rpc::HttpRequest http, rpc::HttpHandler::Reply reply) {
     leasepb::LeaseInternalRequest request;
@@ -82,14 +98,7 @@ void ServeLeasePages(PeerHost& host, LeaseLoop& leases, env::Executor& lease_exe
                             return answer(Text(500, std::string(times.status().message())));
                           if (times->ttl_seconds == -1 && times->granted_seconds == 0)
                             return answer(Text(404, "lease not found"));
-                          leasepb::LeaseInternalResponse response;
-                          auto& out = *response.mutable_leasetimetoliveresponse();
-                          out.mutable_header();  // there, and empty
-                          out.set_id(id);
-                          out.set_ttl(times->ttl_seconds);
-                          out.set_grantedttl(times->granted_seconds);
-                          for (std::string& key : times->keys) out.add_keys(std::move(key));
-                          answer(Message(response));
+                          answer(Times(id, *times));
                         });
     });
   });
