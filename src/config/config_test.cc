@@ -15,6 +15,7 @@
 #include "config/flag_table.h"
 #include "config/go_values.h"
 #include "config/initial_cluster.h"
+#include "config/open_files.h"
 #include "config/testing/map_files.h"
 #include "config/text.h"
 
@@ -569,6 +570,23 @@ TEST(AutoCompaction, HoursDurationsAndRevisions) {
   EXPECT_FALSE(ParseAutoCompaction("periodic", "-5m").ok());
   EXPECT_FALSE(ParseAutoCompaction("periodic", "").ok());
   EXPECT_FALSE(ParseAutoCompaction("periodic", "9223372036854775807").ok());
+}
+
+TEST(OpenFiles, EachHasAShareAndTheMemberKeepsTheRest) {
+  for (uint64_t files : {256, 1024, 4096, 65536, 1 << 20}) {
+    for (uint64_t io_threads : {1, 8, 64}) {
+      const ConnectionShares shares = ShareOpenFiles(files, io_threads);
+      const uint64_t given = shares.clients + shares.peers + shares.probes;
+      if (shares.clients == 0) continue;
+      EXPECT_GE(files - given, 80 + 2 * io_threads) << files << " files, " << io_threads;
+      EXPECT_GE(shares.peers, 48u);
+      EXPECT_GE(shares.probes, 16u);
+    }
+  }
+  EXPECT_EQ(ShareOpenFiles(256, 1).clients, 88u);
+  EXPECT_EQ(ShareOpenFiles(1024, 1).clients, 808u);
+  EXPECT_EQ(ShareOpenFiles(1 << 20, 1).clients, (1u << 20) - 150 - 2 - 1024);
+  EXPECT_EQ(ShareOpenFiles(150, 1).clients, 0u);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "base/shared_bytes.h"
 #include "base/status.h"
+#include "env/connection_limit.h"
 #include "env/executor.h"
 
 namespace quoin::env {
@@ -64,6 +65,7 @@ class Listener {
 struct ListenOptions {
   bool reuse_port = false;
   bool reuse_address = false;
+  std::shared_ptr<ConnectionLimit> limit;  // null: none
 };
 
 // What Network::Connect says when the other machine has answered that nobody listens there.

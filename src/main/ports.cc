@@ -13,8 +13,9 @@ namespace {
 // Answers that nobody has taken, of a server that shows pages alone: they are small.
 constexpr uint64_t kPagesUnreadBytesMax = 5 * limits::kCallUnsentBytesMax;
 
-env::ListenOptions SocketOptions(const config::Config& config) {
-  return {config.socket_reuse_port, config.socket_reuse_address};
+env::ListenOptions SocketOptions(const config::Config& config,
+                                 std::shared_ptr<env::ConnectionLimit> limit = nullptr) {
+  return {config.socket_reuse_port, config.socket_reuse_address, std::move(limit)};
 }
 
 // Listens everywhere for a moment. All are held until the last one: two URLs of one port are told.
@@ -34,10 +35,13 @@ Status ListenOnAll(env::Env& env, const config::Config& config, env::Executor& l
 
 }  // namespace
 
-Ports::Ports(env::Env& env, const config::Config& config, std::vector<std::string> arguments,
-             std::vector<env::Executor*> io_loops, env::Executor& main_loop, Logger& log)
+Ports::Ports(env::Env& env, const config::Config& config, const config::ConnectionShares& shares,
+             std::vector<std::string> arguments, std::vector<env::Executor*> io_loops,
+             env::Executor& main_loop, Logger& log)
     : env_(env),
       config_(config),
+      clients_max_(std::make_shared<env::ConnectionLimit>(*io_loops[0], shares.clients)),
+      probes_max_(std::make_shared<env::ConnectionLimit>(*io_loops[0], shares.probes)),
       arguments_(std::move(arguments)),
       io_loops_(std::move(io_loops)),
       main_loop_(main_loop),
@@ -73,8 +77,9 @@ std::unique_ptr<rpc::Server> Ports::NewServer(rpc::GrpcDispatcher* dispatcher,
   return rpc::Server::New(env_, io_loops_, options, dispatcher, http, log_);
 }
 
-Status Ports::Listen(rpc::Server& server, const config::Url& url) const {
-  return server.Listen(url.address(), SocketOptions(config_));
+Status Ports::Listen(rpc::Server& server, const config::Url& url,
+                     std::shared_ptr<env::ConnectionLimit> limit) const {
+  return server.Listen(url.address(), SocketOptions(config_, std::move(limit)));
 }
 
 Status Ports::OpenForProbes(server::Node& node) {
@@ -82,7 +87,7 @@ Status Ports::OpenForProbes(server::Node& node) {
   MakePages(node);
   probe_server_ = NewServer(nullptr, probes_.get());
   for (const config::Url& url : config_.listen_metrics_urls) {
-    RETURN_IF_ERROR(Listen(*probe_server_, url));
+    RETURN_IF_ERROR(Listen(*probe_server_, url, probes_max_));
     log_.Info("serving metrics", {{"address", url.text()}});
   }
   return OkStatus();
@@ -94,7 +99,7 @@ Status Ports::OpenForClients(server::Node& node) {
   client_server_ = NewServer(dispatcher_.get(), one_port ? access_.get() : nullptr);
   if (!one_port) http_server_ = NewServer(nullptr, access_.get());
   auto open = [this](rpc::Server& server, const config::Url& url, std::string_view traffic) {
-    Status status = Listen(server, url);
+    Status status = Listen(server, url, clients_max_);
     if (status.ok()) {
       log_.Info("serving client traffic insecurely; this is strongly discouraged!",
                 {{"traffic", traffic}, {"address", url.address()}});

@@ -4,6 +4,9 @@
 //   --listen-client-http-urls   all pages, no gRPC
 //   --listen-metrics-urls       /metrics and the health pages, from the member's start on
 //
+// The first two share one bound of connections; probes have one of their own, so that clients
+// cannot make a member look dead.
+//
 // Thread: the main loop, but for TryListen.
 #pragma once
 
@@ -14,6 +17,7 @@
 #include "api/context.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "config/open_files.h"
 #include "env/env.h"
 #include "rpc/server.h"
 #include "server/node.h"
@@ -23,8 +27,9 @@ namespace quoin::main {
 class Ports {
  public:
   // References outlive it. `arguments` are the process's, for /debug/vars.
-  Ports(env::Env& env, const config::Config& config, std::vector<std::string> arguments,
-        std::vector<env::Executor*> io_loops, env::Executor& main_loop, Logger& log);
+  Ports(env::Env& env, const config::Config& config, const config::ConnectionShares& shares,
+        std::vector<std::string> arguments, std::vector<env::Executor*> io_loops,
+        env::Executor& main_loop, Logger& log);
 
   // A taken port is told before anything is written. `loop`: any. May wait for a name.
   static Status TryListen(env::Env& env, const config::Config& config, env::Executor& loop);
@@ -41,10 +46,12 @@ class Ports {
  private:
   void MakePages(server::Node& node);
   std::unique_ptr<rpc::Server> NewServer(rpc::GrpcDispatcher* dispatcher, rpc::HttpHandler* http);
-  Status Listen(rpc::Server& server, const config::Url& url) const;
+  Status Listen(rpc::Server& server, const config::Url& url,
+                std::shared_ptr<env::ConnectionLimit> limit) const;
 
   env::Env& env_;
   const config::Config& config_;
+  const std::shared_ptr<env::ConnectionLimit> clients_max_, probes_max_;
   const std::vector<std::string> arguments_;
   const std::vector<env::Executor*> io_loops_;
   env::Executor& main_loop_;

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace quoin::main {
 namespace {
@@ -76,6 +77,14 @@ int DieBySignal(int signal) {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
   std::raise(signal);
   return 0;
+}
+
+uint64_t RaiseOpenFiles() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  const rlim_t before = std::exchange(limit.rlim_cur, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return before;
+  return limit.rlim_cur;
 }
 
 void NotifyReady() {

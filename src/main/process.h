@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #include "api/process_stats.h"
@@ -18,6 +19,10 @@ void RequestStop();
 // Ends the process by the signal that stopped it, so that a parent sees it; as process 1 returns 0
 // instead.
 int DieBySignal(int signal);
+
+// Open files: as many as the process may allow itself, which the limit that it was started with
+// need not be. Returns that number.
+uint64_t RaiseOpenFiles();
 
 // Tells a service manager that asked for it (systemd's NOTIFY_SOCKET).
 void NotifyReady();

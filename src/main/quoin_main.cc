@@ -11,6 +11,7 @@
 #include "base/last_words.h"
 #include "config/config.h"
 #include "config/initial_cluster.h"
+#include "config/open_files.h"
 #include "env/posix/posix_env.h"
 #include "logging/json_logger.h"
 #include "main/node_config.h"
@@ -36,10 +37,12 @@ void WriteFatal(Logger& log, std::string_view message, Logger::Fields fields) {
 // on the main loop.
 class Quoin {
  public:
-  Quoin(env::Env& env, const config::Config& config, std::vector<std::string> arguments,
-        Logger& log)
+  Quoin(env::Env& env, const config::Config& config, uint64_t files_max,
+        std::vector<std::string> arguments, Logger& log)
       : env_(env),
         config_(config),
+        files_max_(files_max),
+        shares_(config::ShareOpenFiles(files_max, config.io_threads)),
         arguments_(std::move(arguments)),
         log_(log),
         main_loop_(env.NewExecutor("main")) {}
@@ -49,13 +52,20 @@ class Quoin {
     StatusOr<server::NodeConfig> node_config = ToNodeConfig(config_);
     if (!node_config.ok()) return Fail(node_config.status());
     node_config_ = *std::move(node_config);
+    node_config_.peer_connections_max = shares_.peers;
+    if (shares_.clients == 0) {
+      WriteFatal(log_, "file descriptor limit of etcd process is too low; please set higher",
+                 {{"limit", files_max_}});
+      return false;
+    }
     if (Status status = Ports::TryListen(env_, config_, *main_loop_); !status.ok())
       return Fail(status);
     for (uint64_t i = 0; i < config_.io_threads; ++i) {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
     }
-    ports_ = std::make_unique<Ports>(env_, config_, arguments_, io_loops_, *main_loop_, log_);
+    ports_ =
+        std::make_unique<Ports>(env_, config_, shares_, arguments_, io_loops_, *main_loop_, log_);
     const bool is_new = server::IsNewMember(env_.files().blocking(), node_config_);
     LogConfiguration(config_, !is_new, log_);
     if (is_new) {
@@ -193,6 +203,8 @@ class Quoin {
 
   env::Env& env_;
   const config::Config& config_;
+  const uint64_t files_max_;  // that may be open
+  const config::ConnectionShares shares_;
   const std::vector<std::string> arguments_;
   Logger& log_;
   std::unique_ptr<env::Executor> main_loop_;
@@ -226,7 +238,7 @@ int Live(env::Env& env, const config::Config& config, std::vector<std::string> a
   int signal = 0;
   bool removed = false;
   {
-    Quoin quoin(env, config, std::move(arguments), log);
+    Quoin quoin(env, config, RaiseOpenFiles(), std::move(arguments), log);
     if (!quoin.Start()) return 1;
     signal = WaitForStopSignal();
     log.Info("received signal; shutting down",

@@ -32,7 +32,12 @@ std::vector<std::string> SplitUrls(const std::string& text) {
 class TransportImpl final : public Transport, private PeerTable {
  public:
   TransportImpl(env::Env& env, env::Executor& loop, const Options& options, Host& host, Logger& log)
-      : options_(options), context_{env, loop, options_, host, log}, listener_(context_, *this) {
+      : options_(options),
+        context_{env, loop, options_, host, log},
+        connections_(options.connections_max == UINT64_MAX
+                         ? nullptr
+                         : std::make_shared<env::ConnectionLimit>(loop, options.connections_max)),
+        listener_(context_, *this) {
     rpc::ServerOptions server;
     server.receive_message_bytes_max = 0;  // the listener takes all bodies as they come
     // With room for one message of the greatest size that waits for its member.
@@ -40,7 +45,9 @@ class TransportImpl final : public Transport, private PeerTable {
     server_ = rpc::Server::New(env, {&loop}, server, nullptr, &listener_, log);
   }
 
-  Status Listen(const std::string& address) override { return server_->Listen(address, {}); }
+  Status Listen(const std::string& address) override {
+    return server_->Listen(address, {.limit = connections_});
+  }
   std::vector<std::string> addresses() const override { return server_->addresses(); }
 
   void AddPeer(NodeId id, std::vector<std::string> urls) override {
@@ -161,6 +168,7 @@ class TransportImpl final : public Transport, private PeerTable {
 
   const Options options_;
   const Context context_;
+  const std::shared_ptr<env::ConnectionLimit> connections_;
   Listener listener_;
   std::unique_ptr<rpc::Server> server_;
   std::map<NodeId, std::unique_ptr<RemotePeer>> peers_, remotes_;

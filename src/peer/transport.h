@@ -81,6 +81,7 @@ struct Options {
   size_t message_bytes_max = 512 << 20;
   size_t held_bytes_max = 256 << 20;  // by all requests to the peer port that are not whole
   size_t snapshots_in_flight_max = 16;
+  uint64_t connections_max = UINT64_MAX;  // accepted at once; more wait in the kernel
 };
 
 struct PeerStatus {

@@ -36,6 +36,7 @@ struct NodeConfig {
   std::optional<Existing> existing;
   bool joins_existing = false;                     // --initial-cluster-state existing
   std::vector<std::string> listen_peer_addresses;  // "host:port"
+  uint64_t peer_connections_max = UINT64_MAX;      // accepted at once
   bool strict_reconfig_check = true;
   bool force_new_cluster = false;  // this member alone goes on with what it has
 

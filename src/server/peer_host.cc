@@ -41,6 +41,7 @@ Status PeerHost::Start(env::Env& env, const NewTransport& new_transport) {
   options.self_peer_urls = config_.advertise_peer_urls;
   options.server_version = kServerVersion;
   options.election_timeout = config_.election_timeout;
+  options.connections_max = config_.peer_connections_max;
   transport_ = new_transport(env, loops_.peer, options, *this, log_);
   for (const std::string& address : config_.listen_peer_addresses)
     RETURN_IF_ERROR(transport_->Listen(address));

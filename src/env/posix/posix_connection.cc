@@ -55,7 +55,8 @@ std::string AddressText(int fd, bool remote) {
   return "unix:" + std::string(reinterpret_cast<const sockaddr_un&>(storage).sun_path);
 }
 
-PosixConnection::PosixConnection(PosixExecutor& executor, int fd) : executor_(executor), fd_(fd) {}
+PosixConnection::PosixConnection(PosixExecutor& executor, int fd, ConnectionLimit::Place place)
+    : executor_(executor), place_(std::move(place)), fd_(fd) {}
 
 PosixConnection::~PosixConnection() {
   lifeline_.Cut();

@@ -15,8 +15,8 @@ namespace quoin::env {
 // A connected stream socket in its executor's epoll set. Thread: that executor.
 class PosixConnection final : public Connection, private Pollable, private Flushable {
  public:
-  // Takes `fd` (non-blocking, connected) over.
-  PosixConnection(PosixExecutor& executor, int fd);
+  // Takes `fd` (non-blocking, connected) over. `place`: given back once that is closed.
+  PosixConnection(PosixExecutor& executor, int fd, ConnectionLimit::Place place = {});
   ~PosixConnection() override;
 
   void Start(Handler& handler) override;
@@ -42,6 +42,7 @@ class PosixConnection final : public Connection, private Pollable, private Flush
   void Closed(Status why);
 
   PosixExecutor& executor_;
+  const ConnectionLimit::Place place_;
   const int fd_;
   Handler* handler_ = nullptr;
   std::deque<Chunk> queue_;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/check.h"
 #include "env/posix/posix_address.h"
 #include "env/posix/posix_connection.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 constexpr int kBacklog = 4096;
 constexpr int kAcceptsPerEvent = 64;
-constexpr Duration kAcceptPause = std::chrono::milliseconds(100);  // when descriptors have run out
+constexpr Duration kAcceptPause = std::chrono::milliseconds(100);  // after what may last
 // A name with several addresses and port 0: another port is tried when one of them has it taken.
 constexpr int kPortTries = 16;
 
@@ -131,46 +132,63 @@ StatusOr<std::vector<Socket>> BindName(const std::vector<std::string>& hosts,
 }  // namespace
 
 // One socket on its accepting loop. Closed there, after the last event.
-class PosixListener::Acceptor final : public Pollable {
+class PosixListener::Acceptor final : public Pollable, private ConnectionLimit::Waiter {
  public:
-  Acceptor(int fd, std::vector<PosixExecutor*> loops, std::shared_ptr<Network::OnAccept> on_accept)
-      : fd_(fd), loops_(std::move(loops)), on_accept_(std::move(on_accept)) {}
+  Acceptor(int fd, std::vector<PosixExecutor*> loops, std::shared_ptr<ConnectionLimit> limit,
+           std::shared_ptr<Network::OnAccept> on_accept)
+      : fd_(fd),
+        loops_(std::move(loops)),
+        limit_(std::move(limit)),
+        on_accept_(std::move(on_accept)) {
+    CHECK(limit_ == nullptr || &limit_->loop() == loops_[0]);
+  }
   ~Acceptor() override { close(fd_); }
-  void Start() { loops_[0]->Watch(fd_, EPOLLIN, this); }
+  void Start() {
+    if (stopped_ || std::exchange(watched_, true)) return;
+    loops_[0]->Watch(fd_, EPOLLIN, this);
+  }
   void Stop() {
     stopped_ = true;
-    if (pause_timer_.value != 0)
-      loops_[0]->Cancel(pause_timer_);
-    else
-      loops_[0]->Unwatch(fd_, this);
+    Unwatch();
+    loops_[0]->Cancel(pause_timer_);
+    if (limit_ != nullptr) limit_->Forget(*this);
   }
   void OnEvents(uint32_t) override {
     for (int i = 0; i < kAcceptsPerEvent && !stopped_; ++i) {
+      ConnectionLimit::Place place;
+      if (limit_ != nullptr) {
+        place = limit_->Take(*this);
+        if (!place) return Unwatch();  // until OnPlace
+      }
       const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        Assign(fd);
-      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        return Pause();
-      } else if (errno != EINTR && errno != ECONNABORTED) {
+        Assign(fd, std::move(place));
+      } else if (errno == EAGAIN) {
         return;
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        return Pause();
       }
     }
   }
   PosixExecutor& loop() { return *loops_[0]; }
 
  private:
-  void Assign(int fd) {
+  void Assign(int fd, ConnectionLimit::Place place) {
     SetStreamOptions(fd, AF_INET);
     PosixExecutor& loop = *loops_[next_++ % loops_.size()];
-    auto connection = std::make_unique<PosixConnection>(loop, fd);
+    auto connection = std::make_unique<PosixConnection>(loop, fd, std::move(place));
     if (&loop == loops_[0]) return (*on_accept_)(std::move(connection), loop);
     loop.Post([&loop, connection = std::move(connection), on_accept = on_accept_]() mutable {
       (*on_accept)(std::move(connection), loop);
     });
   }
-  // Without descriptors, a ready listener would only spin.
+  void OnPlace() override { Start(); }
+  void Unwatch() {
+    if (std::exchange(watched_, false)) loops_[0]->Unwatch(fd_, this);
+  }
+  // Without descriptors or memory, a ready listener would only spin.
   void Pause() {
-    loops_[0]->Unwatch(fd_, this);
+    Unwatch();
     pause_timer_ = loops_[0]->RunAfter(kAcceptPause, [this] {
       pause_timer_ = {};
       Start();
@@ -179,9 +197,11 @@ class PosixListener::Acceptor final : public Pollable {
 
   const int fd_;
   const std::vector<PosixExecutor*> loops_;
+  const std::shared_ptr<ConnectionLimit> limit_;  // null: none
   const std::shared_ptr<Network::OnAccept> on_accept_;
   size_t next_ = 0;
   TimerId pause_timer_;
+  bool watched_ = false;
   bool stopped_ = false;
 };
 
@@ -203,7 +223,7 @@ StatusOr<std::unique_ptr<Listener>> PosixListener::New(const std::string& addres
   auto shared = std::make_shared<Network::OnAccept>(std::move(on_accept));
   std::vector<std::shared_ptr<Acceptor>> acceptors;
   for (Socket& made : *sockets) {
-    acceptors.push_back(std::make_shared<Acceptor>(made.Release(), loops, shared));
+    acceptors.push_back(std::make_shared<Acceptor>(made.Release(), loops, options.limit, shared));
     loops[0]->Post([acceptor = acceptors.back()] { acceptor->Start(); });
   }
   return std::unique_ptr<Listener>(new PosixListener(std::move(acceptors), bound));

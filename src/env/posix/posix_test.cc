@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <condition_variable>
+#include <deque>
 #include <filesystem>
 #include <future>
 #include <map>
@@ -218,6 +220,111 @@ TEST(PosixNetwork, EchoesMegabytesUnderBackPressure) {
   listener->reset();
   for (Executor* loop : {server_loop.get(), second_loop.get()})
     On(*loop, [&] { echoes[loop].clear(); });
+}
+
+// Keeps what is accepted, and asks its limit each time how many there are.
+class Crowd {
+ public:
+  Crowd(Executor& loop, uint64_t most)
+      : loop_(loop), limit_(std::make_shared<ConnectionLimit>(loop, most)), most_(most) {}
+
+  std::unique_ptr<Listener> Listen(Env& env, std::vector<Executor*> loops) {
+    auto made = env.network().Listen("127.0.0.1:0", std::move(loops), {.limit = limit_},
+                                     [this](std::unique_ptr<Connection> c, Executor& loop) {
+                                       std::lock_guard lock(mutex_);
+                                       here_.emplace_back(std::move(c), &loop);
+                                       EXPECT_LE(here_.size(), most_);
+                                       ++accepted_;
+                                       changed_.notify_all();
+                                     });
+    EXPECT_TRUE(made.ok()) << made.status();
+    return *std::move(made);
+  }
+  void AwaitAccepted(int count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return accepted_ >= count; });
+  }
+  void CloseOne() {
+    std::unique_lock lock(mutex_);
+    auto [connection, loop] = std::move(here_.front());
+    here_.pop_front();
+    lock.unlock();
+    On(*loop, [&] { connection.reset(); });
+  }
+  uint64_t taken() {
+    return On(loop_, [this] { return limit_->taken(); });
+  }
+
+ private:
+  Executor& loop_;
+  const std::shared_ptr<ConnectionLimit> limit_;
+  const uint64_t most_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::pair<std::unique_ptr<Connection>, Executor*>> here_;
+  int accepted_ = 0;
+};
+
+std::vector<std::unique_ptr<Connection>> ConnectTo(Env& env, Executor& loop,
+                                                   const std::vector<std::string>& addresses) {
+  std::vector<std::unique_ptr<Connection>> out;
+  for (const std::string& address : addresses) {
+    std::promise<StatusOr<std::unique_ptr<Connection>>> made;
+    loop.Post([&] {
+      env.network().Connect(address, std::chrono::seconds(5), loop,
+                            [&](auto result) { made.set_value(std::move(result)); });
+    });
+    auto result = made.get_future().get();
+    EXPECT_TRUE(result.ok()) << result.status();
+    out.push_back(*std::move(result));
+  }
+  return out;
+}
+
+TEST(PosixNetwork, ListenersShareABoundAndTheRestWaitsForItsTurn) {
+  auto env = NewPosixEnv();
+  auto one = env->NewExecutor("one");
+  auto two = env->NewExecutor("two");
+  auto client = env->NewExecutor("client");
+  Crowd crowd(*one, 2);
+  auto first = crowd.Listen(*env, {one.get(), two.get()});
+  auto second = crowd.Listen(*env, {one.get()});
+  // All six are established in the kernel before anybody makes room.
+  auto connections = ConnectTo(*env, *client,
+                               {first->address(), first->address(), first->address(),
+                                second->address(), second->address(), first->address()});
+  for (int i = 2; i < 6; ++i) {
+    crowd.AwaitAccepted(i);
+    crowd.CloseOne();
+  }
+  crowd.AwaitAccepted(6);
+  crowd.CloseOne();
+  crowd.CloseOne();
+  EXPECT_EQ(crowd.taken(), 0u);
+  // Both still take what comes.
+  auto more = ConnectTo(*env, *client, {first->address(), second->address()});
+  crowd.AwaitAccepted(8);
+  crowd.CloseOne();
+  crowd.CloseOne();
+  On(*client, [&] {
+    connections.clear();
+    more.clear();
+  });
+}
+
+TEST(PosixNetwork, AListenerMayGoWhileItWaitsForAPlace) {
+  auto env = NewPosixEnv();
+  auto one = env->NewExecutor("one");
+  auto client = env->NewExecutor("client");
+  Crowd crowd(*one, 1);
+  auto listener = crowd.Listen(*env, {one.get()});
+  auto connections = ConnectTo(*env, *client, {listener->address(), listener->address()});
+  crowd.AwaitAccepted(1);
+  listener.reset();
+  crowd.CloseOne();
+  On(*one, [] {});
+  EXPECT_EQ(crowd.taken(), 0u);
+  On(*client, [&] { connections.clear(); });
 }
 
 TEST(PosixNetwork, SaysWhyItCannotListenOrConnect) {

@@ -35,6 +35,66 @@ std::string Named(std::string_view verb, const std::string& address) {
 
 }  // namespace
 
+// What one Listen call accepts.
+class SimNetwork::Accepting final : public ConnectionLimit::Waiter,
+                                    public std::enable_shared_from_this<Accepting> {
+ public:
+  using Loop = std::weak_ptr<SimExecutor*>;
+  Accepting(uint64_t id, std::string host, std::vector<Loop> loops,
+            std::shared_ptr<ConnectionLimit> limit, OnAccept on_accept)
+      : id_(id),
+        host_(std::move(host)),
+        loops_(std::move(loops)),
+        limit_(std::move(limit)),
+        on_accept_(std::move(on_accept)) {}
+  ~Accepting() override {
+    if (limit_ != nullptr) limit_->Forget(*this);
+  }
+
+  uint64_t id() const { return id_; }
+  const std::string& host() const { return host_; }
+  Loop NextLoop() { return loops_[next_++ % loops_.size()]; }
+  // On the loop that the connection is for.
+  void Take(SimExecutor& loop, std::shared_ptr<SimStream> stream,
+            std::unique_ptr<Connection> connection) {
+    if (limit_ == nullptr) return on_accept_(std::move(connection), loop);
+    backlog_.push_back({loop.handle(), std::move(stream), std::move(connection)});
+    TakeFromBacklog();
+  }
+
+ private:
+  struct Arrived {
+    Loop loop;
+    std::shared_ptr<SimStream> stream;
+    std::unique_ptr<Connection> connection;
+  };
+  void TakeFromBacklog() {
+    while (!backlog_.empty()) {
+      ConnectionLimit::Place place = limit_->Take(*this);
+      if (!place) return;  // until OnPlace
+      Arrived arrived = std::move(backlog_.front());
+      backlog_.pop_front();
+      const std::shared_ptr<SimExecutor*> loop = arrived.loop.lock();
+      if (loop == nullptr) continue;
+      arrived.stream->Hold(1, std::move(place));
+      SimExecutor& accepts = **loop;
+      accepts.Post([weak = weak_from_this(), &accepts,
+                    connection = std::move(arrived.connection)]() mutable {
+        if (auto still = weak.lock()) still->on_accept_(std::move(connection), accepts);
+      });
+    }
+  }
+  void OnPlace() override { TakeFromBacklog(); }
+
+  const uint64_t id_;
+  const std::string host_;
+  const std::vector<Loop> loops_;
+  const std::shared_ptr<ConnectionLimit> limit_;  // null: none
+  OnAccept on_accept_;
+  size_t next_ = 0;
+  std::deque<Arrived> backlog_;
+};
+
 struct SimNetwork::Attempt {
   std::string address;
   SimExecutor* on;  // valid while `loop` is
@@ -57,7 +117,7 @@ class SimListener final : public Listener {
       : network_(network), key_(std::move(key)), id_(id), address_(std::move(address)) {}
   ~SimListener() override {
     auto found = network_.listeners_.find(key_);
-    if (found != network_.listeners_.end() && found->second->id == id_)
+    if (found != network_.listeners_.end() && found->second->id() == id_)
       network_.listeners_.erase(found);
   }
   std::string address() const override { return address_; }
@@ -76,7 +136,8 @@ SimNetwork::~SimNetwork() {
 
 StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(const std::string& address,
                                                        std::vector<Executor*> loops,
-                                                       const ListenOptions&, OnAccept on_accept) {
+                                                       const ListenOptions& options,
+                                                       OnAccept on_accept) {
   CHECK(!loops.empty());
   std::string bound = address;
   if (!address.starts_with(kUnix)) {
@@ -90,13 +151,11 @@ StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(const std::string& addres
   const std::string key = KeyOf(bound, machine);
   if (listeners_.contains(key))
     return absl::UnavailableError(Named("listen", bound) + ": bind: address already in use");
-  auto accepting = std::make_shared<Accepting>();
-  accepting->id = next_id_++;
-  accepting->host = machine;
-  for (Executor* loop : loops) accepting->loops.push_back(SimExecutor::Of(*loop).handle());
-  accepting->on_accept = std::move(on_accept);
-  const uint64_t id = accepting->id;
-  listeners_.emplace(key, std::move(accepting));
+  std::vector<Accepting::Loop> handles;
+  for (Executor* loop : loops) handles.push_back(SimExecutor::Of(*loop).handle());
+  const uint64_t id = next_id_++;
+  listeners_.emplace(key, std::make_shared<Accepting>(id, machine, std::move(handles),
+                                                      options.limit, std::move(on_accept)));
   return std::unique_ptr<Listener>(new SimListener(*this, key, id, bound));
 }
 
@@ -152,7 +211,7 @@ std::unique_ptr<Dialer::Attempt> SimNetwork::Dial(const std::string& address, Ex
   attempt->loop = loop.handle();
   attempt->from = loop.host();
   const std::shared_ptr<Accepting> listener = FindListener(address, loop.host());
-  attempt->to = listener != nullptr ? listener->host : SplitHostPort(address).first;
+  attempt->to = listener != nullptr ? listener->host() : SplitHostPort(address).first;
   attempt->done = std::move(done);
   Carry({attempt->from, attempt->to}, [this, attempt] { Knock(attempt); });
   return std::make_unique<AttemptHandle>(std::move(attempt));
@@ -164,7 +223,7 @@ void SimNetwork::Knock(std::shared_ptr<Attempt> attempt) {
   const std::shared_ptr<Accepting> listener = FindListener(attempt->address, attempt->from);
   std::shared_ptr<SimExecutor*> loop;
   if (listener != nullptr && !rejected_.contains({attempt->from, attempt->to}))
-    loop = listener->loops[listener->next++ % listener->loops.size()].lock();
+    loop = listener->NextLoop().lock();
   std::shared_ptr<SimStream> stream;
   if (loop != nullptr) {
     const uint64_t id = next_id_++;
@@ -175,7 +234,7 @@ void SimNetwork::Knock(std::shared_ptr<Attempt> attempt) {
     SimExecutor& accepts = **loop;
     accepts.Post([stream, &accepts, connection = stream->Own(1),
                   weak = std::weak_ptr<Accepting>(listener)]() mutable {
-      if (auto still = weak.lock()) still->on_accept(std::move(connection), accepts);
+      if (auto still = weak.lock()) still->Take(accepts, std::move(stream), std::move(connection));
     });
   }
   Carry({attempt->to, attempt->from},
@@ -253,7 +312,7 @@ void SimNetwork::Reset(const std::string& one, const std::string& other) {
 }
 
 void SimNetwork::CrashHost(const std::string& host) {
-  std::erase_if(listeners_, [&](const auto& entry) { return entry.second->host == host; });
+  std::erase_if(listeners_, [&](const auto& entry) { return entry.second->host() == host; });
   const auto streams = streams_;
   for (const auto& [id, stream] : streams) {
     for (int side = 0; side < 2; ++side) {

@@ -76,13 +76,7 @@ class SimNetwork final : public Network, private Dialer::World {
   friend class SimListener;
   friend class SimStream;
   using Link = std::pair<std::string, std::string>;  // from, to
-  struct Accepting {
-    uint64_t id;
-    std::string host;
-    std::vector<std::weak_ptr<SimExecutor*>> loops;
-    OnAccept on_accept;
-    size_t next = 0;
-  };
+  class Accepting;
   // A connection that is being made.
   struct Attempt;
   class AttemptHandle;

@@ -322,6 +322,37 @@ TEST(SimNetwork, ACrashedMachineIsSilentAndItsPeersFindOut) {
   EXPECT_EQ(accepted, 1);
 }
 
+TEST(SimNetwork, BeyondABoundConnectionsWaitForTheirTurn) {
+  Pair pair;
+  std::deque<std::unique_ptr<Connection>> accepted;
+  auto made = pair.env_b->network().Listen(
+      kAddress, {pair.loop_b.get()}, {.limit = std::make_shared<ConnectionLimit>(*pair.loop_b, 2)},
+      [&](std::unique_ptr<Connection> c, Executor&) { accepted.push_back(std::move(c)); });
+  ASSERT_TRUE(made.ok()) << made.status();
+  std::vector<std::unique_ptr<Connection>> clients;
+  pair.loop_a->Post([&] {
+    for (int i = 0; i < 4; ++i) {
+      pair.network.Connect(kAddress, seconds(5), *pair.loop_a, [&](auto connection) {
+        ASSERT_TRUE(connection.ok()) << connection.status();
+        clients.push_back(*std::move(connection));
+      });
+    }
+  });
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(clients.size(), 4u) << "they are in the backlog";
+  EXPECT_EQ(accepted.size(), 2u);
+  pair.loop_b->Post([&] { accepted.pop_front(); });
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(accepted.size(), 2u);
+  pair.loop_b->Post([&] { accepted.clear(); });
+  pair.world.RunFor(seconds(1));
+  EXPECT_EQ(accepted.size(), 1u);
+  made->reset();
+  pair.loop_a->Post([&] { clients.clear(); });
+  pair.loop_b->Post([&] { accepted.clear(); });
+  pair.world.RunFor(seconds(1));
+}
+
 TEST(SimNetwork, LinksHaveTheirOwnDelays) {
   Pair pair;
   pair.network.set_delay(kB, kA, milliseconds(100), milliseconds(100));

@@ -100,6 +100,7 @@ void SimStream::CloseAfterFlush(int side) {
 
 void SimStream::Close(int side) {
   End& end = ends_[side];
+  end.place = {};  // with its owner: the loop still exists
   if (end.gone) return;
   end.gone = true;
   end.handler = nullptr;

@@ -37,6 +37,8 @@ class SimStream final : public std::enable_shared_from_this<SimStream> {
   const std::string& address(int side) const { return ends_[side].address; }
 
   // --- what the network does ---
+  // Given back when the owner closes that side.
+  void Hold(int side, ConnectionLimit::Place place) { ends_[side].place = std::move(place); }
   const std::string& host(int side) const { return ends_[side].host; }
   // Hands over what has arrived by now, unless the link is cut.
   void Transmit(int from);
@@ -73,6 +75,7 @@ class SimStream final : public std::enable_shared_from_this<SimStream> {
     bool told = false;  // OnClosed ran
     bool gone = false;  // its owner, or its machine, is
     TimerId grace;
+    ConnectionLimit::Place place;
   };
 
   static int Other(int side) { return 1 - side; }
