@@ -203,7 +203,7 @@ void Http2Call::AppendToMessage(std::string bytes) {
 void Http2Call::QueueBytes(std::string bytes) {
   if (finished_ || given_up_ || bytes.empty()) return;
   session_.guard_.NoteAnswer();
-  if (out_bytes_ == 0) session_.memory_->Touch(*this);
+  const bool is_first = out_bytes_ == 0;
   out_bytes_ += bytes.size();
   const size_t unsent_max = session_.memory_->tight()
                                 ? kTightUnsentBytesMax
@@ -216,6 +216,7 @@ void Http2Call::QueueBytes(std::string bytes) {
     nghttp2_session_resume_data(session_.h2_, id_);
   }
   session_.ScheduleFlush();
+  if (is_first) session_.memory_->Begin(*this);
   Account();
   session_.memory_->NoteGrowth();
 }

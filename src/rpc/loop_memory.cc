@@ -9,13 +9,28 @@ constexpr env::Duration kReportInterval = std::chrono::seconds(10);
 
 }  // namespace
 
-void LoopMemory::Touch(Holder& holder) {
-  if (holder.next_ == &ends_) return;  // the last already
+void LoopMemory::Link(Holder& holder, Ends& list) {
+  if (holder.next_ == &list) return;  // the last already
   holder.Unlink();
-  holder.prev_ = ends_.prev_;
-  holder.next_ = &ends_;
-  ends_.prev_->next_ = &holder;
-  ends_.prev_ = &holder;
+  holder.prev_ = list.prev_;
+  holder.next_ = &list;
+  list.prev_->next_ = &holder;
+  list.prev_ = &holder;
+}
+
+void LoopMemory::Begin(Holder& holder) {
+  if (fresh_.empty()) loop_.AtEndOfTurn(lifeline_.Tie([this] { Settle(); }));
+  Link(holder, fresh_);
+}
+
+// The turn is over: who is still here has a client that has not taken all.
+void LoopMemory::Settle() {
+  if (fresh_.empty()) return;
+  fresh_.next_->prev_ = waiting_.prev_;
+  waiting_.prev_->next_ = fresh_.next_;
+  fresh_.prev_->next_ = &waiting_;
+  waiting_.prev_ = fresh_.prev_;
+  fresh_.prev_ = fresh_.next_ = &fresh_;
 }
 
 // Some loop holds at least its share of what is too much: that one lets go. False: this one does
@@ -23,10 +38,10 @@ void LoopMemory::Touch(Holder& holder) {
 bool LoopMemory::Relieve() {
   const uint64_t share = server_->budget.bytes_max() / server_->loops.size();
   while (over()) {
-    Holder* longest = ends_.next_;
-    if (longest == &ends_ || account_.used() < share) return false;
-    longest->Unlink();
-    longest->GiveUp();
+    if ((waiting_.empty() && fresh_.empty()) || account_.used() < share) return false;
+    Holder& chosen = waiting_.empty() ? *fresh_.prev_ : *waiting_.next_;
+    chosen.Unlink();
+    chosen.GiveUp();
     ++given_up_;
     Report();
   }

@@ -3,7 +3,9 @@
 //
 // Held are answers that were not taken and requests that wait. Each Holder stands in the order in
 // which its client last moved something. Above the budget the one whose client has moved nothing
-// for longest gives up, on the loop that holds most. Open calls have a budget of their own, because
+// for longest gives up, on the loop that holds most. What was queued in this turn stands apart: its
+// client could not take any of it yet. When nothing else is left, the newest of these gives up: it
+// is the one whose growth is too much. Open calls have a budget of their own, because
 // there is no telling which of them is of no use: above it, further ones are not taken on.
 //
 // Thread: its I/O loop, except as a method says.
@@ -61,10 +63,7 @@ class LoopMemory {
         loop_(loop),
         log_(log),
         account_(server_->budget),
-        calls_(server_->calls) {
-    ends_.prev_ = ends_.next_ = &ends_;
-  }
-  ~LoopMemory() { ends_.prev_ = ends_.next_ = nullptr; }
+        calls_(server_->calls) {}
 
   MemoryAccount& account() { return account_; }
   MemoryAccount& calls() { return calls_; }
@@ -77,8 +76,11 @@ class LoopMemory {
   // One connection may hold a quarter of all before its further requests wait.
   uint64_t connection_bytes_max() const { return server_->budget.bytes_max() / 4; }
 
-  // The holder's client has taken or given something, or it holds something for the first time.
-  void Touch(Holder& holder);
+  // It holds something for the first time. What is scheduled before this call comes before its
+  // client counts as one that has not taken it.
+  void Begin(Holder& holder);
+  // The holder's client has taken or given something.
+  void Touch(Holder& holder) { Link(holder, waiting_); }
   // It holds nothing.
   void Remove(Holder& holder) { holder.Unlink(); }
   // Something has grown: makes others, or the same, give up while the budget is over.
@@ -87,11 +89,18 @@ class LoopMemory {
   }
 
  private:
-  // The list's two ends: first is next_, last is prev_.
+  // A list's two ends: first is next_, last is prev_.
   class Ends final : public Holder {
     void GiveUp() override {}
     friend class LoopMemory;
+
+   public:
+    Ends() { prev_ = next_ = this; }
+    ~Ends() override { prev_ = next_ = nullptr; }
+    bool empty() const { return next_ == this; }
   };
+  static void Link(Holder& holder, Ends& list);
+  void Settle();
   bool Relieve();
   void AskOthers();
   void Report();
@@ -101,7 +110,8 @@ class LoopMemory {
   Logger& log_;
   MemoryAccount account_;
   MemoryAccount calls_;
-  Ends ends_;
+  Ends waiting_;
+  Ends fresh_;                      // of this turn
   std::atomic<bool> asked_{false};  // by another loop; set there, cleared here
   uint64_t given_up_ = 0;           // not reported yet
   bool report_waits_ = false;

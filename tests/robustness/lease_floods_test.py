@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Clients that ask for all leases again and again: leases of others are renewed."""
+"""Clients that ask for all leases, or for all keys of a large one, again and again: leases of others are renewed, and
+others write."""
 import os, queue, subprocess, sys, threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
@@ -7,7 +8,9 @@ import members, rawhttp2
 from members import Member, equal, finish, quoin_binary, run
 
 LEASES = 60000
+KEYS = 60000
 LISTS = 2000
+LOOKS = 300
 TTL = 5
 
 
@@ -67,6 +70,27 @@ def lists():
         holder.close()
 
 
+def keys():
+    with Member(quoin_binary()) as member:
+        from etcdapi import rpc
+        client = member.client()
+        lease = client.lease_grant(3600).ID
+        wanted = [b"some/long/prefix/of/a/key/%08d" % i for i in range(KEYS)]
+        for i in range(0, KEYS, 100):
+            client.txn(success=[rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=b"v", lease=lease))
+                                for key in wanted[i:i + 100]], timeout=60)
+        equal(list(client.lease_time_to_live(lease, True).keys), wanted)
+        question = rpc.LeaseTimeToLiveRequest(ID=lease, keys=True).SerializeToString()
+        flood = rawhttp2.Raw(member, window=0)
+        for _ in range(LOOKS):
+            flood.request("/etcdserverpb.Lease/LeaseTimeToLive", question)
+        for i in range(200):
+            client.put(b"x", b"%d" % i)
+        equal(list(client.lease_time_to_live(lease, True).keys), wanted)
+        flood.close()
+
+
 if __name__ == "__main__":
     run("%d lists of %d leases" % (LISTS, LEASES), lists)
+    run("%d looks at %d keys of a lease" % (LOOKS, KEYS), keys)
     finish()
