@@ -6,6 +6,8 @@
 #include <chrono>
 #include <ostream>
 
+#include "logging/json_logger.h"
+
 namespace quoin::utl {
 namespace {
 
@@ -20,24 +22,6 @@ std::string Timestamp(env::Duration since_epoch) {
                      time.hours().count(), time.minutes().count(), time.seconds().count());
 }
 
-std::string_view NameOf(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarn:
-      return "warn";
-    case LogLevel::kError:
-      return "error";
-    case LogLevel::kPanic:
-      return "panic";
-    case LogLevel::kFatal:
-      break;
-  }
-  return "fatal";
-}
-
 std::string JsonOf(const LogField::Value& value) {
   return boost::json::serialize(
       std::visit([](const auto& v) { return boost::json::value_from(v); }, value));
@@ -50,7 +34,7 @@ class ConsoleLog final : public Logger {
   void Write(LogLevel level, std::source_location, std::string_view message, const LogField* fields,
              size_t count) override {
     std::string line =
-        fmt::format("{}\t{}\t{}", Timestamp(clock_.WallNow()), NameOf(level), message);
+        fmt::format("{}\t{}\t{}", Timestamp(clock_.WallNow()), logging::LevelName(level), message);
     for (size_t i = 0; i < count; ++i) {
       line += fmt::format("{}\"{}\": {}", i == 0 ? "\t{" : ", ", fields[i].name,
                           JsonOf(fields[i].value));

@@ -62,6 +62,18 @@ class CutLog : public testing::Test {
     EXPECT_EQ(ModelOf(*again), model_);
   }
 
+  // The log ends with a state.
+  void ExpectWholeWhereverTheStateIsCut() {
+    machine_.Stop();
+    const std::string bytes = machine_.Bytes(path_);
+    const Frames frames(bytes);
+    ASSERT_EQ(frames.types.back(), RecordType::kState);
+    for (size_t cut = frames.at.back(); cut < frames.end; ++cut) {
+      SCOPED_TRACE(cut);
+      ExpectWhole(bytes.substr(0, cut));
+    }
+  }
+
   void ExpectRefused(const std::string& bytes) {
     machine_.Replace(path_, bytes);
     const std::map<std::string, std::string> before = machine_.Image();
@@ -77,27 +89,13 @@ class CutLog : public testing::Test {
 
 TEST_F(CutLog, AStateThatWasCutIsKnownWhereverItWasCut) {
   Take({{MakeEntry(2, 6, "x"), MakeEntry(2, 7, std::string(700, 'y'))}, MakeState(2, 5), {}, true});
-  machine_.Stop();
-  const std::string bytes = machine_.Bytes(path_);
-  const Frames frames(bytes);
-  ASSERT_EQ(frames.types.back(), RecordType::kState);
-  for (size_t cut = frames.at.back(); cut < frames.end; ++cut) {
-    SCOPED_TRACE(cut);
-    ExpectWhole(bytes.substr(0, cut));
-  }
+  ExpectWholeWhereverTheStateIsCut();
 }
 
 TEST_F(CutLog, TheLastStateOfACleanStopIsKnown) {
   Take({{}, MakeState(1, 5), {}, false});
   EXPECT_TRUE(machine_.Close().ok());
-  machine_.Stop();
-  const std::string bytes = machine_.Bytes(path_);
-  const Frames frames(bytes);
-  ASSERT_EQ(frames.types.back(), RecordType::kState);
-  for (size_t cut = frames.at.back(); cut < frames.end; ++cut) {
-    SCOPED_TRACE(cut);
-    ExpectWhole(bytes.substr(0, cut));
-  }
+  ExpectWholeWhereverTheStateIsCut();
 }
 
 TEST_F(CutLog, AVoteThatWasCutIsGivenAgain) {

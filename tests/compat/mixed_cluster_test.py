@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """One cluster of etcd's members and quoin's: a member of either joins the other's cluster as a learner,
 votes, leads; all hold the same."""
-import concurrent.futures, http.client, json, os, sys
+import concurrent.futures, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
-from members import Cluster, Skip, equal, etcd_binary, finish, quoin_binary, run, until
+from members import Cluster, Skip, cluster_version, equal, etcd_binary, finish, quoin_binary, run, said, until
 
 
 def same_hash(cluster, revision):
@@ -48,17 +48,6 @@ def quoin_joins_etcd(snapshot):
         revision = quoin.client().put(b"again", b"v").header.revision
         until(lambda: same_hash(c, revision))
         equal(len(c[0].client().range(b"\0", b"\0").kvs), 253 + snapshot)
-
-
-def said(member, text):
-    with open(member.log, errors="replace") as log:
-        return text in log.read()
-
-
-def cluster_version(member):
-    page = http.client.HTTPConnection(member.host, member.client_port, timeout=5)
-    page.request("GET", "/version")
-    return json.loads(page.getresponse().read())["etcdcluster"]
 
 
 def etcd_joins_quoin(snapshot):

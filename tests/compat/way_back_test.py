@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """README's second sentence as it is read: stop etcd, start quoin on the same directory; stop quoin, start etcd again. No flag is given;
 what leaves no way back happens by consent only."""
-import http.client, json, os, sys
+import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
 from ctl import ctl
-from members import Cluster, Member, Skip, equal, finish, quoin_binary, run, until
+from members import Cluster, Member, Skip, cluster_version, equal, finish, quoin_binary, run, said, until
 
 CONSENT = "--keep-cluster-version=false"
 
@@ -16,17 +16,6 @@ def etcd():
     if binary is None:
         raise Skip("etcd 3.5 is not to be had here (tools/get-etcd)")
     return binary
-
-
-def said(member, text):
-    with open(member.log, errors="replace") as log:
-        return text in log.read()
-
-
-def cluster_version(member):
-    page = http.client.HTTPConnection(member.host, member.client_port, timeout=5)
-    page.request("GET", "/version")
-    return json.loads(page.getresponse().read())["etcdcluster"]
 
 
 def contents(member):

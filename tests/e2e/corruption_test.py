@@ -11,7 +11,7 @@ import grpc
 from etcdapi import rpc
 
 
-def said(member, text):
+def times_said(member, text):
     with open(member.log, errors="replace") as log:
         return log.read().count(text)
 
@@ -68,7 +68,7 @@ def writing_goes_on(c):
 def periodically():
     with Cluster(3, flags=["--corrupt-check-time=300ms"]) as c:
         filled(c)
-        until(lambda: said(c.leader(), "finished peer corruption check") > 0)
+        until(lambda: times_said(c.leader(), "finished peer corruption check") > 0)
         equal(alarms(c[0].client()), [])
         victim = c.followers()[0]
         member_id = victim.client().status().header.member_id
@@ -85,7 +85,7 @@ def compactions(choose_victim):
     with Cluster(3, flags=["--feature-gates=CompactHashCheck=true", "--compact-hash-check-time=300ms"]) as c:
         filled(c)
         c[0].client().compact(10)
-        until(lambda: said(c.leader(), "finished compaction hash check") > 0)
+        until(lambda: times_said(c.leader(), "finished compaction hash check") > 0)
         equal(alarms(c[0].client()), [])
         victim = choose_victim(c)
         member_id = victim.client().status().header.member_id
@@ -114,7 +114,7 @@ def before_serving():
         c.leader().client().put(b"without it", b"v")
         rewrite(victim, DAMAGED, VALUE)
         victim.start()
-        assert said(victim, "initial corruption checking passed") > 0, victim.log_tail()
+        assert times_said(victim, "initial corruption checking passed") > 0, victim.log_tail()
         c.wait_equal()
         # Alone it has nobody to compare with, and starts.
         for m in c:

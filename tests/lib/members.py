@@ -6,7 +6,7 @@
 
 A test program ends with `finish()`: it prints 'N passed, M failed, K skipped' and sets the exit code.
 """
-import atexit, http.client, os, shutil, signal, socket, subprocess, sys, tempfile, time
+import atexit, http.client, json, os, shutil, signal, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 SOURCE = os.path.realpath(os.path.join(HERE, "..", ".."))
@@ -255,6 +255,18 @@ class Cluster:
                     c.channel.close()
             time.sleep(0.05)  # a poll of another process
         raise AssertionError("members differ after %d s: %s" % (seconds, seen))
+
+
+def said(member, text):
+    """Whether it stands in the member's log."""
+    with open(member.log, errors="replace") as log:
+        return text in log.read()
+
+
+def cluster_version(member):
+    page = http.client.HTTPConnection(member.host, member.client_port, timeout=5)
+    page.request("GET", "/version")
+    return json.loads(page.getresponse().read())["etcdcluster"]
 
 
 def until(what, seconds=30):
