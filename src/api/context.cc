@@ -1,7 +1,7 @@
 #include "api/context.h"
 
-#include "api/slice_turns.h"
 #include "api/parts.h"
+#include "api/slice_turns.h"
 #include "api/watch_hub.h"
 #include "base/check.h"
 #include "base/errors.h"
@@ -149,8 +149,14 @@ void UnaryCall::WhenReadable(absl::AnyInvocable<void()> then) {
   });
 }
 
+Status MessageTooLarge(uint64_t bytes) {
+  return absl::ResourceExhaustedError("grpc: trying to send message larger than max (" +
+                                      std::to_string(bytes) + " vs. " +
+                                      std::to_string(kGrpcMessageBytesMax) + ")");
+}
+
 void UnaryCall::Reply(std::string response) {
-  if (response.size() > kMessageBytesMax) return Fail(MessageTooLarge(response.size()));
+  if (response.size() > kGrpcMessageBytesMax) return Fail(MessageTooLarge(response.size()));
   call_.Send(std::move(response));
   call_.Finish(OkStatus());
 }

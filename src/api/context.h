@@ -3,6 +3,7 @@
 // Thread: per call, the I/O loop of the call.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -58,6 +59,10 @@ Status AdmitCall(const rpc::ServerCall& call, const server::Frontend& frontend, 
 
 // grpc-go's answer to bytes that do not parse.
 Status UnmarshalError();
+
+// What grpc-go refuses to send.
+inline constexpr uint64_t kGrpcMessageBytesMax = INT32_MAX;
+Status MessageTooLarge(uint64_t bytes);
 
 // For another loop: takes a result there, and hands it to `handle` on `loop` while `line` lives.
 template <typename Result>

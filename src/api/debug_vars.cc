@@ -6,44 +6,13 @@
 #include <utility>
 
 #include "server/raft_loop.h"
+#include "server/raft_status.h"
 
 namespace quoin::api {
 namespace {
 
 std::string Quoted(const std::string& text) {
   return boost::json::serialize(boost::json::string_view(text.data(), text.size()));
-}
-
-std::string Id(NodeId id) { return fmt::format("{:x}", id.value()); }
-
-template <typename Role>
-std::string_view StateName(Role role) {
-  switch (role) {
-    case Role::kFollower:
-      return "StateFollower";
-    case Role::kPreCandidate:
-      return "StatePreCandidate";
-    case Role::kCandidate:
-      return "StateCandidate";
-    case Role::kLeader:
-      return "StateLeader";
-  }
-  return "StateFollower";
-}
-
-template <typename RaftStatus>
-std::string RaftJson(const RaftStatus& status) {
-  std::string progress;
-  for (const auto& peer : status.progress) {
-    progress += fmt::format(R"({}"{}":{{"match":{},"next":{},"state":"{}"}})",
-                            progress.empty() ? "" : ",", Id(peer.id), peer.match.value(),
-                            peer.next.value(), peer.answers ? "StateReplicate" : "StateProbe");
-  }
-  return fmt::format(
-      R"({{"id":"{}","term":{},"vote":"{}","commit":{},"lead":"{}","raftState":"{}","applied":{},)"
-      R"("progress":{{{}}},"leadtransferee":"0"}})",
-      Id(status.id), status.term.value(), Id(status.vote), status.commit.value(), Id(status.leader),
-      StateName(status.role), status.applied.value(), progress);
 }
 
 std::string ProcessJson(const Context& context, const std::vector<std::string>& arguments) {
@@ -66,8 +35,9 @@ void RenderDebugVars(const Context& context, const std::vector<std::string>& arg
   server::Node& node = context.node();
   node.raft_executor().Post([&node, &loop, process = std::move(process),
                              done = std::move(done)]() mutable {
-    std::string body =
-        "{\n" + process + ",\n\"raft.status\": " + RaftJson(node.raft_loop().status()) + "\n}\n";
+    std::string body = "{\n" + process +
+                       ",\n\"raft.status\": " + server::RaftStatusJson(node.raft_loop().status()) +
+                       "\n}\n";
     loop.Post(
         [body = std::move(body), done = std::move(done)]() mutable { done(std::move(body)); });
   });

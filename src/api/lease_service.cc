@@ -64,7 +64,7 @@ class LeaseQueryCall : public UnaryCall {
   // Answers with head . shared: bytes that other calls send, too.
   void ReplyShared(std::string head, const SharedBytes& shared) {
     const uint64_t size = head.size() + shared.size();
-    if (size > kMessageBytesMax) return Fail(MessageTooLarge(size));
+    if (size > kGrpcMessageBytesMax) return Fail(MessageTooLarge(size));
     call_.StartMessage(size);
     call_.AppendMessage(std::move(head));
     if (!shared.empty()) call_.AppendMessage(shared);

@@ -20,6 +20,7 @@ LocalStore::LocalStore(const Context& context, const env::Executor& loop)
     : context_(context), frontend_(context.FrontendOf(loop)), hub_(context.WatchesOf(loop)) {}
 
 LocalStore::~LocalStore() {
+  if (range_ != nullptr) range_->Cancel();
   StopWatching();
   hub_.set().Forget(*this);
 }
@@ -103,7 +104,6 @@ void LocalStore::Range(const etcdserverpb::RangeRequest& request,
 // An answer while it is gathered: all who ask here look at few keys, in the midst of many perhaps.
 struct LocalStore::Gathering {
   std::string message;  // the query points into it
-  std::shared_ptr<LargeRange> range;
   LargeRange::Size size;
   std::string body;
   Done<etcdserverpb::RangeResponse> done;
@@ -116,32 +116,36 @@ void LocalStore::RangeInSlices(const etcdserverpb::RangeRequest& request,
   gathering->done = std::move(done);
   const mvcc::RangeQuery query = state::ParseRange(gathering->message)->query;
   server::Node& node = context_.node();
-  gathering->range =
+  range_ =
       LargeRange::New(context_.SlicesOf(frontend_.loop()), query,
                       std::make_shared<Moment>(node, Moment::Hold::kCompactions, query.revision));
-  gathering->range->Measure(
-      [this, sign = lifeline_.sign(), gathering](StatusOr<LargeRange::Size> size) {
-        if (!sign.alive()) return;
-        if (!size.ok()) return gathering->done(size.status());
-        gathering->size = *size;
-        Gather(gathering);
-      });
+  range_->Measure([this, sign = lifeline_.sign(), gathering](StatusOr<LargeRange::Size> size) {
+    if (!sign.alive()) return;
+    if (!size.ok()) return Gathered(*gathering, size.status());
+    gathering->size = *size;
+    Gather(gathering);
+  });
 }
 
 void LocalStore::Gather(std::shared_ptr<Gathering> gathering) {
-  LargeRange& range = *gathering->range;
-  range.ReadPart([this, sign = lifeline_.sign(), gathering = std::move(gathering)](
-                     StatusOr<std::string> part, bool last) {
+  range_->ReadPart([this, sign = lifeline_.sign(), gathering = std::move(gathering)](
+                       StatusOr<std::string> part, bool last) {
     if (!sign.alive()) return;
-    if (!part.ok()) return gathering->done(part.status());
+    if (!part.ok()) return Gathered(*gathering, part.status());
     gathering->body += *part;
     if (!last) return Gather(gathering);
     state::AppendRangeTail(gathering->size.more, gathering->size.count, gathering->body);
     etcdserverpb::RangeResponse response;
     response.ParseFromString(gathering->body);
     *response.mutable_header() = Header(gathering->size.store_revision);
-    gathering->done(std::move(response));
+    Gathered(*gathering, std::move(response));
   });
+}
+
+// The caller may ask for the next range at once, or destroy this object.
+void LocalStore::Gathered(Gathering& gathering, StatusOr<etcdserverpb::RangeResponse> answer) {
+  range_.reset();
+  gathering.done(std::move(answer));
 }
 
 void LocalStore::Watch(const std::string& key, const std::string& range_end, int64_t from,

@@ -18,6 +18,8 @@
 
 namespace quoin::api {
 
+class LargeRange;
+
 class LocalStore final : private watch::Sink {
  public:
   LocalStore(const Context& context, const env::Executor& loop);
@@ -54,6 +56,7 @@ class LocalStore final : private watch::Sink {
   void RangeInSlices(const etcdserverpb::RangeRequest& request,
                      Done<etcdserverpb::RangeResponse> done);
   void Gather(std::shared_ptr<Gathering> gathering);
+  void Gathered(Gathering& gathering, StatusOr<etcdserverpb::RangeResponse> answer);
   etcdserverpb::ResponseHeader Header(int64_t revision) const;
   // --- watch::Sink ---
   bool CanTake() const override { return true; }
@@ -67,6 +70,7 @@ class LocalStore final : private watch::Sink {
   watch::Watcher* watcher_ = nullptr;
   OnChange on_change_;
   server::Frontend::Wait wait_;
+  std::shared_ptr<LargeRange> range_;  // under way; ends with this object
   Lifeline lifeline_;
 };
 

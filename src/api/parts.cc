@@ -2,12 +2,6 @@
 
 namespace quoin::api {
 
-Status MessageTooLarge(uint64_t bytes) {
-  return absl::ResourceExhaustedError("grpc: trying to send message larger than max (" +
-                                      std::to_string(bytes) + " vs. " +
-                                      std::to_string(kMessageBytesMax) + ")");
-}
-
 PartedCall::~PartedCall() {
   if (parts_ != nullptr) parts_->Cancel();
 }
@@ -23,7 +17,7 @@ void PartedCall::OnDrained() {
 
 void PartedCall::SendParts(std::string head, uint64_t parts_bytes, std::string tail) {
   const uint64_t bytes = head.size() + parts_bytes + tail.size();
-  if (bytes > kMessageBytesMax) return Fail(MessageTooLarge(bytes));
+  if (bytes > kGrpcMessageBytesMax) return Fail(MessageTooLarge(bytes));
   tail_ = std::move(tail);
   call_.StartMessage(bytes);
   call_.AppendMessage(std::move(head));

@@ -14,10 +14,6 @@
 
 namespace quoin::api {
 
-// gRPC's: what Go's library refuses to send.
-inline constexpr uint64_t kMessageBytesMax = INT32_MAX;
-Status MessageTooLarge(uint64_t bytes);
-
 class Parts {
  public:
   // The next bytes, perhaps none; `last`: there are no more.

@@ -46,7 +46,7 @@ class SnapshotCall final : public rpc::CallHandler {
  public:
   SnapshotCall(const Context& context, rpc::ServerCall& call)
       : node_(context.node()), frontend_(context.FrontendOf(call.executor())), call_(call) {}
-  ~SnapshotCall() override { EndWatch(); }
+  ~SnapshotCall() override { LetGo(); }
 
   void OnMessage(std::string_view) override {
     Status admitted = AdmitCall(call_, frontend_, /*learner_may=*/true);
@@ -57,7 +57,7 @@ class SnapshotCall final : public rpc::CallHandler {
                           want_.wanted());
   }
   void OnDrained() override { ReadNext(); }
-  void OnCancel(const Status&) override { EndWatch(); }
+  void OnCancel(const Status&) override { LetGo(); }
 
  private:
   // What the storage loop reads, one piece after another.
@@ -109,20 +109,19 @@ class SnapshotCall final : public rpc::CallHandler {
     }
     return now - taken_at_ >= limits::kSnapshotIdleMax;
   }
-  void EndWatch() {
+  void LetGo() {
     if (watch_.value != 0) frontend_.loop().Cancel(std::exchange(watch_, {}));
     source_.reset();
     want_.Withdraw();
     lifeline_.Cut();
   }
   void CutOff() {
-    EndWatch();
+    LetGo();
     call_.Finish(absl::ResourceExhaustedError("quoin: the snapshot was taken too slowly"));
   }
 
   void SendBytes(const StatusOr<std::string>& bytes) {
     reading_ = false;
-    if (source_ == nullptr) return;  // the call has ended
     if (!bytes.ok()) return call_.Finish(bytes.status());
     digest_.Update(*bytes);
     for (size_t at = 0; at < bytes->size(); at += limits::kSnapshotChunkBytes) {
@@ -144,7 +143,7 @@ class SnapshotCall final : public rpc::CallHandler {
   }
 
   void End() {
-    EndWatch();
+    LetGo();
     SendBlob(0, digest_.Final());
     call_.Finish(OkStatus());
   }

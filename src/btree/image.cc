@@ -17,18 +17,18 @@ constexpr size_t kSliceBytes = 1 << 20;   // one write of a checkpoint
 Image::Image(Tree& tree, PublishedRoot published, Meta meta)
     : tree_(tree), published_(std::move(published)), meta_(meta), slot_(tree.epochs()) {}
 
-// One checkpoint on the storage loop: grow, slices of pages, sync, meta, sync, cut.
+// One checkpoint on the checkpoint loop: grow, slices of pages, sync, meta, sync, cut.
 class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
  public:
-  CheckpointRun(Tree& tree, Image& image, env::Executor& storage, env::Duration pace,
+  CheckpointRun(Tree& tree, Image& image, env::Executor& on, env::Duration pace,
                 env::DoneStatus done)
-      : tree_(tree), image_(image), storage_(storage), pace_(pace), done_(std::move(done)) {}
+      : tree_(tree), image_(image), on_(on), pace_(pace), done_(std::move(done)) {}
 
   void Start() {
     const uint64_t needed = image_.size_bytes();
     if (needed <= tree_.file_bytes_) return NextSlice();
     const uint64_t size = std::max(needed, tree_.file_bytes_ + kGrowBytes);
-    tree_.file_->Resize(size, storage_, Then([size](CheckpointRun& run) {
+    tree_.file_->Resize(size, on_, Then([size](CheckpointRun& run) {
                           run.tree_.file_bytes_ = size;
                           run.NextSlice();
                         }));
@@ -58,7 +58,7 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
     }
     if (slice_bytes_ == 0) slice_first_ = first;
     slice_bytes_ += bytes;
-    tree_.file_->Write(first * tree_.page_size_, std::move(pieces), storage_,
+    tree_.file_->Write(first * tree_.page_size_, std::move(pieces), on_,
                        Then([next](CheckpointRun& run) { run.Written(next); }));
   }
 
@@ -70,20 +70,20 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
     tree_.file_->StartWriteback(slice_first_ * tree_.page_size_,
                                 (end - slice_first_) * tree_.page_size_);
     if (pace_.count() == 0 || tree_.hurry_.load()) return NextSlice();
-    storage_.RunAfter(pace_, [self = shared_from_this()] { self->NextSlice(); });
+    on_.RunAfter(pace_, [self = shared_from_this()] { self->NextSlice(); });
   }
 
   void Sync() {
-    tree_.file_->Sync(storage_, Then([](CheckpointRun& run) { run.WriteMeta(); }));
+    tree_.file_->Sync(on_, Then([](CheckpointRun& run) { run.WriteMeta(); }));
   }
 
   void WriteMeta() {
     const uint64_t page = tree_.MetaPageOf(image_.meta_.txid);
     meta_bytes_ = image_.meta_.Encode(page);
-    tree_.file_->Write(
-        page * tree_.page_size_, {meta_bytes_}, storage_, Then([](CheckpointRun& run) {
-          run.tree_.file_->Sync(run.storage_, run.Then([](CheckpointRun& r) { r.Durable(); }));
-        }));
+    tree_.file_->Write(page * tree_.page_size_, {meta_bytes_}, on_, Then([](CheckpointRun& run) {
+                         run.tree_.file_->Sync(run.on_,
+                                               run.Then([](CheckpointRun& r) { r.Durable(); }));
+                       }));
   }
 
   void Durable() {
@@ -92,7 +92,7 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
     const uint64_t needed =
         std::max(image_.meta_.high_water, image_.mark_before_) * tree_.page_size_;
     if (needed + kGrowBytes >= tree_.file_bytes_) return done_(OkStatus());
-    tree_.file_->Resize(needed, storage_, Then([needed](CheckpointRun& run) {
+    tree_.file_->Resize(needed, on_, Then([needed](CheckpointRun& run) {
                           run.tree_.file_bytes_ = needed;
                           run.done_(OkStatus());
                         }));
@@ -100,7 +100,7 @@ class CheckpointRun : public std::enable_shared_from_this<CheckpointRun> {
 
   Tree& tree_;
   Image& image_;
-  env::Executor& storage_;
+  env::Executor& on_;
   const env::Duration pace_;
   env::DoneStatus done_;
   size_t at_ = 0;
@@ -146,9 +146,9 @@ std::unique_ptr<Image> Tree::BeginCheckpoint() {
   return image;
 }
 
-void Tree::RunCheckpoint(Image& image, env::Executor& storage, env::Duration pace,
+void Tree::RunCheckpoint(Image& image, env::Executor& on, env::Duration pace,
                          env::DoneStatus done) {
-  std::make_shared<CheckpointRun>(*this, image, storage, pace, std::move(done))->Start();
+  std::make_shared<CheckpointRun>(*this, image, on, pace, std::move(done))->Start();
 }
 
 void Tree::EndCheckpoint(std::unique_ptr<Image> image) {

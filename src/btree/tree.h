@@ -6,7 +6,7 @@
 // copy).
 //
 //   apply loop:    Writer ops … Publish()      → readers see them at once, the file does not yet
-//   storage loop:  Image of a published root   → the file has it after sync, meta page, sync
+//   checkpoint loop:  Image of a published root   → the file has it after sync, meta page, sync
 //
 // Strictly copy-on-write: a page that readers or the file can reach is never changed. Pages come
 // from the file through env::File into a bounded cache; dirty pages stay in memory until a
@@ -293,7 +293,7 @@ class Tree {
   // Changed pages that are not on disk, those of the batch under way included.
   uint64_t unwritten_bytes() const { return dirty_bytes_ + writing_bytes_; }
 
-  // --- checkpoints: apply loop begins, storage loop runs, apply loop ends ---
+  // --- checkpoints: apply loop begins, checkpoint loop runs, apply loop ends ---
   // Freezes the newest published root. nullptr when nothing changed since the last one, or one is
   // under way.
   std::unique_ptr<Image> BeginCheckpoint();
@@ -388,7 +388,7 @@ class Tree {
 
   std::atomic<uint64_t> stat_file_bytes_{0}, stat_in_use_bytes_{0}, stat_dirty_bytes_{0},
       stat_writing_bytes_{0};
-  std::atomic<bool> hurry_{false};  // said by the apply loop, asked by the storage loop
+  std::atomic<bool> hurry_{false};  // said by the apply loop, asked by the checkpoint loop
 };
 
 // The check for a file that may be anything (tools, fuzzing): never crashes, loops or allocates

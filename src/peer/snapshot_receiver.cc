@@ -124,9 +124,6 @@ void SnapshotReceiver::Stored() {
     if (!status.ok())
       return Refuse(kInternalError,
                     "failed to save KV snapshot (" + std::string(status.message()) + ")");
-    std::vector<raft::Message> messages;
-    messages.push_back(*std::move(message_));
-    context_.host.OnMessages(std::move(messages));
     done_ = true;
     rpc::HttpResponse answer;
     answer.status = 204;

@@ -41,7 +41,8 @@ class SnapshotSink {
   virtual ~SnapshotSink() = default;
   // One at a time; `done` runs on the peer loop, never inside the call.
   virtual void Write(std::string bytes, absl::AnyInvocable<void(Status)> done) = 0;
-  // All is there: makes it durable under its name.
+  // All is there: makes it durable under its name, and hands the message to raft. That happens
+  // whether or not the sender still waits, so that raft decides about every tree that is kept.
   virtual void Finish(absl::AnyInvocable<void(Status)> done) = 0;
 };
 
@@ -60,8 +61,8 @@ class Host {
   virtual void OnSnapshotSent(NodeId id, bool ok) = 0;
   // A peer told us that this member has been removed from the cluster.
   virtual void OnRemoved() = 0;
-  // Where the tree file of this MsgSnap goes. After Finish the transport passes the message to
-  // OnMessages and answers the sender.
+  // Where the tree file of this MsgSnap goes. The sink hands the message to raft; the transport
+  // answers the sender.
   virtual StatusOr<std::unique_ptr<SnapshotSink>> ReceiveSnapshot(const raft::Message& message) = 0;
   virtual bool IsRemoved(NodeId id) = 0;
   // Requests on the peer port that are not Raft's own: /members, /members/promote/<id>, /version,

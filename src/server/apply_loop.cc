@@ -22,7 +22,7 @@ bool ChangesClusterInfo(state::Operation operation) {
 
 ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, ApplyLoops loops,
                      env::FileSystem& files, Paths paths, std::shared_ptr<Data> data,
-                     const RequestIds& ids, Logger& log)
+                     ReceivedTrees& received, const RequestIds& ids, Logger& log)
     : context_{config, info, loops, files, std::move(paths), log, std::move(data)},
       ids_(ids),
       checkpointer_(context_, {[this] { Advance(); },
@@ -32,7 +32,7 @@ ApplyLoop::ApplyLoop(const NodeConfig& config, NodeInfo& info, ApplyLoops loops,
       compactor_(context_, checkpointer_,
                  [this](Compactor::Answers answers) { AnswerCompactions(std::move(answers)); }),
       images_(context_, [this] { Advance(); }),
-      installer_(context_,
+      installer_(context_, received,
                  [this](std::shared_ptr<Data> received) { Replace(std::move(received)); }),
       defragmenter_(context_, checkpointer_) {}
 
@@ -340,7 +340,6 @@ void ApplyLoop::Stop(env::Task stopped) {
   stopped_ = std::move(stopped);
   checkpointer_.Stop();
   images_.Clear();
-  installer_.DropAll();
   Advance();
 }
 

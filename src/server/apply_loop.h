@@ -5,7 +5,6 @@
 // Thread: the apply loop; every method runs there (others post).
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -32,7 +31,8 @@ class RaftLoop;
 class ApplyLoop {
  public:
   ApplyLoop(const NodeConfig& config, NodeInfo& info, ApplyLoops loops, env::FileSystem& files,
-            Paths paths, std::shared_ptr<Data> data, const RequestIds& ids, Logger& log);
+            Paths paths, std::shared_ptr<Data> data, ReceivedTrees& received, const RequestIds& ids,
+            Logger& log);
   ~ApplyLoop();
 
   void Connect(RaftLoop& raft, LeaseLoop& leases, std::vector<Frontend*> frontends);
@@ -57,8 +57,8 @@ class ApplyLoop {
   // For a lagging member: one that holds `at_least`. Waits for no client.
   void FreezeAt(Index at_least, OnImage ready);
   // Moves pages to the front of the file until it cannot shrink, writes it, cuts it; then done.
-  // Ends without an answer once nobody's `wanted` is true any more (any thread sets it).
-  void Defragment(std::shared_ptr<const std::atomic<bool>> wanted, env::DoneStatus done) {
+  // Ends without an answer once it is wanted by nobody.
+  void Defragment(Wanted wanted, env::DoneStatus done) {
     defragmenter_.Run(std::move(wanted), std::move(done));
   }
 
@@ -77,12 +77,6 @@ class ApplyLoop {
   state::StateMachine& machine() { return context_.machine(); }
 
   // --- a snapshot from the leader ---
-  // Its tree file has arrived, and was opened: kept until it is installed, or raft has no use for
-  // it.
-  void OnReceived(Index index, std::shared_ptr<Data> data) {
-    installer_.OnReceived(index, std::move(data));
-  }
-  void DropReceived(Index index) { installer_.DropReceived(index); }
   // Replaces all state by the received tree of this snapshot, once what is under way has ended;
   // `installed` runs here then. Every frontend gets the new generation with a Published.
   void Install(raft::SnapshotMetadata metadata, env::Task installed);

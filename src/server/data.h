@@ -3,7 +3,7 @@
 // old one keeps it alive.
 //
 // Thread: made and changed by the apply loop; read by all (see btree/tree.h); let go of on the
-// storage loop, where destroying it hurts nobody.
+// bulk loop, where destroying it hurts nobody.
 #pragma once
 
 #include <memory>

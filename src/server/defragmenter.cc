@@ -13,7 +13,7 @@ constexpr size_t kRelocatePagesPerTurn = 256;
 
 }  // namespace
 
-void Defragmenter::Run(std::shared_ptr<const std::atomic<bool>> wanted, env::DoneStatus done) {
+void Defragmenter::Run(Wanted wanted, env::DoneStatus done) {
   callers_.push_back({std::move(wanted), std::move(done)});
   if (callers_.size() > 1) return;
   const btree::Tree& tree = context_.tree();
@@ -26,7 +26,7 @@ void Defragmenter::Run(std::shared_ptr<const std::atomic<bool>> wanted, env::Don
 
 void Defragmenter::Turn() {
   if (context_.stopping) return Finish(errors::Stopped());
-  std::erase_if(callers_, [](const Caller& one) { return !one.wanted->load(); });
+  std::erase_if(callers_, [](const Caller& one) { return !IsWanted(one.wanted); });
   if (callers_.empty()) return;
   const StatusOr<btree::Relocation> slice = context_.tree().RelocateSlice(kRelocatePagesPerTurn);
   if (!slice.ok()) DieOnDiskError(std::string(slice.status().message()));

@@ -4,13 +4,13 @@
 // Thread: the apply loop. One slice a turn, so that writes go on in between.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "server/apply_context.h"
 #include "server/checkpointer.h"
+#include "server/wanted.h"
 
 namespace quoin::server {
 
@@ -19,13 +19,12 @@ class Defragmenter {
   Defragmenter(ApplyContext& context, Checkpointer& checkpointer)
       : context_(context), checkpointer_(checkpointer) {}
 
-  // Joins the run under way, or begins one. Ends without an answer once nobody's `wanted` is true
-  // any more (any thread sets it).
-  void Run(std::shared_ptr<const std::atomic<bool>> wanted, env::DoneStatus done);
+  // Joins the run under way, or begins one. Ends without an answer once it is wanted by nobody.
+  void Run(Wanted wanted, env::DoneStatus done);
 
  private:
   struct Caller {
-    std::shared_ptr<const std::atomic<bool>> wanted;
+    Wanted wanted;
     env::DoneStatus done;
   };
   void Turn();

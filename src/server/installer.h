@@ -1,14 +1,13 @@
-// Installer: keeps tree files that were received from a leader, opened, until raft says what
-// becomes of them; and puts one into the place of the present file.
+// Installer: puts a leader's snapshot into the place of the present generation.
 //
-// Thread: the apply loop; files are named and opened on the bulk loop.
+// Thread: the apply loop; the file is named on the bulk loop.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <vector>
 
 #include "server/apply_context.h"
+#include "server/received_trees.h"
 
 namespace quoin::server {
 
@@ -19,14 +18,10 @@ class Installer {
     kWaiting,  // for what is under way on the present generation
     kNaming,   // the received file is taking the place of the present one
   };
-  // `named`: the file of the snapshot is in place, and opened. Calls Finish.
+  // `named`: the file of the snapshot is in place, and open. Calls Finish.
   using OnNamed = std::function<void(std::shared_ptr<Data>)>;
-  Installer(ApplyContext& context, OnNamed named) : context_(context), named_(std::move(named)) {}
-
-  // A tree file has arrived whole, and was opened.
-  void OnReceived(Index index, std::shared_ptr<Data> data);
-  void DropReceived(Index index) { TakeReceived(index); }
-  void DropAll() { received_.clear(); }
+  Installer(ApplyContext& context, ReceivedTrees& received, OnNamed named)
+      : context_(context), received_(received), named_(std::move(named)) {}
 
   // kIdle → kWaiting. `installed` runs in Finish.
   void Await(raft::SnapshotMetadata metadata, env::Task installed);
@@ -40,19 +35,12 @@ class Installer {
   const raft::SnapshotMetadata& metadata() const { return metadata_; }
 
  private:
-  struct Received {
-    Index index;
-    std::shared_ptr<Data> data;
-  };
-  std::shared_ptr<Data> TakeReceived(Index index);
-  std::shared_ptr<Data> NameAndOpen(Index index, std::shared_ptr<Data> received);
-
   ApplyContext& context_;
+  ReceivedTrees& received_;
   const OnNamed named_;
   Stage stage_ = Stage::kIdle;
   raft::SnapshotMetadata metadata_;
   env::Task installed_;
-  std::vector<Received> received_;
 };
 
 }  // namespace quoin::server

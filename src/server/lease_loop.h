@@ -66,10 +66,6 @@ class LeaseLoop {
   // `came_at`: when it came to this process. A lease that lived then is renewed, however long the
   // request has waited for its turn here.
   void Renew(int64_t id, env::Duration came_at, Elsewhere elsewhere, OnRenewed reply);
-  // One that comes now.
-  void Renew(int64_t id, Elsewhere elsewhere, OnRenewed reply) {
-    Renew(id, loop_.clock().Now(), elsewhere, std::move(reply));
-  }
   // The same when there is nothing to wait for; otherwise nothing happens, and Renew must be
   // called.
   std::optional<int64_t> RenewAtOnce(int64_t id, env::Duration came_at);

@@ -183,7 +183,7 @@ TEST_F(LeaseLoopTest, AfterAStandstillTheLeadIsProvenBeforeAnythingIsSaid) {
     StandStill(seconds(5));
     std::string renewed, looked_at;
     loop_.Post([&] {
-      leases_.Renew(7, Elsewhere::kForward, [&](auto ttl) { renewed = Text(ttl); });
+      leases_.Renew(7, world_.Now(), Elsewhere::kForward, [&](auto ttl) { renewed = Text(ttl); });
       leases_.TimeToLive(7, false, Elsewhere::kForward, [&](auto ttl) { looked_at = Text(ttl); });
     });
     world_.RunFor(milliseconds(1));  // nobody has answered yet
@@ -223,7 +223,8 @@ TEST_F(LeaseLoopTest, WithoutAnswersFromAQuorumNothingIsRenewedForLong) {
   EXPECT_EQ(leases_.RenewAtOnce(7, world_.Now()), std::nullopt);
   std::string renewed;
   loop_.Post([&] {
-    leases_.Renew(7, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
+    leases_.Renew(7, world_.Now(), Elsewhere::kForward,
+                  [&](const auto& ttl) { renewed = Text(ttl); });
   });
   StandStill(seconds(2));
   ASSERT_EQ(host_.waits.size(), 1u);

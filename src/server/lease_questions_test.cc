@@ -112,7 +112,8 @@ TEST_F(LeaseLoopTest, RenewalsHaveTheirTurnBetweenTheSlicesOfLists) {
   Steps(2);
   std::string renewed;
   loop_.Post([&] {
-    leases_.Renew(7, Elsewhere::kForward, [&](const auto& ttl) { renewed = Text(ttl); });
+    leases_.Renew(7, world_.Now(), Elsewhere::kForward,
+                  [&](const auto& ttl) { renewed = Text(ttl); });
   });
   Steps(1);
   EXPECT_EQ(renewed, "100");

@@ -72,6 +72,8 @@ Status Node::Build(std::vector<env::Executor*> io_loops) {
   lease_executor_ = env_.NewExecutor("lease");
   storage_reader_ = NewStorageReader(recovered_.data);
   hashes_ = std::make_unique<Hashes>(*this);
+  received_trees_ =
+      std::make_unique<ReceivedTrees>(env_.files().blocking(), config_, *bulk_executor_);
   info_.member_id = recovered_.identity.node_id;
   info_.cluster_id = recovered_.identity.cluster_id;
   info_.applied_index.store(recovered_.data->machine->applied_index().value());
@@ -123,20 +125,20 @@ void Node::BuildLoops(std::vector<env::Executor*> io_loops) {
       config_, info_,
       ApplyLoops{*apply_executor_, *raft_executor_, *checkpoint_executor_, *bulk_executor_,
                  *lease_executor_},
-      env_.files(), Paths(config_), recovered_.data, ids, log_);
+      env_.files(), Paths(config_), recovered_.data, *received_trees_, ids, log_);
   recovered_.data.reset();
   peers_ =
       std::make_unique<PeerHost>(config_, info_,
                                  PeerHost::Loops{*peer_executor_, *raft_executor_, *apply_executor_,
                                                  *storage_executor_, *bulk_executor_},
-                                 env_.files(), log_);
+                                 env_.files(), *received_trees_, log_);
   ServePeerPages(*this, *peers_, *frontends_.back());
   lease_host_ = std::make_unique<MemberLeaseHost>(env_, *frontends[frontends.size() - 2], *apply_,
                                                   *apply_executor_);
   leases_ = std::make_unique<LeaseLoop>(config_, info_, *lease_executor_, *lease_host_, log_);
   ServeLeasePages(*peers_, *leases_, *lease_executor_, *peer_executor_);
   apply_->Connect(*raft_, *leases_, frontends);
-  raft_->Connect(*apply_, *peers_, frontends, ids);
+  raft_->Connect(*apply_, *peers_, *received_trees_, frontends, ids);
   peers_->Connect(*raft_, *apply_);
   versions_ = std::make_unique<VersionMonitor>(env_, *apply_executor_, config_, info_, *apply_,
                                                *frontends_.back(), log_);

@@ -102,6 +102,7 @@ class Node {
   std::unique_ptr<env::Executor> raft_executor_, wal_executor_, apply_executor_, storage_executor_,
       checkpoint_executor_, bulk_executor_, peer_executor_, lease_executor_;
   Recovered recovered_;
+  std::unique_ptr<ReceivedTrees> received_trees_;
   std::unique_ptr<RaftLoop> raft_;
   std::unique_ptr<ApplyLoop> apply_;
   std::unique_ptr<PeerHost> peers_;

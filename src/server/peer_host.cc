@@ -19,11 +19,12 @@ constexpr env::Duration kRemovedDelay = std::chrono::seconds(1);
 }  // namespace
 
 PeerHost::PeerHost(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
-                   Logger& log)
+                   ReceivedTrees& received, Logger& log)
     : config_(config),
       info_(info),
       loops_(loops),
       files_(files),
+      received_trees_(received),
       paths_(config),
       log_(log),
       warnings_(info.member_id, config.quota_bytes, log) {}
@@ -125,7 +126,11 @@ void PeerHost::SendSnapshot(raft::Message message) {
   });
 }
 
+// A snapshot comes with its tree or not at all: see ReceiveSnapshot.
 void PeerHost::OnMessages(std::vector<raft::Message> messages) {
+  std::erase_if(messages, [](const raft::Message& message) {
+    return message.type == raft::MessageType::kSnap;
+  });
   loops_.raft.Post([raft = raft_, messages = std::move(messages)]() mutable {
     raft->OnMessages(std::move(messages));
   });
@@ -147,14 +152,14 @@ void PeerHost::OnSnapshotSent(NodeId id, bool ok) {
 
 StatusOr<std::unique_ptr<peer::SnapshotSink>> PeerHost::ReceiveSnapshot(
     const raft::Message& message) {
-  auto opened = [apply = apply_, &loop = loops_.apply](Index index, std::shared_ptr<Data> data) {
-    loop.Post([apply, index, data = std::move(data)]() mutable {
-      apply->OnReceived(index, std::move(data));
-    });
-  };
   return NewReceivedTree(
-      message.snapshot.metadata.index, ++received_,
-      ReceivedTreeHost{paths_, config_, files_, loops_.peer, loops_.bulk, log_, std::move(opened)});
+      message, ++received_,
+      ReceivedTreeHost{paths_, config_, files_, loops_.peer, loops_.bulk, received_trees_, log_,
+                       [raft = raft_, &loop = loops_.raft](raft::Message stored) {
+                         loop.Post([raft, stored = std::move(stored)]() mutable {
+                           raft->OnMessages({std::move(stored)});
+                         });
+                       }});
 }
 
 // --- membership ---

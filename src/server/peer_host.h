@@ -24,6 +24,7 @@ namespace quoin::server {
 
 class ApplyLoop;
 class RaftLoop;
+class ReceivedTrees;
 
 // How a member's transport is made: peer::Transport::New, or a test's own.
 using NewTransport = std::function<std::unique_ptr<peer::Transport>(
@@ -39,7 +40,7 @@ class PeerHost final : public peer::Host {
     env::Executor& bulk;
   };
   PeerHost(const NodeConfig& config, NodeInfo& info, Loops loops, env::FileSystem& files,
-           Logger& log);
+           ReceivedTrees& received, Logger& log);
   ~PeerHost() override;
 
   void Connect(RaftLoop& raft, ApplyLoop& apply) {
@@ -85,6 +86,7 @@ class PeerHost final : public peer::Host {
   NodeInfo& info_;
   Loops loops_;
   env::FileSystem& files_;
+  ReceivedTrees& received_trees_;
   const Paths paths_;
   Logger& log_;
   RaftLoop* raft_ = nullptr;

@@ -44,13 +44,6 @@ bool Persister::AddOwnSnapshot(const raft::SnapshotMetadata& metadata) {
   return true;
 }
 
-void Persister::DropReceivedTree(Index index) {
-  loops_.bulk.Post([this, path = paths_.ReceivedTree(index)] {
-    (void)files_.blocking().Remove(path);  // what stays is removed at the next start
-  });
-  loops_.apply.Post([apply = apply_, index] { apply->DropReceived(index); });
-}
-
 void Persister::Pump() {
   while (!waiting_.empty() && !installing_) {
     Job job = std::move(waiting_.front());

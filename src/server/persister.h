@@ -46,8 +46,6 @@ class Persister {
   // The member's own snapshot is durable as a .snap file; the log may forget what it covers. False:
   // a leader's snapshot has overtaken it.
   bool AddOwnSnapshot(const raft::SnapshotMetadata& metadata);
-  // Nobody will install the tree file that came with this message.
-  void DropReceivedTree(Index index);
   // Nothing waits and nothing is under way.
   bool idle() const { return waiting_.empty() && under_way_ == 0; }
 

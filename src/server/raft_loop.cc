@@ -76,10 +76,11 @@ RaftLoop::RaftLoop(const NodeConfig& config, NodeInfo& info, Loops loops, raft::
 
 RaftLoop::~RaftLoop() = default;
 
-void RaftLoop::Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
-                       const RequestIds& ids) {
+void RaftLoop::Connect(ApplyLoop& apply, PeerHost& peers, ReceivedTrees& received,
+                       std::vector<Frontend*> frontends, const RequestIds& ids) {
   apply_ = &apply;
   peers_ = &peers;
+  received_ = &received;
   frontends_ = std::move(frontends);
   ids_ = ids;
   persister_.Connect(apply, [this](raft::PersistId id, std::vector<raft::Message> after) {
@@ -263,6 +264,7 @@ void RaftLoop::StepMessage(raft::Message message) {
   const Index snapshot = message.snapshot.metadata.index, commit = message.commit;
   const Term term = message.term;
   const bool refused_appends = raft_.refuses_appends();
+  snapshot_taken_ = Index();
   const raft::StepResult result = raft_.Step(std::move(message));
   if (raft_.refuses_appends() != refused_appends) NoteRefusedAppends();
   if (result == raft::StepResult::kRefused || result == raft::StepResult::kUnknownPeer)
@@ -270,7 +272,7 @@ void RaftLoop::StepMessage(raft::Message message) {
   if (type != raft::MessageType::kSnap) return;
   // The tree file that came with it is either what raft installs now, or of no use.
   TakeReadies();
-  if (snapshot != snapshot_taken_) persister_.DropReceivedTree(snapshot);
+  if (snapshot != snapshot_taken_) received_->Drop(snapshot);
 }
 
 void RaftLoop::NoteRefusedAppends() {

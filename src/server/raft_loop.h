@@ -24,6 +24,7 @@
 #include "server/messages.h"
 #include "server/node_info.h"
 #include "server/persister.h"
+#include "server/received_trees.h"
 #include "wal/wal.h"
 
 namespace quoin::server {
@@ -48,8 +49,8 @@ class RaftLoop {
   ~RaftLoop();
 
   // Wires the other loops in; before Start. `frontends[i]` is the loop number i of `ids`.
-  void Connect(ApplyLoop& apply, PeerHost& peers, std::vector<Frontend*> frontends,
-               const RequestIds& ids);
+  void Connect(ApplyLoop& apply, PeerHost& peers, ReceivedTrees& received,
+               std::vector<Frontend*> frontends, const RequestIds& ids);
   // Runs once, with what is to be said, when the member has lost a part of its log and must end.
   using OnLost = std::function<void(std::string)>;
   void set_on_lost(OnLost on_lost) { on_lost_ = std::move(on_lost); }
@@ -133,6 +134,7 @@ class RaftLoop {
   Logger& log_;
   ApplyLoop* apply_ = nullptr;
   PeerHost* peers_ = nullptr;
+  ReceivedTrees* received_ = nullptr;
   std::vector<Frontend*> frontends_;
   RequestIds ids_;
   MemoryAccount account_{info_.unapplied};
@@ -162,7 +164,7 @@ class RaftLoop {
   uint64_t leader_seen_ = 0;
   uint64_t term_seen_ = 0;  // when it was elected
   uint64_t term_led_ = 0;   // 0: this member does not lead
-  Index snapshot_taken_;    // the newest that raft gave to install
+  Index snapshot_taken_;    // given to install by this step
   Index applied_;
   Index trimmed_at_;  // what was applied when the log in memory was last looked at
   LostLog lost_log_;

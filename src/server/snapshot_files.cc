@@ -68,8 +68,9 @@ class ImageSource final : public peer::SnapshotSource {
 // The file while it arrives. Used on the bulk loop, in the order of the sink's calls.
 class Arriving {
  public:
-  Arriving(ReceivedTreeHost host, uint64_t number)
-      : host_(std::move(host)),
+  Arriving(raft::Message message, ReceivedTreeHost host, uint64_t number)
+      : message_(std::move(message)),
+        host_(std::move(host)),
         files_(host_.files.blocking()),
         path_(host_.paths.snap + "/tmp" + std::to_string(number)) {}
   ~Arriving() {
@@ -90,7 +91,7 @@ class Arriving {
   }
 
   // What fails here fails while the member still has its own state.
-  Status Finish(Index index) {
+  Status Finish() {
     if (file_ == nullptr) return absl::DataLossError("a snapshot without a tree file");
     RETURN_IF_ERROR(file_->blocking().Sync());
     file_.reset();
@@ -99,20 +100,20 @@ class Arriving {
     if (absl::IsUnimplemented(data.status()))
       DieOnUnknown("a leader's snapshot: " + std::string(data.status().message()));
     RETURN_IF_ERROR(data.status());
-    const Index held = (*data)->machine->applied_index();
+    const Index held = (*data)->machine->applied_index(), index = message_.snapshot.metadata.index;
     if (held != index) {
       return absl::DataLossError("the tree file of a snapshot at index " +
                                  std::to_string(index.value()) + " holds index " +
                                  std::to_string(held.value()));
     }
-    RETURN_IF_ERROR(files_.Rename(path_, host_.paths.ReceivedTree(index)));
+    RETURN_IF_ERROR(host_.trees.Add(index, path_, *std::move(data)));
     named_ = true;
-    RETURN_IF_ERROR(files_.SyncDirectory(host_.paths.snap));
-    host_.opened(index, *std::move(data));
+    host_.stored(std::move(message_));
     return OkStatus();
   }
 
  private:
+  raft::Message message_;
   const ReceivedTreeHost host_;
   env::BlockingFileSystem& files_;
   const std::string path_;
@@ -124,11 +125,10 @@ class Arriving {
 
 class ReceivedTree final : public peer::SnapshotSink {
  public:
-  ReceivedTree(Index index, uint64_t number, ReceivedTreeHost host)
-      : index_(index),
-        peer_(host.peer),
+  ReceivedTree(const raft::Message& message, uint64_t number, ReceivedTreeHost host)
+      : peer_(host.peer),
         bulk_(host.bulk),
-        file_(std::make_shared<Arriving>(std::move(host), number)) {}
+        file_(std::make_shared<Arriving>(message, std::move(host), number)) {}
   ~ReceivedTree() override {
     bulk_.Post([file = std::move(file_)] {});
   }
@@ -137,7 +137,7 @@ class ReceivedTree final : public peer::SnapshotSink {
     Run([bytes = std::move(bytes)](Arriving& file) { return file.Write(bytes); }, std::move(done));
   }
   void Finish(absl::AnyInvocable<void(Status)> done) override {
-    Run([index = index_](Arriving& file) { return file.Finish(index); }, std::move(done));
+    Run([](Arriving& file) { return file.Finish(); }, std::move(done));
   }
 
  private:
@@ -149,7 +149,6 @@ class ReceivedTree final : public peer::SnapshotSink {
     });
   }
 
-  const Index index_;
   env::Executor& peer_;
   env::Executor& bulk_;
   std::shared_ptr<Arriving> file_;
@@ -163,9 +162,9 @@ std::unique_ptr<peer::SnapshotSource> NewImageSource(std::shared_ptr<FrozenImage
   return std::make_unique<ImageSource>(std::move(image), peer, storage);
 }
 
-std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
+std::unique_ptr<peer::SnapshotSink> NewReceivedTree(const raft::Message& message, uint64_t number,
                                                     ReceivedTreeHost host) {
-  return std::make_unique<ReceivedTree>(index, number, std::move(host));
+  return std::make_unique<ReceivedTree>(message, number, std::move(host));
 }
 
 }  // namespace quoin::server

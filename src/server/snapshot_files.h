@@ -13,9 +13,9 @@
 #include "env/env.h"
 #include "peer/transport.h"
 #include "server/config.h"
-#include "server/data.h"
 #include "server/frozen_image.h"
 #include "server/paths.h"
+#include "server/received_trees.h"
 
 namespace quoin::server {
 
@@ -29,16 +29,17 @@ struct ReceivedTreeHost {
   env::FileSystem& files;
   env::Executor& peer;
   env::Executor& bulk;
+  ReceivedTrees& trees;
   Logger& log;
-  // The tree is sound and durable; runs on `bulk`, before Finish answers.
-  std::function<void(Index, std::shared_ptr<Data>)> opened;
+  // The tree is sound, durable and among `trees`; runs on `bulk`, before Finish answers.
+  std::function<void(raft::Message)> stored;
 };
 
 // What arrives goes to a file of its own first. Finish makes it durable, opens it (every page and
-// every record is looked at), checks that its state is the one of log index `index`, and names it
-// as recovery and the apply loop expect it. Errors (a full disk, a damaged tree) are the sender's
+// every record is looked at), checks that its state is the one of the message's log index, and adds
+// it to the received trees. Errors (a full disk, a damaged tree) are the sender's
 // to hear: nothing of this member depends on the file yet.
-std::unique_ptr<peer::SnapshotSink> NewReceivedTree(Index index, uint64_t number,
+std::unique_ptr<peer::SnapshotSink> NewReceivedTree(const raft::Message& message, uint64_t number,
                                                     ReceivedTreeHost host);
 
 }  // namespace quoin::server

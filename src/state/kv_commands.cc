@@ -86,16 +86,6 @@ ApplyResult StateMachine::DeleteRange(std::string_view payload, Shown::For whom)
   return result;
 }
 
-void AppendPrevious(const etcdserverpb::DeleteRangeRequest& request, const mvcc::View& view,
-                    Shown& shown, std::string& out) {
-  mvcc::RangeQuery query;
-  query.key = request.key();
-  query.range_end = request.range_end();
-  const std::optional<mvcc::RangeResult> found = MustSucceed(shown.Deleted(view, query));
-  if (!found) return;
-  for (const mvcc::KeyValue& kv : found->kvs) wire::PutBytes(out, 3, kv.record);
-}
-
 ApplyResult StateMachine::Range(std::string_view payload) {
   etcdserverpb::RangeRequest request;
   if (!ParseDeep(payload, request)) DieOnDiskError("malformed range in the log");

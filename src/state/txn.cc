@@ -307,4 +307,14 @@ ApplyResult StateMachine::Txn(std::string_view payload, Shown::For whom) {
   return TxnExecutor(*this, whom).Run(request);
 }
 
+void AppendPrevious(const etcdserverpb::DeleteRangeRequest& request, const mvcc::View& view,
+                    Shown& shown, std::string& out) {
+  mvcc::RangeQuery query;
+  query.key = request.key();
+  query.range_end = request.range_end();
+  const std::optional<mvcc::RangeResult> found = MustSucceed(shown.Deleted(view, query));
+  if (!found) return;
+  for (const mvcc::KeyValue& kv : found->kvs) wire::PutBytes(out, 3, kv.record);
+}
+
 }  // namespace quoin::state

@@ -301,7 +301,31 @@ def damaged_snapshots_are_refused():
         assert j.logged("installed snapshot from leader"), j.real.log_tail()
 
 
+def snapshots_that_come_again_leave_nothing():
+    with Joined() as j:
+        # Without its tree: raft would take it, and there would be nothing to install.
+        equal(j.fakes["n3"].post(j.real, None, body=j.envelope)[0], 204)
+        for _ in range(4):
+            equal(j.send(j.body)[0], 204)
+        folder = os.path.join(j.real.data_dir, "member", "snap")
+        until(lambda: j.logged("installed snapshot from leader"))
+        until(lambda: not [name for name in os.listdir(folder) if name.endswith(".snap.db")])
+        equal(j.send(j.body)[0], 204)
+        until(lambda: not [name for name in os.listdir(folder) if name.endswith(".snap.db")])
+        fds = "/proc/%d/fd" % j.real.process.pid
+        until(lambda: not [fd for fd in os.listdir(fds) if folder in read_link(os.path.join(fds, fd))
+                           and not read_link(os.path.join(fds, fd)).endswith("/db")])
+        assert j.real.process.poll() is None, j.real.log_tail()
+
+
+def read_link(path):
+    try:
+        return os.readlink(path)
+    except OSError:  # closed meanwhile
+        return ""
+
+
 for test in (one_vote_in_a_term, a_wiped_member_does_not_vote_again, absurd_numbers, streams_that_stall_or_lie,
-             damaged_snapshots_are_refused):
+             damaged_snapshots_are_refused, snapshots_that_come_again_leave_nothing):
     run(test.__name__.replace("_", " "), test)
 finish()

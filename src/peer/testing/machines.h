@@ -87,8 +87,8 @@ struct Store {
 
 class MemorySink final : public SnapshotSink {
  public:
-  MemorySink(env::Executor& loop, Store& store, uint64_t index)
-      : loop_(loop), store_(store), index_(index) {
+  MemorySink(env::Executor& loop, Store& store, raft::Message message, Host& host)
+      : loop_(loop), store_(store), message_(std::move(message)), host_(host) {
     ++store_.unfinished;
   }
   ~MemorySink() override { --store_.unfinished; }
@@ -101,14 +101,19 @@ class MemorySink final : public SnapshotSink {
     });
   }
   void Finish(absl::AnyInvocable<void(Status)> done) override {
-    store_.finished[index_] = bytes_;
-    loop_.RunAfter(store_.finish_takes, [done = std::move(done)]() mutable { done(OkStatus()); });
+    loop_.RunAfter(store_.finish_takes, [&store = store_, &host = host_, message = message_,
+                                         bytes = bytes_, done = std::move(done)]() mutable {
+      store.finished[message.snapshot.metadata.index.value()] = std::move(bytes);
+      host.OnMessages({std::move(message)});
+      done(OkStatus());
+    });
   }
 
  private:
   env::Executor& loop_;
   Store& store_;
-  const uint64_t index_;
+  const raft::Message message_;
+  Host& host_;
   std::string bytes_;
 };
 
@@ -169,7 +174,7 @@ class Machine final : public Host {
   void OnSnapshotSent(NodeId, bool ok) override { snapshots_sent.push_back(ok); }
   void OnRemoved() override { removed = true; }
   StatusOr<std::unique_ptr<SnapshotSink>> ReceiveSnapshot(const raft::Message& message) override {
-    return std::make_unique<MemorySink>(*loop_, store, message.snapshot.metadata.index.value());
+    return std::make_unique<MemorySink>(*loop_, store, message, *this);
   }
   bool IsRemoved(NodeId id) override { return id == kRemoved; }
   void HandleHttp(rpc::HttpRequest request, rpc::HttpHandler::Reply reply) override {

@@ -188,7 +188,7 @@ class LeaseLoopTest : public testing::Test {
   const std::string& Renew(int64_t id, Elsewhere elsewhere = Elsewhere::kForward) {
     std::string& out = answers_.emplace_back();
     On([&] {
-      leases_.Renew(id, elsewhere, [&out](const StatusOr<int64_t>& ttl) {
+      leases_.Renew(id, world_.Now(), elsewhere, [&out](const StatusOr<int64_t>& ttl) {
         EXPECT_EQ(out, "") << "answered twice";
         out = Text(ttl);
       });
