@@ -39,6 +39,7 @@ class CampaignCall final : public QueueCall {
   void Handle(std::string_view message) override {
     v3electionpb::CampaignRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    if (!AdmitWait(message)) return;
     leader_.set_name(request.name());
     queue_.Join(request.name(), request.lease(), request.value(),
                 [this, value = request.value()](StatusOr<QueueWait::Place> place) {
@@ -119,6 +120,7 @@ class LeaderCall final : public StoreCall {
   void Handle(std::string_view message) override {
     v3electionpb::LeaderRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    call_.SetWaitingBytes(4 * message.size());
     store_.Range(FirstCreated(request.name() + "/"),
                  [this](StatusOr<etcdserverpb::RangeResponse> found) {
                    if (!found.ok()) return FailUnknown(found.status());
@@ -141,6 +143,7 @@ class ObserveCall final : public StoreCall {
   void Handle(std::string_view message) override {
     v3electionpb::LeaderRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    if (!AdmitWait(message)) return;
     prefix_ = request.name() + "/";
     FindLeader();
   }

@@ -68,7 +68,8 @@ class TxnCall final : public PartedCall {
     if (!status.ok()) return Fail(status);
     if (!state::IsReadOnly(*request)) return ProposeAndReply(state::Operation::kTxn, message);
     request_ = std::move(request);
-    if (state::IsSerializable(*request_)) return Read();
+    if (state::IsSerializable(*request_) || frontend_.ReadableNow()) return Read();
+    call_.SetWaitingBytes(request_->SpaceUsedLong());
     WhenReadable([this] { Read(); });
   }
 
@@ -91,6 +92,7 @@ class TxnCall final : public PartedCall {
     auto large =
         std::make_shared<LargeTxn>(context_.node(), context_.SlicesOf(frontend_.loop()), request_);
     Keep(large);
+    call_.SetWaitingBytes(request_->SpaceUsedLong());
     large->Measure([this](StatusOr<LargeTxn::Size> size) {
       if (!size.ok()) return Fail(size.status());
       std::string header;

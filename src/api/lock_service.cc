@@ -16,6 +16,7 @@ class LockCall final : public QueueCall {
   void Handle(std::string_view message) override {
     v3lockpb::LockRequest request;
     if (!state::ParseDeep(message, request)) return Fail(UnmarshalError());
+    if (!AdmitWait(message)) return;
     queue_.Join(request.name(), request.lease(), "",
                 [this, name = request.name()](StatusOr<QueueWait::Place> place) {
                   if (!place.ok()) return FailUnknown(place.status());

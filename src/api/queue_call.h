@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "api/queue_wait.h"
+#include "base/errors.h"
 
 namespace quoin::api {
 
@@ -16,6 +18,16 @@ class StoreCall : public UnaryCall {
   // The store's errors lose their code here, as in etcd: its own client wraps them.
   void FailUnknown(const Status& status) {
     Fail(absl::UnknownError(std::string(status.message())));
+  }
+
+  // For a call that lasts until its client has what it waits for: counts what is kept of its
+  // request meanwhile. False: that is too much, and the call has failed.
+  bool AdmitWait(std::string_view message) {
+    constexpr size_t kSmallBytes = 256, kCopies = 4;  // of a name, and keys that begin with it
+    const size_t bytes = message.size() > kSmallBytes ? kCopies * message.size() : 0;
+    if (call_.SetStandingBytes(bytes)) return true;
+    Fail(errors::TooManyRequests());
+    return false;
   }
 
   LocalStore store_;

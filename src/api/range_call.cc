@@ -37,6 +37,7 @@ class RangeCall final : public PartedCall {
     if (!status.ok()) return Fail(status);
     if (range->serializable || frontend_.ReadableNow()) return Read(range->query);
     message_ = std::string(message);  // the query points into it while the read waits
+    call_.SetWaitingBytes(message_.size());
     WhenReadable([this] { Read(state::ParseRange(message_)->query); });
   }
 
@@ -59,7 +60,11 @@ class RangeCall final : public PartedCall {
     const std::shared_ptr<LargeRange> large =
         LargeRange::New(context_.SlicesOf(frontend_.loop()), query, std::move(moment));
     Keep(large);
-    large->Measure([this, count_only = query.count_only](StatusOr<LargeRange::Size> size) {
+    // It has the keys, and where it has got to.
+    call_.SetWaitingBytes(2 * query.key.size() + query.range_end.size());
+    const bool count_only = query.count_only;
+    message_ = {};
+    large->Measure([this, count_only](StatusOr<LargeRange::Size> size) {
       if (!size.ok()) return Fail(size.status());
       if (count_only) return Answer(Tail(*size), size->store_revision);
       std::string header;

@@ -45,6 +45,7 @@ class RangeStreamCall final : public UnaryCall {
     if (status.ok()) status = CheckStreamable(range->query);
     if (!status.ok()) return Fail(status);
     message_ = std::string(message);  // the query points into it while the read waits
+    call_.SetWaitingBytes(2 * message_.size());
     if (range->serializable) return Begin();
     WhenReadable([this] { Begin(); });
   }

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -12,15 +11,12 @@
 #include <string>
 #include <vector>
 
-#include "api/context.h"
 #include "api/kv_service.h"
 #include "api/maintenance_service.h"
+#include "api/testing/reads_fixture.h"
 #include "base/errors.h"
 #include "base/limits.h"
-#include "base/log.h"
-#include "env/sim/sim_world.h"
 #include "proto/rpc.pb.h"
-#include "server/node.h"
 #include "state/txn.h"
 
 namespace quoin::api {
@@ -28,192 +24,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-constexpr size_t kStepsMax = 5'000'000;
-constexpr char kPeerUrl[] = "http://10.0.0.1:2380";
-const std::string kFromKey(1, '\0');
-
-// The library's side of a call, and a client that takes bytes when it is told to.
-class FakeCall final : public rpc::ServerCall {
- public:
-  explicit FakeCall(env::Executor& loop) : loop_(loop) {}
-
-  std::string_view method() const override { return "/etcdserverpb.KV/Range"; }
-  std::optional<std::string_view> metadata(std::string_view) const override { return {}; }
-  std::optional<env::Duration> deadline() const override { return {}; }
-  std::string remote_address() const override { return "client"; }
-  env::Executor& executor() override { return loop_; }
-  void Send(std::string message) override {
-    StartMessage(message.size());
-    AppendMessage(std::move(message));
-  }
-  void StartMessage(uint64_t total_bytes) override {
-    EXPECT_EQ(missing_, 0) << "a message within a message";
-    missing_ = total_bytes;
-    messages_.emplace_back();
-  }
-  void AppendMessage(std::string part) override {
-    EXPECT_LE(part.size(), missing_) << "more than was announced";
-    missing_ -= part.size();
-    unsent_ += part.size();
-    most_unsent_ = std::max(most_unsent_, unsent_);
-    messages_.back() += part;
-  }
-  void AppendMessage(SharedBytes part) override { AppendMessage(std::string(part.view())); }
-  size_t unsent_bytes() const override { return unsent_; }
-  void Finish(const Status& status) override {
-    EXPECT_TRUE(missing_ == 0 || !status.ok()) << "less than was announced";
-    finished_ = status;
-  }
-  void PauseRequests() override {}
-  void ResumeRequests() override {}
-
-  // The client takes up to `bytes` of what is there; true: there was something.
-  bool Take(size_t bytes) {
-    const size_t taken = std::min(bytes, unsent_);
-    unsent_ -= taken;
-    return taken > 0;
-  }
-  const std::vector<std::string>& messages() const { return messages_; }
-  size_t most_unsent() const { return most_unsent_; }
-  const std::optional<Status>& finished() const { return finished_; }
-
- private:
-  env::Executor& loop_;
-  std::vector<std::string> messages_;
-  uint64_t missing_ = 0;
-  size_t unsent_ = 0, most_unsent_ = 0;
-  std::optional<Status> finished_;
-};
-
-class ReadsTest : public testing::Test {
- protected:
-  // A client's call.
-  struct Call {
-    explicit Call(env::Executor& loop) : call(loop) {}
-    FakeCall call;
-    std::unique_ptr<rpc::CallHandler> handler;
-    bool ended() const { return call.finished().has_value(); }
-    Status status() const { return call.finished().value_or(absl::UnknownError("goes on")); }
-  };
-  using NewCall = std::unique_ptr<rpc::CallHandler> (*)(const Context&, rpc::ServerCall&);
-
-  ReadsTest() : disk_(&world_), network_(world_), env_(world_, disk_, network_) {
-    config_.data_dir = "data";
-    config_.advertise_peer_urls = {kPeerUrl};
-    config_.initial_cluster = {{config_.name, {kPeerUrl}}};
-    io_ = env_.NewExecutor("io");
-    owner_ = env_.NewExecutor("owner");
-    auto node = server::Node::Start(env_, config_, {io_.get()}, *owner_, {}, log_);
-    CHECK(node.ok());
-    node_ = *std::move(node);
-    CHECK(world_.RunUntil([this] { return node_->info().capable.load(); }, kStepsMax));
-    context_ = std::make_unique<Context>(*node_, std::vector<env::Executor*>{io_.get()},
-                                         [] { return ProcessStats(); });
-  }
-  ~ReadsTest() override {
-    OnLoop([this] { calls_.clear(); });
-    context_.reset();
-  }
-
-  Call& Ask(NewCall new_call, const google::protobuf::MessageLite& request) {
-    calls_.push_back(std::make_unique<Call>(*io_));
-    Call& call = *calls_.back();
-    OnLoop([&] {
-      call.handler = new_call(*context_, call.call);
-      call.handler->OnMessage(request.SerializeAsString());
-    });
-    return call;
-  }
-  // The client takes `bytes` at once; time passes until the member has filled up again.
-  void Take(Call& call, size_t bytes) {
-    OnLoop([&] {
-      const bool drained = call.call.Take(bytes);
-      if (drained && !call.ended()) call.handler->OnDrained();
-    });
-    world_.RunFor(milliseconds(5));
-  }
-  // To its end; the session then destroys the handler.
-  void TakeAll(Call& call) {
-    while (!call.ended()) Take(call, SIZE_MAX);
-    OnLoop([&] { call.handler.reset(); });
-  }
-
-  void OnLoop(std::function<void()> task) {
-    bool done = false;
-    io_->Post([&] {
-      task();
-      done = true;
-    });
-    CHECK(world_.RunUntil([&] { return done; }, kStepsMax));
-  }
-  int64_t Apply(state::Operation operation, const std::string& payload) {
-    std::optional<int64_t> revision;
-    OnLoop([&] {
-      auto wait = node_->frontend(0).Propose(operation, payload, [&](state::ApplyResult result) {
-        CHECK(result.status.ok());
-        revision = result.revision;
-      });
-      CHECK(wait.ok());
-      std::move(*wait).Detach();
-    });
-    CHECK(world_.RunUntil([&] { return revision.has_value(); }, kStepsMax));
-    return *revision;
-  }
-  static std::string Key(int i) { return "k" + std::to_string(1'000'000 + i); }
-  // Keys 0 … count-1, a hundred a transaction; returns the last revision.
-  int64_t Fill(int count, size_t value_bytes) {
-    int64_t revision = 0;
-    for (int first = 0; first < count; first += 100) {
-      etcdserverpb::TxnRequest txn;
-      for (int i = first; i < std::min(count, first + 100); ++i) {
-        etcdserverpb::PutRequest* put = txn.add_success()->mutable_request_put();
-        put->set_key(Key(i));
-        put->set_value(std::string(value_bytes, 'v'));
-      }
-      revision = Apply(state::Operation::kTxn, txn.SerializeAsString());
-    }
-    return revision;
-  }
-  void Compact(int64_t revision) {
-    etcdserverpb::CompactionRequest compaction;
-    compaction.set_revision(revision);
-    Apply(state::Operation::kCompaction, compaction.SerializeAsString());
-    world_.RunFor(milliseconds(100));
-  }
-  bool CompactionPending() {
-    std::optional<bool> pending;
-    node_->apply_executor().Post(
-        [&] { pending = node_->apply_loop().machine().store().compaction_pending(); });
-    CHECK(world_.RunUntil([&] { return pending.has_value(); }, kStepsMax));
-    return *pending;
-  }
-
-  static etcdserverpb::RangeRequest Everything() {
-    etcdserverpb::RangeRequest range;
-    range.set_key(kFromKey);
-    range.set_range_end(kFromKey);
-    return range;
-  }
-  static etcdserverpb::RangeResponse Answer(const Call& call) {
-    etcdserverpb::RangeResponse response;
-    EXPECT_EQ(call.status(), OkStatus());
-    const bool is_one = call.call.messages().size() == 1;
-    EXPECT_TRUE(is_one && response.ParseFromString(call.call.messages()[0]));
-    return response;
-  }
-
-  NullLogger log_;
-  env::SimWorld world_{1};
-  env::SimDisk disk_;
-  env::SimNetwork network_;
-  server::NodeConfig config_;
-  env::SimEnv env_;
-  std::unique_ptr<env::Executor> io_, owner_;
-  std::unique_ptr<server::Node> node_;
-  std::unique_ptr<Context> context_;
-  std::vector<std::unique_ptr<Call>> calls_;
-};
 
 // --- ranges and compactions ---
 
@@ -530,6 +340,30 @@ TEST_F(ReadsTest, TooManyHashesAreRefused) {
   }
   EXPECT_GT(refused, 0);
   EXPECT_LT(refused, 200);
+}
+
+// --- requests that wait ---
+
+// What is kept of a request is counted while a round of reading is under way, and beyond it as far
+// as the answer needs it.
+TEST_F(ReadsTest, RequestsThatWaitAreCounted) {
+  constexpr size_t kBytes = 100'000;
+  Fill(5000, 1000);
+  etcdserverpb::RangeRequest large = Everything();
+  large.set_range_end(std::string(kBytes, 'z'));
+  etcdserverpb::TxnRequest txn;
+  *txn.add_success()->mutable_request_range() = large;
+  NotAlone();
+  const Call& range = Ask(&NewRangeCall, large);
+  const Call& stream = Ask(&NewRangeStreamCall, large);
+  const Call& both = Ask(&NewTxnCall, txn);
+  for (const Call* call : {&range, &stream, &both}) EXPECT_GE(call->call.waiting_bytes(), kBytes);
+  world_.RunFor(seconds(1));
+  for (const Call* call : {&range, &stream, &both}) {
+    ASSERT_FALSE(call->ended());
+    EXPECT_GT(call->call.unsent_bytes(), 0);
+    EXPECT_GE(call->call.waiting_bytes(), kBytes);
+  }
 }
 
 // --- streams ---

@@ -12,9 +12,11 @@ namespace {
 
 constexpr size_t kSharedChunkBytes = 4096;
 // A call without its bytes: the object, nghttp2's stream, the handler.
-constexpr size_t kCallBytes = 2048;
+constexpr size_t kCallBytes = 2560;
 // A connection with no more calls than these may always begin one.
 constexpr size_t kCallsAlwaysMax = 2;
+// A request that waits and is no larger counts with its call: nobody is reset for its sake.
+constexpr size_t kSmallRequestBytes = 1024;
 // What one call may leave unsent when all together hold much.
 constexpr size_t kTightUnsentBytesMax = 64 * 1024;
 
@@ -33,6 +35,8 @@ Http2Call::Http2Call(Http2Session& session, int32_t id)
       id_(id),
       answers_(session.account_),
       requests_(session.memory_->account()),
+      waiting_(session.account_),
+      standing_(session.standing_),
       open_(session.memory_->calls()) {
   open_.Set(kCallBytes);
 }
@@ -114,14 +118,35 @@ void Http2Call::CheckShare() {
   session_.starved_.push_back(id_);
 }
 
+void Http2Call::SetWaitingBytes(size_t bytes) {
+  if (finished_ || given_up_) return;
+  const bool small = bytes <= kSmallRequestBytes;
+  const bool grows = !small && bytes > waiting_.bytes();
+  open_.Set(kCallBytes + headers_.bytes() + (small ? bytes : 0));
+  waiting_.Set(small ? 0 : bytes);
+  Account();
+  if (!grows) return;
+  session_.memory_->Touch(*this);
+  session_.memory_->NoteGrowth();
+}
+
+bool Http2Call::SetStandingBytes(size_t bytes) {
+  const size_t before = standing_.bytes();
+  if (bytes > before && !session_.MayStand(bytes - before)) return false;
+  if (!finished_) standing_.Set(bytes);
+  return true;
+}
+
 // Takes the requests that have come, as far as the handler and the answers not yet read allow.
 void Http2Call::GoOn() {
+  const size_t before = requests_.bytes();
   if (!finished_ && reader_) {
     CheckShare();
     DeliverMessages();
     if (reader_ && reader_->buffered_bytes() > 0) session_.memory_->Touch(*this);
   }
   Account();
+  if (requests_.bytes() > before) session_.memory_->NoteGrowth();
   if (window_held_ == 0 || (!finished_ && Holds())) return;
   nghttp2_session_consume_stream(session_.h2_, id_, std::exchange(window_held_, 0));
   session_.ScheduleFlush();
@@ -168,7 +193,14 @@ void Http2Call::Cancel(const Status& why) {
   finished_ = true;
   if (handler_ == nullptr) return;
   handler_->OnCancel(why);
+  RetireHandler();
+}
+
+void Http2Call::RetireHandler() {
   session_.Retire(std::move(handler_));
+  waiting_.Set(0);
+  standing_.Set(0);
+  Account();
 }
 
 void Http2Call::Send(std::string message) {
@@ -252,7 +284,7 @@ size_t Http2Call::TakeBytes(uint8_t* to, size_t room) {
 void Http2Call::Account() {
   answers_.Set(out_memory_);
   requests_.Set(reader_ ? reader_->buffered_bytes() : 0);
-  if (answers_.bytes() + requests_.bytes() == 0) session_.memory_->Remove(*this);
+  if (answers_.bytes() + requests_.bytes() + waiting_.bytes() == 0) session_.memory_->Remove(*this);
 }
 
 // The client sees RESOURCE_EXHAUSTED, which is what gRPC makes of ENHANCE_YOUR_CALM: trailers could
@@ -267,6 +299,7 @@ void Http2Call::LetGo() {
   out_.clear();
   out_at_ = out_bytes_ = out_memory_ = 0;
   reader_.reset();
+  waiting_.Set(0);  // its handler goes at the end of the turn
   given_up_ = true;
   Account();
 }
@@ -313,7 +346,7 @@ bool Http2Call::TakeMessageBack(const Status& status) {
 void Http2Call::Finish(const Status& status) {
   if (finished_) return;
   CHECK(message_left_ == 0 || !status.ok()) << "a message was not completed";
-  if (handler_ != nullptr) session_.Retire(std::move(handler_));
+  if (handler_ != nullptr) RetireHandler();
   if (message_left_ > 0 && !TakeMessageBack(status)) return;
   if (!headers_sent_ && !status.ok()) {
     Respond(200, status);

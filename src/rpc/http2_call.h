@@ -40,6 +40,8 @@ class Http2Call final : public ServerCall, private Holder {
   void Finish(const Status& status) override;
   void PauseRequests() override { requests_paused_ = true; }
   void ResumeRequests() override;
+  void SetWaitingBytes(size_t bytes) override;
+  bool SetStandingBytes(size_t bytes) override;
 
  private:
   friend class Http2Session;
@@ -69,6 +71,8 @@ class Http2Call final : public ServerCall, private Holder {
   }
   // New work of a connection that holds too much waits for it to let go.
   void CheckShare();
+  // It has ended: its handler goes, and with it what that kept.
+  void RetireHandler();
   // Tells the account what this call holds now.
   void Account();
   void GiveUp() override;
@@ -110,7 +114,9 @@ class Http2Call final : public ServerCall, private Holder {
   std::string trailer_status_, trailer_message_;
   MemoryCharge answers_;   // not taken: on the connection's account
   MemoryCharge requests_;  // as far as they wait: on the loop's
-  MemoryCharge open_;      // the call itself
+  MemoryCharge waiting_;   // that the handler keeps meanwhile: on the connection's
+  MemoryCharge standing_;  // that it keeps for its client: on the connection's account of these
+  MemoryCharge open_;      // the call itself, and small requests that wait
 };
 
 }  // namespace quoin::rpc

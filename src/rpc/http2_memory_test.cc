@@ -14,6 +14,7 @@ using namespace raw;  // the test speaks of frames only
 
 constexpr size_t kAnswerBytes = 100'000;
 constexpr size_t kUnreadMax = 8 << 20;  // of all; a connection's share is a quarter
+constexpr size_t kOpenCallsMax = kUnreadMax / 2560;
 constexpr uint32_t kWindow = 0x7fffffff;
 
 ServerOptions Options() {
@@ -177,9 +178,59 @@ TEST(Http2Memory, ManyBigRequestsOfOneConnectionAreTaken) {
   EXPECT_EQ(w.Resets(), 0u);
 }
 
+// Requests that handlers keep while they wait for others are those of the call, and so is the
+// reset.
+TEST(Http2Memory, RequestsThatWaitWithinTheirHandlersAreBounded) {
+  constexpr size_t kBytes = 1'000'000, kClients = 20;
+  Memory w;
+  w.orders() = {.answers = false, .waits_with = 500};
+  w.NewStalled(1);
+  w.orders().waits_with = kBytes;
+  for (size_t i = 0; i < kClients; ++i) w.NewStalled(1);
+  EXPECT_EQ(w.seen().messages, kClients + 1);
+  EXPECT_EQ(w.Resets(), kClients - kUnreadMax / kBytes);
+  EXPECT_EQ(w.seen().cancelled, w.Resets());
+  EXPECT_EQ(w.stalled[0].Of(kRstStream).size(), 0u) << "small ones are of no use";
+  EXPECT_EQ(w.stalled[1].Of(kRstStream).size(), 1u);
+  EXPECT_EQ(w.stalled.back().Of(kRstStream).size(), 0u);
+  w.ExpectAnotherIsServed();
+}
+
+TEST(Http2Memory, RequestsThatWaitCountToTheShareOfTheirConnection) {
+  constexpr size_t kBytes = 100'000;
+  Memory w;
+  w.orders() = {.answers = false, .waits_with = kBytes};
+  w.NewStalled(500);
+  EXPECT_EQ(w.seen().messages, kUnreadMax / 4 / kBytes + 1);
+  EXPECT_EQ(w.Resets(), 0u);
+  w.ExpectAnotherIsServed();
+}
+
+// What stands for a client is never taken away, but refused: beyond the share of the connection,
+// and beyond what all may have.
+TEST(Http2Memory, WhatStandsIsBounded) {
+  constexpr size_t kBytes = kUnreadMax / 2 / 4 / 5;  // five of them are a connection's share
+  Memory w;
+  w.orders() = {.answers = false, .stands_with = kBytes};
+  w.NewStalled(7);
+  EXPECT_EQ(w.seen().messages, 7u);
+  EXPECT_EQ(w.seen().refused, 2u);
+  for (int i = 0; i < 3; ++i) w.NewStalled(4);
+  EXPECT_EQ(w.seen().refused, 2u);
+  w.NewStalled(5);
+  EXPECT_EQ(w.seen().refused, 4u) << "three are left of all";
+  EXPECT_EQ(w.Resets(), 0u);
+  // They end with their calls.
+  w.Send(w.stalled[0],
+         Encode(kRstStream, 0, 1, U32(kCancel)) + Encode(kRstStream, 0, 3, U32(kCancel)));
+  w.NewStalled(3);
+  EXPECT_EQ(w.seen().refused, 5u);
+  w.ExpectAnotherIsServed();
+}
+
 // Calls that hold nothing but themselves are not taken away; further ones are not taken on.
 TEST(Http2Memory, OpenCallsAreBounded) {
-  constexpr uint32_t kCalls = kUnreadMax / 1024;  // half of them cost all there is
+  constexpr uint32_t kCalls = 2 * kOpenCallsMax;
   Memory w;
   RawClient client;
   w.Connect(client);
@@ -188,15 +239,15 @@ TEST(Http2Memory, OpenCallsAreBounded) {
   w.Send(client, all);
   w.RunFor(std::chrono::seconds(20));
   // Accounts tell their budget of every 32 calls.
-  EXPECT_LE(w.seen().started, size_t{kCalls} / 2 + 64);
-  EXPECT_GE(w.seen().started, size_t{kCalls} / 2 * 9 / 10);
+  EXPECT_LE(w.seen().started, kOpenCallsMax + 64);
+  EXPECT_GE(w.seen().started, kOpenCallsMax * 9 / 10);
   EXPECT_EQ(w.seen().cancelled, 0u);
   w.ExpectAnotherIsServed();
 }
 
 // Nor is it of use to bring many connections: each may have two calls then.
 TEST(Http2Memory, OpenCallsOfManyConnectionsAreBounded) {
-  constexpr uint32_t kCalls = 100, kClients = kUnreadMax / 1024 / kCalls;
+  constexpr uint32_t kCalls = 100, kClients = 2 * kOpenCallsMax / kCalls;
   Memory w;
   w.orders().answers = false;
   std::deque<RawClient> clients;
@@ -207,8 +258,8 @@ TEST(Http2Memory, OpenCallsOfManyConnectionsAreBounded) {
       all += RawWorld::Request(id, "/s/Stream") + Encode(kData, 0, id, RawWorld::Message());
     w.Send(clients.back(), all);
   }
-  EXPECT_LE(w.seen().started, size_t{kUnreadMax} / 2048 + 64 + 2 * kClients);
-  EXPECT_GE(w.seen().started, size_t{kUnreadMax} / 2048 * 9 / 10);
+  EXPECT_LE(w.seen().started, kOpenCallsMax + 64 + 2 * kClients);
+  EXPECT_GE(w.seen().started, kOpenCallsMax * 9 / 10);
   w.ExpectAnotherIsServed();
 }
 

@@ -28,6 +28,7 @@ Http2Session::Http2Session(const ServerContext& context, env::Connection& connec
       owner_(owner),
       memory_(std::move(memory)),
       account_(memory_->account()),
+      standing_(memory_->standing()),
       unsent_charge_(account_) {
   h2_ = Http2Callbacks::NewSession(*this);
   const nghttp2_settings_entry settings[] = {
@@ -144,6 +145,12 @@ void Http2Session::TellDrained() {
 bool Http2Session::HoldsTooMuch() const {
   const uint64_t most = memory_->over() ? kWriteChunkBytes : memory_->connection_bytes_max();
   return account_.used() > most;
+}
+
+bool Http2Session::MayStand(size_t more) const {
+  const uint64_t bytes_max = standing_.budget().bytes_max();
+  return standing_.used() + more <= bytes_max / 4 &&
+         standing_.budget().used() + static_cast<int64_t>(more) <= static_cast<int64_t>(bytes_max);
 }
 
 void Http2Session::ResetGivenUp() {

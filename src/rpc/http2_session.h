@@ -59,6 +59,8 @@ class Http2Session final : public Session, private Holder {
   // Its clients' answers are more than one connection may leave, or are many while the server holds
   // too much.
   bool HoldsTooMuch() const;
+  // So many more bytes of requests may stand, of this connection and of all.
+  bool MayStand(size_t more) const;
   void ResetGivenUp();
   void TellDrained();
   void Account();
@@ -69,7 +71,8 @@ class Http2Session final : public Session, private Holder {
   env::Executor& loop_;
   SessionOwner& owner_;
   const std::shared_ptr<LoopMemory> memory_;
-  MemoryAccount account_;       // of the connection: answers that were not taken
+  MemoryAccount account_;       // of the connection: answers not taken, requests that wait
+  MemoryAccount standing_;      // of the connection: requests that stand
   MemoryCharge unsent_charge_;  // what the connection has not sent
   nghttp2_session* h2_ = nullptr;
   std::map<int32_t, std::unique_ptr<Http2Call>> calls_;

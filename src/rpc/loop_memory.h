@@ -6,7 +6,9 @@
 // for longest gives up, on the loop that holds most. What was queued in this turn stands apart: its
 // client could not take any of it yet. When nothing else is left, the newest of these gives up: it
 // is the one whose growth is too much. Open calls have a budget of their own, because
-// there is no telling which of them is of no use: above it, further ones are not taken on.
+// there is no telling which of them is of no use: above it, further ones are not taken on. So has
+// what stands until its client wants it no more, like the keys of watchers: it is refused
+// beforehand.
 //
 // Thread: its I/O loop, except as a method says.
 #pragma once
@@ -50,9 +52,11 @@ class Holder {
 
 // The budgets of a server, and the loops that draw on them. Thread: any.
 struct ServerMemory {
-  explicit ServerMemory(uint64_t bytes_max) : budget(bytes_max), calls(bytes_max) {}
+  explicit ServerMemory(uint64_t bytes_max)
+      : budget(bytes_max), calls(bytes_max), standing(bytes_max / 2) {}
   MemoryBudget budget;
   MemoryBudget calls;
+  MemoryBudget standing;
   std::vector<LoopMemory*> loops;  // complete before the first connection
 };
 
@@ -63,10 +67,12 @@ class LoopMemory {
         loop_(loop),
         log_(log),
         account_(server_->budget),
-        calls_(server_->calls) {}
+        calls_(server_->calls),
+        standing_(server_->standing) {}
 
   MemoryAccount& account() { return account_; }
   MemoryAccount& calls() { return calls_; }
+  MemoryAccount& standing() { return standing_; }
   bool too_many_calls() const { return server_->calls.over(); }
   bool over() const { return server_->budget.over(); }
   // Half of the budget is used: who produces answers shall wait for their client sooner.
@@ -110,6 +116,7 @@ class LoopMemory {
   Logger& log_;
   MemoryAccount account_;
   MemoryAccount calls_;
+  MemoryAccount standing_;
   Ends waiting_;
   Ends fresh_;                      // of this turn
   std::atomic<bool> asked_{false};  // by another loop; set there, cleared here

@@ -71,6 +71,15 @@ class ServerCall {
   // Takes no further request messages until Resume (back-pressure on client streams).
   virtual void PauseRequests() = 0;
   virtual void ResumeRequests() = 0;
+
+  // What the handler keeps of its requests, all in all, is counted as long as it says so, and until
+  // the call ends. There are two kinds.
+  // Bytes kept while the server has something to do first: when all calls together keep too much,
+  // the one that has waited longest is reset.
+  virtual void SetWaitingBytes(size_t) {}
+  // Bytes kept until the client wants them no more: never taken away. False: it would be too much;
+  // then nothing has changed, and the handler refuses the request.
+  [[nodiscard]] virtual bool SetStandingBytes(size_t) { return true; }
 };
 
 // The service's side of one call. Destroyed by the session soon after Finish or OnCancel, but never

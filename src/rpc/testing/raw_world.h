@@ -29,6 +29,7 @@ struct Seen {
   size_t messages = 0;
   size_t cancelled = 0;
   size_t drained = 0;
+  size_t refused = 0;  // what they would have kept
   std::string last_metadata;
 };
 
@@ -40,6 +41,9 @@ struct Orders {
   uint64_t announces = 0;
   size_t appends = 0;
   Status fails;
+  // What they say that they keep of a message, while they wait and for their client.
+  size_t waits_with = 0;
+  size_t stands_with = 0;
 };
 
 // One call of either method. Thread: its loop.
@@ -52,6 +56,11 @@ class OneCall final : public CallHandler {
   }
   void OnMessage(std::string_view) override {
     ++seen_.messages;
+    if (orders_.waits_with > 0) call_.SetWaitingBytes(orders_.waits_with);
+    if (orders_.stands_with > 0) {
+      const bool stands = call_.SetStandingBytes(stands_ + orders_.stands_with);
+      stands ? stands_ += orders_.stands_with : ++seen_.refused;
+    }
     if (!orders_.answers) return;
     if (orders_.announces > 0) return AnswerAtLength();
     call_.Send(orders_.answer);
@@ -75,6 +84,7 @@ class OneCall final : public CallHandler {
   ServerCall& call_;
   Seen& seen_;
   const Orders& orders_;
+  size_t stands_ = 0;
 };
 
 // Methods /s/Unary and /s/Stream. Thread: any, before the server starts; then its loops.
