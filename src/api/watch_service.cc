@@ -8,6 +8,8 @@
 #include "absl/types/span.h"
 #include "api/leader_watch.h"
 #include "api/watch_hub.h"
+#include "base/check.h"
+#include "base/errors.h"
 #include "base/limits.h"
 #include "base/wire.h"
 #include "proto/rpc.pb.h"
@@ -17,6 +19,8 @@ namespace {
 
 constexpr int64_t kNoWatch = -1;  // the stream as a whole, or a watcher that was not made
 constexpr std::string_view kEverything("\0", 1);
+// Keys of a watcher that take no more are part of what any watcher costs.
+constexpr size_t kSmallKeysBytes = 256;
 // A head without its reason: the header's four numbers and its own five, each with a tag.
 constexpr size_t kHeadBytesMax = 2 + 4 * 11 + 5 * 11;
 
@@ -59,6 +63,7 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
  private:
   struct Entry {
     watch::Watcher* watcher = nullptr;  // null: compaction has ended it
+    size_t keys_bytes = 0;              // as they count
     bool progress_notify = false;
     bool fragment = false;
     bool had_events = false;  // since the last tick
@@ -81,12 +86,18 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
     int64_t id = request.watch_id();
     if (id != 0 && entries_.contains(id))
       return Refuse("mvcc: duplicate watch ID provided on the WatchStream");
+    const size_t both = options.key.size() + options.range_end.size();
+    const size_t keys_bytes = both > kSmallKeysBytes ? both : 0;
+    if (!call_.SetStandingBytes(keys_bytes_ + keys_bytes))
+      return Refuse(std::string(errors::TooManyRequests().message()));
+    keys_bytes_ += keys_bytes;
     if (id == 0) {
       while (entries_.contains(next_id_)) ++next_id_;
       id = next_id_++;
     }
     Send({.revision = frontend_.store().current_revision(), .watch_id = id, .created = true}, {});
     Entry& entry = entries_[id];
+    entry.keys_bytes = keys_bytes;
     entry.progress_notify = request.progress_notify();
     entry.fragment = request.fragment();
     if (entry.progress_notify && tick_.value == 0) ScheduleTick();
@@ -107,8 +118,14 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
     auto found = entries_.find(id);
     if (found == entries_.end()) return;
     if (found->second.watcher != nullptr) hub_.Remove(*found->second.watcher);
+    FreeKeys(found->second);
     entries_.erase(found);
     Send({.revision = frontend_.store().current_revision(), .watch_id = id, .canceled = true}, {});
+  }
+
+  void FreeKeys(Entry& entry) {
+    keys_bytes_ -= std::exchange(entry.keys_bytes, 0);
+    CHECK(call_.SetStandingBytes(keys_bytes_)) << "less than before";
   }
 
   // One answer for the whole stream, if everybody on it is where the store is.
@@ -196,7 +213,9 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
   }
 
   void OnCompacted(watch::Watcher& watcher, int64_t compact_revision) override {
-    entries_.at(watcher.id).watcher = nullptr;
+    Entry& entry = entries_.at(watcher.id);
+    entry.watcher = nullptr;
+    FreeKeys(entry);
     hub_.NoteGone();
     Send({.watch_id = watcher.id, .canceled = true, .compact_revision = compact_revision}, {});
   }
@@ -241,6 +260,7 @@ class WatchCall final : public rpc::CallHandler, private watch::Sink {
   rpc::ServerCall& call_;
   LeaderWatch leader_watch_;
   std::map<int64_t, Entry> entries_;
+  size_t keys_bytes_ = 0;  // of all of them, as they count
   int64_t next_id_ = 0;
   env::TimerId tick_;
   bool admitted_ = false;

@@ -27,6 +27,7 @@ using std::chrono::milliseconds;
 using Lines = std::vector<std::string>;
 
 constexpr size_t kStepsMax = 5'000'000;
+constexpr size_t kStandingBytesMax = 100'000;
 constexpr char kPeerUrl[] = "http://10.0.0.1:2380";
 
 std::string Describe(const etcdserverpb::WatchResponse& response) {
@@ -69,6 +70,11 @@ class FakeCall final : public rpc::ServerCall {
   void Finish(const Status& status) override { finished_ = status; }
   void PauseRequests() override {}
   void ResumeRequests() override {}
+  bool SetStandingBytes(size_t bytes) override {
+    if (bytes > standing_bytes_ && bytes > kStandingBytesMax) return false;
+    standing_bytes_ = bytes;
+    return true;
+  }
 
   // The client reads everything. True: there was something.
   bool Read() {
@@ -88,9 +94,11 @@ class FakeCall final : public rpc::ServerCall {
   size_t most_unsent() const { return most_unsent_; }
   size_t largest() const { return largest_; }
   const std::optional<Status>& finished() const { return finished_; }
+  size_t standing_bytes() const { return standing_bytes_; }
 
  private:
   env::Executor& loop_;
+  size_t standing_bytes_ = 0;
   std::vector<std::string> sent_;
   Lines told_;
   size_t unsent_ = 0, most_unsent_ = 0, largest_ = 0, events_ = 0;
@@ -325,6 +333,29 @@ TEST_F(WatchCallTest, CompactionEndsWhoWantsWhatIsGone) {
   // It is known until the client lets it go, once.
   EXPECT_EQ(Ask(stream, Cancel(1)), Lines{"1 at 5: canceled"});
   EXPECT_EQ(Ask(stream, Cancel(1)), Lines{});
+}
+
+// Keys of watchers count from the creation to the end, but for small ones.
+TEST_F(WatchCallTest, KeysThatAreTooMuchAreRefusedAndTheStreamStays) {
+  Stream& stream = Open();
+  const std::string key(40'000, 'k');
+  for (const char* value : {"1", "2", "3"}) Put("k", value);
+  Compact(4);
+  EXPECT_EQ(Ask(stream, Create(key)), Lines{"0 at 4: created"});
+  etcdserverpb::WatchRequest range = Create(key);
+  range.mutable_create_request()->set_range_end("l");
+  EXPECT_EQ(Ask(stream, range), Lines{"1 at 4: created"});
+  EXPECT_EQ(stream.call.standing_bytes(), 80'001u);
+  const Lines refused{"-1 at 4: created canceled (etcdserver: too many requests)"};
+  EXPECT_EQ(Ask(stream, Create(key)), refused);
+  EXPECT_EQ(watchers(), 2);
+  EXPECT_EQ(Ask(stream, Create("small")), Lines{"2 at 4: created"});
+  Ask(stream, Cancel(0));
+  // It is counted as long as it lives: here compaction ends it.
+  Ask(stream, Create(key, 9, 1));
+  EXPECT_EQ(stream.call.standing_bytes(), 40'001u);
+  EXPECT_EQ(Ask(stream, Create(key)), Lines{"3 at 4: created"});
+  EXPECT_EQ(Ask(stream, Create(key)), refused);
 }
 
 TEST_F(WatchCallTest, NonsenseEndsTheStream) {

@@ -1,18 +1,19 @@
 // IntervalMap: what is attached to intervals of keys, found by a key that lies in them: a treap
-// ordered by (begin, end) in which every node knows the farthest end below it.
+// ordered by (begin, end) in which every node knows the farthest end below it. Keys are shared with
+// whoever has them: nothing here copies one.
 //
 // Thread: one owner.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "base/prng.h"
+#include "base/shared_bytes.h"
 
 namespace quoin::watch {
 
@@ -21,7 +22,7 @@ class IntervalMap {
  public:
   // [begin, end); an empty end is beyond all keys.
   struct Interval {
-    std::string begin, end;
+    SharedBytes begin, end;
     friend bool operator==(const Interval&, const Interval&) = default;
   };
 
@@ -51,17 +52,17 @@ class IntervalMap {
     Interval interval;
     std::vector<Value> values;
     uint64_t priority = 0;
-    std::string farthest;  // end at or below this node; empty = beyond all keys
+    SharedBytes farthest;  // end at or below this node; empty = beyond all keys
     std::unique_ptr<Node> left, right;
   };
   using Tree = std::unique_ptr<Node>;
 
   static bool Less(const Interval& a, const Interval& b) {
-    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+    return std::pair(a.begin.view(), a.end.view()) < std::pair(b.begin.view(), b.end.view());
   }
-  static const std::string& Farther(const std::string& a, const std::string& b) {
+  static const SharedBytes& Farther(const SharedBytes& a, const SharedBytes& b) {
     if (a.empty() || b.empty()) return a.empty() ? a : b;
-    return a < b ? b : a;
+    return a.view() < b.view() ? b : a;
   }
   static void Update(Node& node) {
     node.farthest = node.interval.end;
@@ -116,10 +117,10 @@ class IntervalMap {
   }
   static void Visit(const Node* node, std::string_view key,
                     absl::FunctionRef<void(const std::vector<Value>&)> visit) {
-    if (node == nullptr || (!node->farthest.empty() && node->farthest <= key)) return;
+    if (node == nullptr || (!node->farthest.empty() && node->farthest.view() <= key)) return;
     Visit(node->left.get(), key, visit);
-    if (node->interval.begin > key) return;
-    if (node->interval.end.empty() || key < node->interval.end) visit(node->values);
+    if (node->interval.begin.view() > key) return;
+    if (node->interval.end.empty() || key < node->interval.end.view()) visit(node->values);
     Visit(node->right.get(), key, visit);
   }
 

@@ -21,11 +21,14 @@ bool Wants(const WatchOptions& options, const mvcc::Event& event) {
 
 }  // namespace
 
+WatcherSet::Intervals::Interval WatcherSet::IntervalOf(const Watcher& watcher) {
+  const bool to_the_end = watcher.range_end_.view() == kFromKey;
+  return {watcher.key_, to_the_end ? SharedBytes() : watcher.range_end_};
+}
+
 std::vector<Watcher*>& WatcherSet::ListOf(const Watcher& watcher) {
-  const WatchOptions& options = watcher.options_;
-  if (options.range_end.empty()) return by_key_[options.key];
-  return by_interval_.At(
-      {options.key, options.range_end == kFromKey ? std::string() : options.range_end});
+  if (watcher.range_end_.empty()) return by_key_[watcher.key_];
+  return by_interval_.At(IntervalOf(watcher));
 }
 
 Watcher& WatcherSet::Add(Sink& sink, WatchOptions options, int64_t current) {
@@ -35,10 +38,16 @@ Watcher& WatcherSet::Add(Sink& sink, WatchOptions options, int64_t current) {
   auto made = std::make_unique<Watcher>();
   Watcher& watcher = *made;
   watcher.sink_ = &sink;
+  watcher.key_ = SharedBytes(std::exchange(options.key, {}));
+  watcher.range_end_ = SharedBytes(std::exchange(options.range_end, {}));
   watcher.options_ = std::move(options);
   watcher.number_ = next_number_++;
   watchers_.emplace(watcher.number_, std::move(made));
   std::vector<Watcher*>& list = ListOf(watcher);
+  if (!list.empty()) {  // they are equal: once is enough
+    watcher.key_ = list.front()->key_;
+    watcher.range_end_ = list.front()->range_end_;
+  }
   watcher.place_ = list.size();
   list.push_back(&watcher);
   const int64_t start = watcher.options_.start_revision;
@@ -55,12 +64,10 @@ void WatcherSet::Unlist(Watcher& watcher) {
   list[watcher.place_]->place_ = watcher.place_;
   list.pop_back();
   if (!list.empty()) return;
-  const WatchOptions& options = watcher.options_;
-  if (options.range_end.empty()) {
-    by_key_.erase(options.key);
+  if (watcher.range_end_.empty()) {
+    by_key_.erase(watcher.key_);
   } else {
-    by_interval_.Erase(
-        {options.key, options.range_end == kFromKey ? std::string() : options.range_end});
+    by_interval_.Erase(IntervalOf(watcher));
   }
 }
 
@@ -204,8 +211,12 @@ void WatcherSet::StartReads() {
     }
     const Watcher& watcher = *found->second;
     const WatchOptions& options = watcher.options_;
-    HistoryRequest request{options.key,     options.range_end, watcher.next_,
-                           options.prev_kv, options.puts,      options.deletes};
+    HistoryRequest request{.key = std::string(watcher.key_.view()),
+                           .range_end = std::string(watcher.range_end_.view()),
+                           .from = watcher.next_,
+                           .prev_kv = options.prev_kv,
+                           .puts = options.puts,
+                           .deletes = options.deletes};
     request.revisions_max -= watcher.held_revisions_;
     request.bytes_max -= watcher.held_bytes_;
     ++reads_;

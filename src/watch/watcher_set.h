@@ -22,6 +22,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "base/lifeline.h"
+#include "base/shared_bytes.h"
 #include "base/status.h"
 #include "base/string_hash.h"
 #include "watch/events.h"
@@ -89,7 +90,6 @@ class History {
 // Thread: its I/O loop. Owned by its set.
 class Watcher {
  public:
-  const WatchOptions& options() const { return options_; }
   Sink& sink() const { return *sink_; }
   bool live() const { return live_; }
   // For the sink's own use.
@@ -98,8 +98,9 @@ class Watcher {
  private:
   friend class WatcherSet;
   Sink* sink_ = nullptr;
-  WatchOptions options_;
-  uint64_t number_ = 0;  // never given twice
+  SharedBytes key_, range_end_;  // shared with the list that it is in
+  WatchOptions options_;         // without these
+  uint64_t number_ = 0;          // never given twice
   bool live_ = false;
   int64_t next_ = 0;               // it has had everything below; told anew when it falls behind
   size_t place_ = 0;               // in the list of its key or interval
@@ -133,6 +134,8 @@ class WatcherSet {
  private:
   using Intervals = IntervalMap<Watcher*>;
 
+  // Of a watcher of more than one key.
+  static Intervals::Interval IntervalOf(const Watcher& watcher);
   std::vector<Watcher*>& ListOf(const Watcher& watcher);
   void Unlist(Watcher& watcher);
   void Match(const Batch& batch);
@@ -164,7 +167,7 @@ class WatcherSet {
   int64_t revision_ = 0;  // published and delivered to the live
   std::map<uint64_t, std::unique_ptr<Watcher>> watchers_;
   uint64_t next_number_ = 1;
-  absl::flat_hash_map<std::string, std::vector<Watcher*>, StringHash, StringEqual>
+  absl::flat_hash_map<SharedBytes, std::vector<Watcher*>, StringHash, StringEqual>
       by_key_;  // looked up only
   Intervals by_interval_;
 

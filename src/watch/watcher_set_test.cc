@@ -461,10 +461,10 @@ TEST(IntervalMapTest, FindsWhatHoldsAKey) {
   for (int step = 0; step < 3000; ++step) {
     const std::string begin = letter(), end = random() % 5 == 0 ? "" : letter();
     if (random() % 3 != 0) {
-      map.At({begin, end}).push_back(step);
+      map.At({SharedBytes(begin), SharedBytes(end)}).push_back(step);
       model[{begin, end}].push_back(step);
     } else {
-      map.Erase({begin, end});
+      map.Erase({SharedBytes(begin), SharedBytes(end)});
       model.erase({begin, end});
     }
     const std::string key = letter();
