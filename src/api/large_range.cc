@@ -90,14 +90,27 @@ LargeRange::LargeRange(SliceTurns& turns, const mvcc::RangeQuery& query,
 }
 
 void LargeRange::Measure(OnSize on_size) {
+  asked_ = true;
+  WhenItsTurn([self = shared_from_this(), on_size = std::move(on_size)]() mutable {
+    self->MeasureInTurn(std::move(on_size));
+  });
+}
+
+void LargeRange::MeasureInTurn(OnSize on_size) {
   turns_.Ask([self = shared_from_this(), on_size = std::move(on_size)]() -> env::Task {
     if (self->cancelled_.load()) return [] {};
     return [self, on_size, done = self->MeasureOnce()] {
       if (self->cancelled_.load()) return;
       if (done.ok() && !*done) return self->Measure(on_size);
-      on_size(done.ok() ? StatusOr<Size>(self->size_) : done.status());
+      self->Answer([&] { on_size(done.ok() ? StatusOr<Size>(self->size_) : done.status()); });
     };
   });
+}
+
+void LargeRange::Answer(env::Task tell) {
+  asked_ = false;
+  tell();
+  if (!asked_ && !cancelled_.load()) OnIdle();
 }
 
 StatusOr<bool> LargeRange::MeasureOnce() {
@@ -111,12 +124,20 @@ StatusOr<bool> LargeRange::MeasureOnce() {
 }
 
 void LargeRange::ReadPart(OnPart on_part) {
+  asked_ = true;
+  WhenItsTurn([self = shared_from_this(), on_part = std::move(on_part)]() mutable {
+    self->ReadInTurn(std::move(on_part));
+  });
+}
+
+void LargeRange::ReadInTurn(OnPart on_part) {
   turns_.Ask([self = shared_from_this(), on_part = std::move(on_part)]() -> env::Task {
     if (self->cancelled_.load()) return [] {};
     StatusOr<std::string> part = self->ReadOnce();
     const bool last = self->sent_ == self->size_.keys;
     return [self, on_part, last, part = std::move(part)]() mutable {
-      if (!self->cancelled_.load()) on_part(std::move(part), last);
+      if (self->cancelled_.load()) return;
+      self->Answer([&] { on_part(std::move(part), last); });
     };
   });
 }

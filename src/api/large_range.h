@@ -58,6 +58,12 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   // REQUIRES: size_.keys > sent_.
   virtual StatusOr<std::string> ReadSlice(const mvcc::View& view) = 0;
 
+  // I/O loop. Runs `go` once the next slice may be read, unless it is cancelled before.
+  virtual void WhenItsTurn(env::Task go) { go(); }
+  // I/O loop. Who asked has its answer, and has not asked for more.
+  virtual void OnIdle() {}
+
+  SliceTurns& turns() { return turns_; }
   const mvcc::RangeQuery& query() const { return query_; }
   // The one that is read, from the first slice on.
   int64_t revision() const { return revision_; }
@@ -67,6 +73,10 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   uint64_t sent_ = 0;  // keys
 
  private:
+  void MeasureInTurn(OnSize on_size);
+  void ReadInTurn(OnPart on_part);
+  // `tell` runs the callback.
+  void Answer(env::Task tell);
   StatusOr<bool> MeasureOnce();
   StatusOr<std::string> ReadOnce();
 
@@ -76,6 +86,7 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   mvcc::RangeQuery query_;  // points to the two above
   int64_t revision_ = 0;
   std::atomic<bool> cancelled_{false};
+  bool asked_ = false;  // I/O loop's: a callback is owed
 };
 
 }  // namespace quoin::api

@@ -9,6 +9,7 @@
 #include <deque>
 
 #include "absl/functional/any_invocable.h"
+#include "api/sort_line.h"
 #include "env/executor.h"
 
 namespace quoin::api {
@@ -23,6 +24,8 @@ class SliceTurns {
   // Runs `slice` later, after all that were asked for before.
   void Ask(Slice slice);
   env::Executor& loop() { return loop_; }
+  // Who of its sorted ranges holds what it sorts.
+  SortLine& sorts() { return sorts_; }
 
  private:
   void Start();
@@ -31,6 +34,7 @@ class SliceTurns {
   env::Executor& storage_;
   std::deque<Slice> waiting_;
   size_t running_ = 0;
+  SortLine sorts_;
 };
 
 }  // namespace quoin::api

@@ -1,0 +1,77 @@
+// Who holds what it sorts, and when it loses it.
+
+#include "api/sort_line.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace quoin::api {
+namespace {
+
+class SortLineTest : public testing::Test {
+ protected:
+  class One final : public SortLine::Keeper {
+   public:
+    One(SortLineTest& test, std::string name) : test_(test), name_(std::move(name)) {}
+    void LetGo() override { test_.Note(name_ + " lets go"); }
+    const std::string& name() const { return name_; }
+
+   private:
+    SortLineTest& test_;
+    const std::string name_;
+  };
+
+  std::shared_ptr<One> New(std::string name) {
+    return std::make_shared<One>(*this, std::move(name));
+  }
+  void Take(const std::shared_ptr<One>& one) {
+    line_.Take(one, [this, name = one->name()] { Note(name); });
+  }
+  void Note(std::string what) { seen_.push_back(std::move(what)); }
+  std::vector<std::string> Seen() { return std::exchange(seen_, {}); }
+  using Are = std::vector<std::string>;
+
+  SortLine line_;
+  std::vector<std::string> seen_;
+};
+
+TEST_F(SortLineTest, OneHasItsTurnUntilItLeaves) {
+  const auto a = New("a"), b = New("b"), c = New("c");
+  for (const auto& one : {a, b, c, a}) Take(one);
+  EXPECT_EQ(Seen(), (Are{"a", "a"}));
+  line_.Leave(*a);
+  EXPECT_EQ(Seen(), Are{"b"});
+  Take(a);
+  line_.Leave(*c);  // it waited
+  line_.Leave(*b);
+  EXPECT_EQ(Seen(), Are{"a"});
+}
+
+TEST_F(SortLineTest, OneThatRestsKeepsItsTurnWhileNobodyWants) {
+  const auto a = New("a"), b = New("b");
+  Take(a);
+  line_.Rest(*a);
+  Take(a);
+  EXPECT_EQ(Seen(), (Are{"a", "a"}));
+  line_.Rest(*a);
+  Take(b);
+  EXPECT_EQ(Seen(), (Are{"a lets go", "b"}));
+  Take(a);
+  line_.Rest(*b);
+  EXPECT_EQ(Seen(), (Are{"b lets go", "a"}));
+}
+
+TEST_F(SortLineTest, OneThatIsGoneIsInNobodysWay) {
+  auto a = New("a");
+  const auto b = New("b");
+  Take(a);
+  line_.Rest(*a);
+  a.reset();
+  Take(b);
+  EXPECT_EQ(Seen(), (Are{"a", "b"}));
+}
+
+}  // namespace
+}  // namespace quoin::api
