@@ -148,6 +148,41 @@ def unread_watches(member, client):
         yield
 
 
+def sorted_ranges(member):
+    """40 Ranges of 20 MB in the order of their values, on 8 connections that give no window."""
+    import etcdapi
+    by_value = etcdapi.rpc.RangeRequest(key=BIG, range_end=BIG[:-1] + b"0",
+                                        sort_target=etcdapi.rpc.RangeRequest.VALUE).SerializeToString()
+    with contextlib.ExitStack() as stack:
+        all = [stack.enter_context(raw.Raw(member, window=0)) for _ in range(8)]
+        for c in all:
+            for _ in range(5):
+                c.request(RANGE, by_value)
+        _settled(member, all)
+        yield
+
+
+def watched_keys(member):
+    """400 watches with keys of 1 MB, on 8 connections."""
+    import etcdapi
+    with contextlib.ExitStack() as stack:
+        all = [stack.enter_context(raw.Raw(member)) for _ in range(8)]
+        for i in range(400):
+            create = etcdapi.rpc.WatchCreateRequest(key=b"%04d" % i + b"k" * 1_000_000)
+            all[i % len(all)].request(WATCH, etcdapi.rpc.WatchRequest(create_request=create).SerializeToString(), end=False)
+        _settled(member, all)
+        yield
+
+
+def waiting_ranges(member):
+    """1,000 linearizable Ranges with keys of 1 MB, on 20 connections: for a member that hears nothing of the others."""
+    with contextlib.ExitStack() as stack:
+        all = [stack.enter_context(raw.Raw(member)) for _ in range(20)]
+        for i in range(1000):
+            all[i % len(all)].request(RANGE, _range(b"%04d" % i + b"k" * 1_000_000))
+        yield
+
+
 class StallableDisk:
     """Runs a member so that the syncs of its files, or of those named `file`, wait while `stall` says so."""
 

@@ -3,7 +3,7 @@
 
 --judge: how much longer another client's Puts take meanwhile (p99, median of 5 pairs); by hand, on a quiet machine.
 """
-import os, statistics, subprocess, sys, threading, time, types
+import os, signal, statistics, subprocess, sys, threading, time, types
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import attacks
@@ -20,6 +20,8 @@ ATTACKS = {
     "bombs of headers": attacks.header_bombs,
     "100,000 silent calls": attacks.silent_calls,
     "1,000 requests without an end": attacks.half_requests,
+    "40 Ranges of 20 MB sorted by value": attacks.sorted_ranges,
+    "400 watches with keys of 1 MB": attacks.watched_keys,
 }
 
 
@@ -98,6 +100,22 @@ def stalled_disk(megabytes, value_bytes):
         members.until(lambda: member.other.put(b"other", b"goes on"), 60)
 
 
+def silent_quorum():
+    with members.Cluster(2) as cluster:
+        member, silent = cluster.leader(), cluster.followers()[0]
+        member.other = member.client()
+        goes_on(member)
+        with Watched(member) as memory:
+            silent.process.send_signal(signal.SIGSTOP)
+            try:
+                for _ in attacks.waiting_ranges(member):
+                    memory.look()
+            finally:
+                silent.process.send_signal(signal.SIGCONT)
+        memory.judge()
+        members.until(lambda: member.other.put(b"other", b"goes on"), 60)
+
+
 def p99_ms(client, seconds):
     times = []
     end = time.monotonic() + seconds
@@ -156,6 +174,7 @@ if __name__ == "__main__":
     for name, attack in ATTACKS.items():
         run(name, lambda attack=attack: bounded(attack))
     run("watches of clients that do not read", watches)
+    run("linearizable Ranges while the quorum is silent", silent_quorum)
     run("a log disk that stalls, Puts of 100 kB", lambda: stalled_disk(300, 100_000))
     run("a log disk that stalls, Puts of 200 bytes", lambda: stalled_disk(20, 200))
     finish()
