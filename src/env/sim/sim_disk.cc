@@ -16,6 +16,19 @@ Status PowerIsGone(const std::string& what) {
   return absl::AbortedError(what + ": the power is gone");
 }
 
+// Of `path` and the directories above it, the first that is there. REQUIRES: a clean path.
+std::string FirstThere(const SimNames& names, std::string path) {
+  while (names.Find(path) == nullptr) path = ParentPath(path);
+  return path;
+}
+
+// Why `path` is not found, or is no directory, in env/posix's words.
+Status NotFound(const SimNames& names, const std::string& what, const std::string& path) {
+  const bool is_file = !names.IsDirectory(FirstThere(names, path));
+  return absl::NotFoundError(what +
+                             (is_file ? ": not a directory" : ": no such file or directory"));
+}
+
 }  // namespace
 
 SimDisk::SimDisk(SimWorld* world) : world_(world) {}
@@ -169,7 +182,7 @@ void SimDisk::SyncDirectory(std::string path, Executor& on, DoneStatus done) {
   const std::string directory = CleanPath(path);
   Status status = Begin(Kind::kSync, "fsync directory " + path);
   if (status.ok() && !core_->names.IsDirectory(directory))
-    status = absl::NotFoundError("open directory " + path);
+    status = NotFound(core_->names, "open directory " + path, directory);
   const uint64_t mark = status.ok() ? core_->names.LastChange(directory) : 0;
   Complete(
       on, Kind::kSync,
@@ -189,12 +202,11 @@ StatusOr<std::unique_ptr<File>> SimDisk::Open(const std::string& path, OpenMode 
   std::shared_ptr<SimInode> inode = core_->names.Find(clean);
   const bool existed = inode != nullptr;
   if (!existed && (mode == OpenMode::kRead || mode == OpenMode::kReadWrite))
-    return absl::NotFoundError(what + ": no such file or directory");
-  if (existed && mode == OpenMode::kCreate) return absl::AlreadyExistsError(what + ": File exists");
+    return NotFound(core_->names, what, clean);
+  if (existed && mode == OpenMode::kCreate) return absl::AlreadyExistsError(what + ": file exists");
   if (existed && inode->is_directory()) return absl::DataLossError(what + ": is a directory");
   if (!existed) {
-    if (!core_->names.IsDirectory(ParentPath(clean)))
-      return absl::NotFoundError(what + ": no such file or directory");
+    if (!core_->names.IsDirectory(ParentPath(clean))) return NotFound(core_->names, what, clean);
     RETURN_IF_ERROR(Begin(Kind::kNames, what));
     inode = std::make_shared<SimInode>(permissions);
     core_->names.Add(clean, inode);
@@ -209,11 +221,14 @@ Status SimDisk::Rename(const std::string& from, const std::string& to) {
   const std::string old_path = CleanPath(from), new_path = CleanPath(to);
   SimNames& names = core_->names;
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
+  for (const std::string& parent : {ParentPath(old_path), ParentPath(new_path)}) {
+    if (!names.IsDirectory(parent)) return NotFound(names, what, parent);
+  }
   const std::shared_ptr<SimInode> inode = names.Find(old_path);
-  if (inode == nullptr || !names.IsDirectory(ParentPath(new_path)))
-    return absl::NotFoundError(what + ": no such file or directory");
+  if (inode == nullptr) return NotFound(names, what, old_path);
   if (inode->is_directory() && IsBelow(new_path, old_path))
-    return absl::DataLossError(what + ": Invalid argument");
+    return absl::DataLossError(what + ": invalid argument");
+  if (IsBelow(old_path, new_path)) return absl::DataLossError(what + ": directory not empty");
   if (const std::shared_ptr<SimInode> other = names.Find(new_path);
       other != nullptr && other != inode) {
     if (!other->is_directory() && inode->is_directory())
@@ -221,7 +236,7 @@ Status SimDisk::Rename(const std::string& from, const std::string& to) {
     if (other->is_directory() && !inode->is_directory())
       return absl::DataLossError(what + ": is a directory");
     if (other->is_directory() && !names.IsEmpty(new_path))
-      return absl::DataLossError(what + ": Directory not empty");
+      return absl::DataLossError(what + ": directory not empty");
   }
   names.Rename(old_path, new_path);
   return OkStatus();
@@ -232,9 +247,9 @@ Status SimDisk::Remove(const std::string& path) {
   const std::string clean = CleanPath(path);
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   const std::shared_ptr<SimInode> inode = core_->names.Find(clean);
-  if (inode == nullptr) return absl::NotFoundError(what + ": no such file or directory");
+  if (inode == nullptr) return NotFound(core_->names, what, clean);
   if (inode->is_directory() && !core_->names.IsEmpty(clean))
-    return absl::DataLossError(what + ": Directory not empty");
+    return absl::DataLossError(what + ": directory not empty");
   core_->names.Remove(clean);
   return OkStatus();
 }
@@ -259,11 +274,9 @@ Status SimDisk::MakeDirectory(const std::string& path, uint32_t permissions) {
     return inode->is_directory() ? OkStatus()
                                  : absl::AlreadyExistsError(path + " is not a directory");
   }
-  const std::string parent = ParentPath(clean);
-  if (const std::shared_ptr<SimInode> inode = core_->names.Find(parent);
-      inode != nullptr && !inode->is_directory())
-    return absl::NotFoundError(what + ": not a directory");
-  RETURN_IF_ERROR(MakeDirectory(parent, permissions));
+  if (!core_->names.IsDirectory(FirstThere(core_->names, clean)))
+    return NotFound(core_->names, what, clean);
+  RETURN_IF_ERROR(MakeDirectory(ParentPath(clean), permissions));
   RETURN_IF_ERROR(Begin(Kind::kNames, what));
   core_->names.Add(clean, std::make_shared<SimInode>(permissions, /*is_directory=*/true));
   return OkStatus();
@@ -272,7 +285,8 @@ Status SimDisk::MakeDirectory(const std::string& path, uint32_t permissions) {
 Status SimDisk::SyncDirectory(const std::string& path) {
   const std::string directory = CleanPath(path);
   RETURN_IF_ERROR(Begin(Kind::kSync, "fsync directory " + path));
-  if (!core_->names.IsDirectory(directory)) return absl::NotFoundError("open directory " + path);
+  if (!core_->names.IsDirectory(directory))
+    return NotFound(core_->names, "open directory " + path, directory);
   if (!DirectoryLies(directory)) core_->names.Sync(core_->names.LastChange(directory));
   return OkStatus();
 }
@@ -281,7 +295,7 @@ StatusOr<std::vector<std::string>> SimDisk::List(const std::string& path) {
   if (world_ != nullptr) world_->CheckMayWait("list " + path);
   if (power_is_out_) return PowerIsGone("list " + path);
   const std::string clean = CleanPath(path);
-  if (!core_->names.IsDirectory(clean)) return absl::NotFoundError("list " + path);
+  if (!core_->names.IsDirectory(clean)) return NotFound(core_->names, "list " + path, clean);
   std::vector<std::string> out;
   for (const auto& [name, inode] : core_->names.seen()) {
     if (ParentPath(name) == clean) out.push_back(name.substr(name.find_last_of('/') + 1));
@@ -293,16 +307,18 @@ StatusOr<std::vector<std::string>> SimDisk::List(const std::string& path) {
 StatusOr<FileInfo> SimDisk::Stat(const std::string& path) {
   if (world_ != nullptr) world_->CheckMayWait("stat " + path);
   if (power_is_out_) return PowerIsGone("stat " + path);
-  const std::shared_ptr<SimInode> inode = core_->names.Find(CleanPath(path));
-  if (inode == nullptr) return absl::NotFoundError("stat " + path + ": no such file or directory");
+  const std::string clean = CleanPath(path);
+  const std::shared_ptr<SimInode> inode = core_->names.Find(clean);
+  if (inode == nullptr) return NotFound(core_->names, "stat " + path, clean);
   return FileInfo{inode->seen().size(), inode->is_directory(), inode->mode()};
 }
 
 StatusOr<std::unique_ptr<FileLock>> SimDisk::Lock(const std::string& path, bool exclusive) {
   if (world_ != nullptr) world_->CheckMayWait("lock " + path);
   if (power_is_out_) return PowerIsGone("lock " + path);
-  const std::shared_ptr<SimInode> inode = core_->names.Find(CleanPath(path));
-  if (inode == nullptr) return absl::NotFoundError("open " + path);
+  const std::string clean = CleanPath(path);
+  const std::shared_ptr<SimInode> inode = core_->names.Find(clean);
+  if (inode == nullptr) return NotFound(core_->names, "open " + path, clean);
   if (auto held = locks_.find(inode.get());
       held != locks_.end() && (exclusive || held->second.exclusive))
     return absl::FailedPreconditionError("cannot lock " + path + ": another process uses it");
