@@ -35,28 +35,41 @@ StatusOr<AppliedState> ReadApplied(env::BlockingFileSystem& files, const std::st
   return out;
 }
 
+// The entries of the old log that follow on the data file: they stand in the new one, too.
+std::vector<raft::Entry> Following(const RepairPlan& plan) {
+  const std::vector<raft::Entry>& entries = plan.salvage.entries;
+  const Index applied(plan.applied.index);
+  if (entries.empty() || entries.front().index > applied + 1 || entries.back().index <= applied)
+    return {};
+  const auto next = entries.begin() + static_cast<ptrdiff_t>(applied + 1 - entries.front().index);
+  // Another history than the data file's does not follow on it.
+  if (next != entries.begin() && std::prev(next)->term != Term(plan.applied.term)) return {};
+  return {next, entries.end()};
+}
+
 // The last entry that the directory has after the repair, in the log or in the data file.
-uint64_t KeptTo(const RepairPlan& plan) {
-  return plan.way == Way::kCut ? plan.salvage.last_kept.value() : plan.applied.index;
+Index KeptTo(const RepairPlan& plan) {
+  const bool log_stays = plan.way == Way::kCut || !Following(plan).empty();
+  return log_stays ? plan.salvage.last_kept : Index(plan.applied.index);
 }
 
 // A term in which this member can have given no vote, as far as its log can be read.
 Term TermOfItsOwn(const RepairPlan& plan) {
   Term term = std::max(plan.salvage.kept_state.term, Term(plan.applied.term));
   if (plan.salvage.lost_state) term = std::max(term, plan.salvage.lost_state->term);
+  if (!plan.salvage.entries.empty()) term = std::max(term, plan.salvage.entries.back().term);
   return Term(term.value() + 1);
 }
 
 Status BeginNewLog(env::Env& env, const RepairPlan& plan, Logger& log) {
   env::BlockingFileSystem& files = env.files().blocking();
-  std::string aside = plan.wal_dir + ".broken";
-  for (int number = 1; files.Exists(aside); ++number)
-    aside = plan.wal_dir + ".broken." + std::to_string(number);
   const Index applied(plan.applied.index);
+  const Index commit = std::clamp(plan.salvage.kept_state.commit, applied, KeptTo(plan));
   wal::Writer::Batch first;
-  first.hard_state = raft::HardState{TermOfItsOwn(plan), NodeId(), applied};
+  first.hard_state = raft::HardState{TermOfItsOwn(plan), NodeId(), commit};
   first.snapshot = wal::SnapshotRecord{applied, Term(plan.applied.term), plan.applied.members};
-  RETURN_IF_ERROR(files.Rename(plan.wal_dir, aside));
+  first.entries = Following(plan);
+  RETURN_IF_ERROR(files.Rename(plan.wal_dir, wal::FreeBrokenName(files, plan.wal_dir)));
   RETURN_IF_ERROR(files.SyncDirectory(wal::ParentOf(plan.wal_dir)));
   const std::unique_ptr<env::Executor> loop = env.NewExecutor("wal");
   return wal::Writer::Create(env.files(), plan.wal_dir, plan.salvage.metadata, first, {}, *loop,
@@ -64,29 +77,32 @@ Status BeginNewLog(env::Env& env, const RepairPlan& plan, Logger& log) {
       .status();
 }
 
+std::string Count(uint64_t entries) {
+  return fmt::format("{} {}", entries, entries == 1 ? "entry" : "entries");
+}
+
 std::string Entries(const wal::Salvage& salvage) {
   if (salvage.lost_entries == 0) return "no entry of it can be read";
-  return fmt::format("{} {} of it can be read, from index {} to {}", salvage.lost_entries,
-                     salvage.lost_entries == 1 ? "entry" : "entries", salvage.lost_first.value(),
-                     salvage.lost_last.value());
+  return fmt::format("{} of it can be read, from index {} to {}", Count(salvage.lost_entries),
+                     salvage.lost_first.value(), salvage.lost_last.value());
 }
 
 // What is known of answers that clients got for what is lost.
 std::string Acknowledged(const RepairPlan& plan) {
   const wal::Salvage& salvage = plan.salvage;
-  const uint64_t kept = KeptTo(plan);
-  const uint64_t commit = salvage.lost_state ? salvage.lost_state->commit.value() : 0;
-  if (commit > kept) {
-    return fmt::format(
-        "entries {} to {} were committed and are lost: clients may have had answers for them. "
-        "Later ones may have been, too.",
-        kept + 1, commit);
-  }
-  if (salvage.lost_last.value() > kept) {
-    return fmt::format(
-        "entries {} to {} are lost. The log does not say that they were committed; on a member "
-        "that was alone each may have been answered.",
-        kept + 1, salvage.lost_last.value());
+  const uint64_t kept = KeptTo(plan).value();
+  uint64_t commit = salvage.kept_state.commit.value();
+  if (salvage.lost_state) commit = std::max(commit, salvage.lost_state->commit.value());
+  const uint64_t last = std::max({salvage.last_kept.value(), salvage.lost_to.value(), commit});
+  if (last > kept) {
+    const std::string known =
+        commit > kept ? fmt::format(
+                            "Up to {} they were committed: clients may have had answers for "
+                            "them. Later ones may have been, too.",
+                            commit)
+                      : "The log does not say that they were committed; on a member that was alone "
+                        "each may have been answered.";
+    return fmt::format("entries {} to {} are lost. {}", kept + 1, last, known);
   }
   return fmt::format("every entry that can be read is kept: up to index {}.", kept);
 }
@@ -105,10 +121,8 @@ StatusOr<RepairPlan> PlanRepair(env::BlockingFileSystem& files, const std::strin
   if (readable.ok()) return plan;
   if (!absl::IsDataLoss(readable)) return readable;
   plan.refusal = std::string(readable.message());
-  ASSIGN_OR_RETURN(plan.salvage, wal::ReadSalvage(files, wal_dir));
-  const uint64_t last = plan.salvage.last_kept.value();
-  if (plan.salvage.stop && plan.applied.index <= last &&
-      plan.salvage.kept_state.commit.value() <= last) {
+  ASSIGN_OR_RETURN(plan.salvage, wal::ReadSalvage(files, wal_dir, Index(plan.applied.index)));
+  if (plan.salvage.stop && plan.salvage.kept.ok()) {
     plan.way = Way::kCut;
   } else if (plan.applied.index > 0 && !plan.applied.members.voters.empty()) {
     plan.way = Way::kNewLog;
@@ -133,7 +147,7 @@ std::string Describe(const RepairPlan& plan, Tense tense) {
   if (plan.way == Way::kNone) return "the log is sound: nothing to repair\n";
   const wal::Salvage& salvage = plan.salvage;
   std::string out = fmt::format("refused: {}\n", plan.refusal);
-  out += fmt::format("the log: entries up to index {} can be kept, term {}, commit {}\n",
+  out += fmt::format("the log: entries up to index {} can be read, term {}, commit {}\n",
                      salvage.last_kept.value(), salvage.kept_state.term.value(),
                      salvage.kept_state.commit.value());
   if (salvage.stop) {
@@ -144,10 +158,14 @@ std::string Describe(const RepairPlan& plan, Tense tense) {
   for (const std::string& path : salvage.later_segments)
     out += fmt::format("nothing of {} can be kept\n", path);
   out += fmt::format("the data file: what came up to entry {}\n", plan.applied.index);
+  const size_t following = Following(plan).size();
   out += plan.way == Way::kCut
              ? "the way: cut the log off where it stops\n"
-             : fmt::format("the way: a new log that begins behind entry {}, in term {}\n",
-                           plan.applied.index, TermOfItsOwn(plan).value());
+             : fmt::format("the way: a new log that begins behind entry {}, in term {}{}\n",
+                           plan.applied.index, TermOfItsOwn(plan).value(),
+                           following == 0 ? ""
+                                          : fmt::format(", with the {} that follow in the old one",
+                                                        Count(following)));
   out += "the price: " + Acknowledged(plan) + "\n";
   if (plan.applied.members.voters.size() > 1) {
     out +=

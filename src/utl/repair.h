@@ -26,7 +26,7 @@ struct RepairPlan {
   enum class Way : uint8_t {
     kNone,    // the log is sound
     kCut,     // its damaged end is cut off: what stands before reaches as far as the data file
-    kNewLog,  // the data file reaches further than what can be kept: a new log begins behind it
+    kNewLog,  // what can be kept of it is no log of its own: a new one begins behind the data file
   };
   Way way = Way::kNone;
   std::string wal_dir;

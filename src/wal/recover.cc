@@ -36,12 +36,14 @@ class LogReader {
     ASSIGN_OR_RETURN(std::vector<SegmentName> segments, ListSegments(files_, dir_));
     if (segments.empty()) return absl::NotFoundError(dir_ + ": no log segments");
     for (size_t i = 0; i < segments.size(); ++i) {
-      if (i > 0 && segments[i].sequence != segments[i - 1].sequence + 1) {
-        return absl::DataLossError(dir_ + ": segment " +
-                                   std::to_string(segments[i - 1].sequence + 1) + " is missing");
+      if (i > 0) {
+        const std::string why = WhyApart(segments[i - 1], segments[i]);
+        if (!why.empty()) return absl::DataLossError(dir_ + ": " + why);
       }
       last_ = i + 1 == segments.size();
       RETURN_IF_ERROR(ReadSegment(segments[i]));
+      // A segment's head was durable before it got its name.
+      if (i > 0 && filled_ == 0) return Damage(0, "the segment is empty");
     }
     if (const std::optional<size_t> at = replay_.ForgetUncounted(loose_)) {
       end_ = *at;

@@ -22,6 +22,7 @@ void NoteLost(const Record& record, Salvage& out) {
     if (!entry.ok() || entry->index == Index() || entry->index <= out.last_kept) return;
     if (out.lost_entries == 0 || entry->index < out.lost_first) out.lost_first = entry->index;
     out.lost_last = std::max(out.lost_last, entry->index);
+    out.lost_to = std::max(out.lost_to, entry->index);
     ++out.lost_entries;
   } else if (record.type == RecordType::kState) {
     const StatusOr<raft::HardState> state = raft::DecodeHardState(record.data);
@@ -56,22 +57,49 @@ void ReadLost(std::string_view segment, size_t from, Salvage& out) {
   }
 }
 
-// Takes a segment's records until one is none. Returns where that stands, and why; nullopt at the
-// end.
+// Takes a segment's records until one is none. Returns where that stands, and why; at the end there
+// is no reason.
 using Stop = Salvage::Stop;
-std::optional<Stop> TakeSegment(const std::string& path, std::string_view segment, Replay& replay) {
+Stop TakeSegment(const std::string& path, std::string_view segment, Replay& replay) {
   replay.BeginSegment();
   const size_t filled = segment.find_last_not_of('\0') + 1;
-  for (size_t at = 0; at < filled;) {
-    const Frame frame = ParseFrame(segment.substr(at));
-    if (frame.kind == Frame::Kind::kOverrun)
-      return Stop{path, at, "a record leads out of the file"};
-    if (frame.kind != Frame::Kind::kRecord) return Stop{path, at, "there is no record"};
-    if (const Status status = replay.Take(frame.record, at); !status.ok())
-      return Stop{path, at, std::string(status.message())};
-    at += frame.bytes;
+  Stop stop{path, 0, replay.crc(), filled == 0 ? "it is empty" : ""};
+  while (stop.reason.empty() && stop.offset < filled) {
+    const Frame frame = ParseFrame(segment.substr(stop.offset));
+    stop.crc = replay.crc();
+    if (frame.kind == Frame::Kind::kOverrun) {
+      stop.reason = "a record leads out of the file";
+    } else if (frame.kind != Frame::Kind::kRecord) {
+      stop.reason = "there is no record";
+    } else if (const Status status = replay.Take(frame.record, stop.offset); !status.ok()) {
+      stop.reason = std::string(status.message());
+    } else {
+      stop.offset += frame.bytes;
+      stop.crc = replay.crc();
+    }
   }
-  return std::nullopt;
+  return stop;
+}
+
+// The same of the log, which ended at `before` without this segment. `apart`: why that does not
+// follow. Of a segment whose first record is none nothing is kept: the log ends with the one
+// before.
+Stop EndWith(const std::string& path, std::string_view segment, const std::string& apart,
+             const Stop& before, Replay& replay) {
+  Stop end = before;
+  end.reason = apart;
+  if (!apart.empty()) return end;
+  const Stop stop = TakeSegment(path, segment, replay);
+  if (stop.offset > 0 || before.path.empty()) return stop;
+  end.reason = path + ": " + stop.reason;
+  return end;
+}
+
+void TakeKept(Replay replay, Index applied_floor, Salvage& out) {
+  out.metadata = replay.so_far().metadata;
+  out.kept_state = replay.so_far().hard_state;
+  out.entries = replay.so_far().entries;
+  out.kept = replay.Finish(applied_floor).status();
 }
 
 uint64_t SequenceOf(const std::string& path) {
@@ -95,65 +123,47 @@ std::optional<Tail::Open> OpenMarkAt(std::string_view segment, uint64_t sequence
   return open;
 }
 
-// The chain's value where the log stops.
-StatusOr<uint32_t> ChainAt(env::BlockingFileSystem& files, const std::string& dir,
-                           const Stop& stop) {
-  ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(files, dir));
-  Replay replay;
-  for (const SegmentName& name : segments) {
-    const std::string path = dir + "/" + name.text();
-    ASSIGN_OR_RETURN(std::string content, ReadWhole(files, path));
-    if (path == stop.path) content.resize(std::min<size_t>(content.size(), stop.offset));
-    if (const std::optional<Stop> changed = TakeSegment(path, content, replay)) {
-      return absl::DataLossError(path + " has changed at offset " +
-                                 std::to_string(changed->offset));
-    }
-    if (path == stop.path) return replay.crc();
-  }
-  return absl::DataLossError(stop.path + " is gone");
-}
-
 }  // namespace
 
-StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string& dir) {
+StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string& dir,
+                              Index applied_floor) {
   ASSIGN_OR_RETURN(const std::vector<SegmentName> segments, ListSegments(files, dir));
   if (segments.empty()) return absl::NotFoundError(dir + ": no log segments");
   Replay replay;
   Salvage out;
+  Stop end;  // of what was read so far
   for (size_t i = 0; i < segments.size(); ++i) {
     const std::string path = dir + "/" + segments[i].text();
     ASSIGN_OR_RETURN(const std::string content, ReadWhole(files, path));
-    if (out.stop) {
-      out.later_segments.push_back(path);
-      ReadLost(content, 0, out);
-      continue;
+    if (!out.stop) {
+      end =
+          EndWith(path, content, i == 0 ? "" : WhyApart(segments[i - 1], segments[i]), end, replay);
+      out.last_kept = replay.last_index();
+      if (end.reason.empty()) continue;
+      out.stop = end;
     }
-    const bool follows = i == 0 || segments[i].sequence == segments[i - 1].sequence + 1;
-    out.stop = follows ? TakeSegment(path, content, replay)
-                       : Stop{path, 0, "the segment before it is missing"};
-    out.metadata = replay.so_far().metadata;
-    out.last_kept = replay.last_index();
-    out.kept_state = replay.so_far().hard_state;
-    if (!out.stop) continue;
-    if (out.metadata == Metadata()) {
-      return absl::DataLossError(path + " at offset " + std::to_string(out.stop->offset) + ": " +
-                                 out.stop->reason +
-                                 ". Nothing stands before it that could be kept");
-    }
-    ReadLost(content, out.stop->offset, out);
+    const bool stops_here = path == out.stop->path;
+    ReadLost(content, stops_here ? out.stop->offset : 0, out);
+    if (stops_here) continue;
+    out.later_segments.push_back(path);
+    // Its name says which entry came next when it began.
+    const uint64_t next = std::max<uint64_t>(segments[i].first_index.value(), 1);
+    out.lost_to = std::max(out.lost_to, Index(next - 1));
+  }
+  TakeKept(std::move(replay), applied_floor, out);
+  if (out.stop && out.metadata == Metadata()) {
+    return absl::DataLossError(out.stop->path + " at offset " + std::to_string(out.stop->offset) +
+                               ": " + out.stop->reason +
+                               ". Nothing stands before it that could be kept");
   }
   return out;
 }
 
 Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salvage& salvage,
               Logger& log) {
-  ASSIGN_OR_RETURN(const uint32_t crc, ChainAt(files, dir, *salvage.stop));
   // The last one first: when this is interrupted, what is left is a log with the same damage.
   for (auto path = salvage.later_segments.rbegin(); path != salvage.later_segments.rend(); ++path) {
-    std::string aside = *path + ".broken";
-    for (int number = 1; files.Exists(aside); ++number)
-      aside = *path + ".broken." + std::to_string(number);
-    RETURN_IF_ERROR(files.Rename(*path, aside));
+    RETURN_IF_ERROR(files.Rename(*path, FreeBrokenName(files, *path)));
     RETURN_IF_ERROR(files.SyncDirectory(dir));
   }
   const Stop& stop = *salvage.stop;
@@ -164,8 +174,8 @@ Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salv
   tail.sequence = SequenceOf(stop.path);
   tail.content = content;
   tail.proven = tail.end = stop.offset;
-  tail.crc = crc;
-  tail.torn = true;
+  tail.crc = stop.crc;
+  tail.torn = content.find_last_not_of('\0') + 1 > stop.offset;
   tail.open = OpenMarkAt(content, tail.sequence, stop.offset);
   return Settle(files, tail, log).status();
 }

@@ -50,6 +50,21 @@ StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
   return segments;  // names sort by sequence
 }
 
+std::string WhyApart(const SegmentName& before, const SegmentName& next) {
+  if (next.sequence == before.sequence)
+    return "two segments have the number " + std::to_string(next.sequence);
+  if (next.sequence != before.sequence + 1)
+    return "segment " + std::to_string(before.sequence + 1) + " is missing";
+  return "";
+}
+
+std::string FreeBrokenName(env::BlockingFileSystem& files, const std::string& path) {
+  std::string name = path + ".broken";
+  for (uint64_t number = 1; files.Exists(name); ++number)
+    name = path + ".broken." + std::to_string(number);
+  return name;
+}
+
 std::string ParentOf(const std::string& path) {
   const size_t slash = path.find_last_of('/');
   return slash == std::string::npos ? "." : path.substr(0, slash);

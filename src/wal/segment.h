@@ -24,6 +24,11 @@ std::optional<SegmentName> ParseSegmentName(std::string_view name);
 StatusOr<std::vector<SegmentName>> ListSegments(env::BlockingFileSystem& files,
                                                 const std::string& dir);
 
+// Why `next` is not the segment behind `before`; empty: it is.
+std::string WhyApart(const SegmentName& before, const SegmentName& next);
+// `path` with `.broken`, or a number behind that: a name that nothing has yet.
+std::string FreeBrokenName(env::BlockingFileSystem& files, const std::string& path);
+
 // The directory that `path` is in.
 std::string ParentOf(const std::string& path);
 StatusOr<std::string> ReadWhole(env::BlockingFileSystem& files, const std::string& path);

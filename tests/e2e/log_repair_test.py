@@ -192,7 +192,7 @@ def repaired():
         untouched = image(m.data_dir)
         code, out, err = utl("repair", "--data-dir", m.data_dir)
         equal((code, err), (1, ""), out)
-        for wanted in (r"^refused: .*at offset \d+", r"^the log: entries up to index \d+ can be kept", r"^behind that stand \d+ bytes; "
+        for wanted in (r"^refused: .*at offset \d+", r"^the log: entries up to index \d+ can be read", r"^behind that stand \d+ bytes; "
                        r"\d+ entries of it can be read, from index \d+ to \d+", r"^the way: a new log that begins behind entry \d+",
                        r"^the price: every entry that can be read is kept", r"^nothing was changed; --cut does this$"):
             assert re.search(wanted, out, re.M), (wanted, out)
@@ -229,7 +229,7 @@ def repaired_by_a_cut():
         code, out, err = utl("repair", "--data-dir", m.data_dir)
         equal(code, 1, out + err)
         assert "the way: cut the log off where it stops" in out, out
-        price = re.search(r"^the price: entries (\d+) to (\d+) (?:were committed and )?are lost", out, re.M)
+        price = re.search(r"^the price: entries (\d+) to (\d+) are lost", out, re.M)
         assert price, out
         code, out, err = utl("repair", "--data-dir", m.data_dir, "--cut")
         equal(code, 0, out + err)
@@ -238,6 +238,102 @@ def repaired_by_a_cut():
         equal(found, [b"key/%02d" % i for i in range(30)], "what is kept, and what was named as lost: " + price.group(0))
         assert os.path.exists(segment(m) + ".broken")
         m.stop()
+
+
+class Segments:
+    """A directory whose log has three segments, its data file of early on, and the one that it ended with; what the log
+    holds behind that is ten puts."""
+
+    def __init__(self, m):
+        self.m, self.kept = m, os.path.join(m.root, "kept")
+        client = m.client()
+        client.put(b"first", b"1")
+        m.stop()
+        shutil.copy(os.path.join(snap(m), "db"), os.path.join(m.root, "early"))
+        m.start()
+        client, value = m.client(), os.urandom(1 << 20)
+        for i in range(130):
+            client.put(b"key/%03d" % i, value)
+        m.stop()
+        shutil.copy(os.path.join(snap(m), "db"), os.path.join(m.root, "late"))
+        m.start()
+        client = m.client()
+        for i in range(130, 140):
+            client.put(b"key/%03d" % i, b"small")
+        m.kill()
+        os.rename(m.data_dir, self.kept)
+        equal(len(self.paths(self.kept)), 3, "segments")
+
+    @staticmethod
+    def paths(data_dir):
+        folder = os.path.join(data_dir, "member", "wal")
+        return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.endswith(".wal")]
+
+    def again(self, data_file, lost):
+        """The directory anew, with this data file and without these segments."""
+        shutil.rmtree(self.m.data_dir, ignore_errors=True)
+        shutil.copytree(self.kept, self.m.data_dir)
+        shutil.copy(os.path.join(self.m.root, data_file), os.path.join(snap(self.m), "db"))
+        for i in lost:
+            os.remove(self.paths(self.kept)[i].replace(self.kept, self.m.data_dir))
+
+    def repair(self):
+        """What the dry run says; then it is done, and the member starts. Returns the words and the keys."""
+        m, untouched = self.m, image(self.m.data_dir)
+        code, out, err = utl("repair", "--data-dir", m.data_dir)
+        equal(code, 1, out + err)
+        equal(image(m.data_dir), untouched, "a dry run")
+        code, done, err = utl("repair", "--data-dir", m.data_dir, "--cut")
+        equal(code, 0, done + err)
+        equal(done.splitlines()[:-1], out.splitlines()[:-1], "what was said before")
+        m.start()
+        keys = [kv.key for kv in m.client().range(b"key/", b"key0").kvs]
+        m.client().put(b"on", b"1")
+        m.stop()
+        equal(utl("check", m.data_dir)[0], 0)
+        return out, keys
+
+
+def segments_are_missing():
+    with Member(quoin_binary()) as m:
+        s, everything = Segments(m), [b"key/%03d" % i for i in range(140)]
+
+        s.again("early", [1])
+        out, keys = s.repair()
+        assert "segment 1 is missing" in out and "the way: cut the log off where it stops" in out, out
+        price = re.search(r"^the price: entries (\d+) to (\d+) are lost\. Up to \d+ they were committed", out, re.M)
+        assert price, out
+        equal(keys, everything[:len(keys)], "what stands before the gap")
+        assert len(keys) > 40, keys
+        lost = int(price.group(2)) - int(price.group(1)) + 1
+        equal(lost, len(everything) - len(keys) + 1, "puts, and the first entry of the last term: " + price.group(0))
+
+        s.again("late", [1])
+        out, keys = s.repair()
+        assert "the way: a new log" in out, out
+        equal(keys, everything[:130], "the data file holds more than what stands before the gap")
+        assert re.search(r"^the price: entries \d+ to \d+ are lost\. Up to \d+ they were committed", out, re.M), out
+
+        s.again("late", [0])
+        out, keys = s.repair()
+        assert re.search(r"^the way: a new log that begins behind entry \d+, in term \d+, with the \d+ entries that follow", out,
+                         re.M), out
+        assert "the price: every entry that can be read is kept" in out, out
+        equal(keys, everything, "what follows on the data file is kept")
+
+        s.again("early", [0, 1])
+        out, keys = s.repair()
+        assert re.search(r"^the price: entries \d+ to \d+ are lost\. Up to \d+ they were committed", out, re.M), out
+        equal(keys, [], "nothing follows on the data file")
+
+        s.again("early", [0, 1])
+        os.remove(os.path.join(snap(m), "db"))
+        untouched = image(m.data_dir)
+        for more in ([], ["--cut"]):
+            code, out, err = utl("repair", "--data-dir", m.data_dir, *more)
+            equal((code, out), (1, ""), "nothing can be made of it")
+            assert "There is no data file that could stand for what is missing" in err, err
+        equal(image(m.data_dir), untouched, "a refused directory")
 
 
 def not_repaired_while_it_runs():
@@ -253,5 +349,6 @@ run("a log that was cut within its last record", cut_short)
 run("the same of etcd's", cut_short_by_etcd)
 run("repair, when the data file holds more", repaired)
 run("repair, when the log holds more", repaired_by_a_cut)
+run("repair, when segments are missing", segments_are_missing)
 run("repair waits for no running member", not_repaired_while_it_runs)
 finish()
