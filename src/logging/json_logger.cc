@@ -218,18 +218,13 @@ void JsonLogger::Write(LogLevel level, std::source_location caller, std::string_
                        const LogField* fields, size_t count) {
   if (!Enabled(level)) return;
   const bool counts = level == LogLevel::kWarn || level == LogLevel::kError;
-  const std::string line = LineOf(level, caller, message, fields, count);
   std::lock_guard hold(sinks_->lock);
   const env::Duration now = clock_.Now();
-  if (!counts) {
-    TellUntold(sinks_->repeats.TakeOver(now));
-    return Put(line);
-  }
-  const std::optional<uint64_t> repeated =
-      sinks_->repeats.MayWrite({level, caller, message, fields, count}, now);
+  std::optional<uint64_t> repeated = 0;
+  if (counts) repeated = sinks_->repeats.MayWrite({level, caller, message, fields, count}, now);
   TellUntold(sinks_->repeats.TakeOver(now));
   if (!repeated) return;
-  if (*repeated == 0) return Put(line);
+  if (*repeated == 0) return Put(LineOf(level, caller, message, fields, count));
   std::vector<LogField> more(fields, fields + count);
   more.emplace_back("repeated", *repeated);
   Put(LineOf(level, caller, message, more.data(), more.size()));

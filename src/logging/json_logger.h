@@ -9,7 +9,7 @@
 //
 // Warnings and errors of one cause are written once a second; what comes in between is counted
 // (repeats.h): `"repeated": n` with the cause's next line, or with its message alone when the
-// second is over.
+// second is over. A line that is held back is not built.
 //
 // Thread: any.
 #pragma once
@@ -52,8 +52,8 @@ class JsonLogger final : public Logger {
   void Write(LogLevel level, std::source_location caller, std::string_view message,
              const LogField* fields, size_t count) override;
   bool Enabled(LogLevel level) const override { return level >= level_; }
-  // A fatal line from a process that ends in the middle of anything: gives up when the outputs stay
-  // taken (this thread itself may hold them).
+  // A fatal line from a process that must end: gives up when another thread does not let go of the
+  // outputs, which hangs when nobody reads them.
   void WriteLast(std::string_view message, Fields fields,
                  std::source_location caller = std::source_location::current());
 

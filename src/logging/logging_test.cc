@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <thread>
 
@@ -16,8 +17,12 @@ class FixedClock final : public env::Clock {
  public:
   explicit FixedClock(env::Duration wall) : wall_(wall) {}
   env::Duration Now() const override { return now; }
-  env::Duration WallNow() const override { return wall_; }
+  env::Duration WallNow() const override {
+    ++times_asked;
+    return wall_;
+  }
   env::Duration now{};
+  mutable int times_asked = 0;  // once for each line that is built
 
  private:
   env::Duration wall_;
@@ -100,6 +105,11 @@ TEST_F(RepeatsTest, ACauseSpeaksOnceASecondAndTheRestIsCounted) {
                           R"("refused a raft message","from":"a","number":20,"repeated":9})"));
 }
 
+TEST_F(RepeatsTest, WhatIsHeldBackIsNotBuilt) {
+  for (int i = 0; i < 25; ++i) Complain("a", i);
+  EXPECT_EQ(clock_.times_asked, 1);
+}
+
 TEST_F(RepeatsTest, OtherCausesAreNotHeldBack) {
   Complain("a");
   Complain("b");
@@ -169,24 +179,28 @@ TEST_F(LoggingTest, FatalLinesCarryAStackTraceField) {
   }
 }
 
-// An output whose write fails a check: the last line gives up instead of waiting for itself.
+// An output that nobody reads holds another thread up: the last line gives up.
 TEST_F(LoggingTest, TheLastLineDoesNotWaitForOutputsThatStayTaken) {
-  struct Failing final : LineSink {
+  struct Stuck final : LineSink {
     void Write(std::string_view) override {
       ++writes;
-      (*log)->WriteLast("a check failed", {{"error", "why"}});
+      taken.set_value();
+      release.get_future().wait();
     }
-    std::unique_ptr<JsonLogger>* log = nullptr;
+    std::promise<void> taken, release;
     int writes = 0;
   };
-  auto sink = std::make_unique<Failing>();
-  Failing& failing = *sink;
+  auto sink = std::make_unique<Stuck>();
+  Stuck& stuck = *sink;
   std::vector<std::unique_ptr<LineSink>> sinks;
   sinks.push_back(std::move(sink));
-  auto log = std::make_unique<JsonLogger>(std::move(sinks), Format::kJson, LogLevel::kInfo, clock_);
-  failing.log = &log;
-  log->Info("x");
-  EXPECT_EQ(failing.writes, 1);
+  JsonLogger log(std::move(sinks), Format::kJson, LogLevel::kInfo, clock_);
+  std::thread other([&] { log.Info("x"); });
+  stuck.taken.get_future().wait();
+  log.WriteLast("a check failed", {{"error", "why"}});
+  stuck.release.set_value();
+  other.join();
+  EXPECT_EQ(stuck.writes, 1);
 
   auto free = Make(Format::kJson, LogLevel::kFatal);
   free->WriteLast("disk error", {{"error", "why"}});
