@@ -10,7 +10,6 @@
 
 #include "base/last_words.h"
 #include "config/config.h"
-#include "config/initial_cluster.h"
 #include "config/open_files.h"
 #include "env/posix/posix_env.h"
 #include "logging/json_logger.h"
@@ -33,33 +32,31 @@ void WriteFatal(Logger& log, std::string_view message, Logger::Fields fields) {
             fields.size());
 }
 
+// As etcd says that it cannot start: a warning that says why, and a fatal line that always has this
+// message.
+void SayStartError(Logger& log, const Status& status) {
+  const std::string error(status.message());
+  log.Warn("failed to start etcd", {{"error", error}});
+  WriteFatal(log, "discovery failed", {{"error", error}});
+}
+
 // One running server: everything between "configured" and "stopped". Owned by main(); its calls run
 // on the main loop.
 class Quoin {
  public:
-  Quoin(env::Env& env, const config::Config& config, uint64_t files_max,
+  Quoin(env::Env& env, const config::Config& config, const config::ConnectionShares& shares,
         std::vector<std::string> arguments, Logger& log)
       : env_(env),
         config_(config),
-        files_max_(files_max),
-        shares_(config::ShareOpenFiles(files_max, config.io_threads)),
+        shares_(shares),
         arguments_(std::move(arguments)),
         log_(log),
         main_loop_(env.NewExecutor("main")) {}
 
-  // False after a line in the log said why.
-  bool Start() {
-    StatusOr<server::NodeConfig> node_config = ToNodeConfig(config_);
-    if (!node_config.ok()) return Fail(node_config.status());
-    node_config_ = *std::move(node_config);
+  Status Start() {
+    ASSIGN_OR_RETURN(node_config_, ToNodeConfig(config_));
     node_config_.peer_connections_max = shares_.peers;
-    if (shares_.clients == 0) {
-      WriteFatal(log_, "file descriptor limit of etcd process is too low; please set higher",
-                 {{"limit", files_max_}});
-      return false;
-    }
-    if (Status status = Ports::TryListen(env_, config_, *main_loop_); !status.ok())
-      return Fail(status);
+    RETURN_IF_ERROR(Ports::TryListen(env_, config_, *main_loop_));
     for (uint64_t i = 0; i < config_.io_threads; ++i) {
       io_executors_.push_back(env_.NewExecutor("io" + std::to_string(i)));
       io_loops_.push_back(io_executors_.back().get());
@@ -68,26 +65,22 @@ class Quoin {
         std::make_unique<Ports>(env_, config_, shares_, arguments_, io_loops_, *main_loop_, log_);
     const bool is_new = server::IsNewMember(env_.files().blocking(), node_config_);
     LogConfiguration(config_, !is_new, log_);
-    if (is_new) {
-      if (Status status = FindCluster(); !status.ok()) return Fail(status);
-    }
-    StatusOr<std::unique_ptr<server::Node>> node =
-        server::Node::Open(env_, node_config_, io_loops_, *main_loop_,
-                           {[this] { Serve(); }, [this] { Removed(); },
-                            [this](const std::string& words) { EndAtOnce(words); }},
-                           log_);
-    if (!node.ok()) return Fail(node.status());
-    node_ = *std::move(node);
+    if (is_new) RETURN_IF_ERROR(FindCluster());
+    ASSIGN_OR_RETURN(node_,
+                     server::Node::Open(env_, node_config_, io_loops_, *main_loop_,
+                                        {[this] { Serve(); }, [this] { Removed(); },
+                                         [this](const std::string& words) { EndAtOnce(words); }},
+                                        log_));
     Status status = is_new || !node_config_.initial_corrupt_check ? OkStatus() : CheckData();
     if (status.ok()) status = node_->Run();
     if (status.ok()) {
       main_loop_->Post([this] {
         if (!stopping_) EndUnless(ports_->OpenForProbes(*node_));
       });
-      return true;
+    } else {
+      Destroy();
     }
-    Destroy();
-    return Fail(status);
+    return status;
   }
 
   // Whether the member ended because it was removed from the cluster. After Stop.
@@ -116,18 +109,10 @@ class Quoin {
     io_executors_.clear();
   }
 
-  // As etcd ends: a warning that says where, and a fatal line that always has this message.
-  bool Fail(const Status& status) {
-    const std::string error(status.message());
-    log_.Warn("failed to start etcd", {{"error", error}});
-    WriteFatal(log_, "discovery failed", {{"error", error}});
-    return false;
-  }
-
   // Something that the running member cannot go on without.
   void EndUnless(const Status& status) {
     if (status.ok()) return;
-    Fail(status);
+    SayStartError(log_, status);
     failed_ = true;
     RequestStop();
   }
@@ -203,7 +188,6 @@ class Quoin {
 
   env::Env& env_;
   const config::Config& config_;
-  const uint64_t files_max_;  // that may be open
   const config::ConnectionShares shares_;
   const std::vector<std::string> arguments_;
   Logger& log_;
@@ -235,11 +219,21 @@ int Live(env::Env& env, const config::Config& config, std::vector<std::string> a
     WriteFatal(log, std::string(inspected.message()), {{"data-dir", config.data_dir}});
     return 1;
   }
+  const uint64_t files_max = RaiseOpenFiles();
+  const config::ConnectionShares shares = config::ShareOpenFiles(files_max, config.io_threads);
+  if (shares.clients == 0) {
+    WriteFatal(log, "file descriptor limit of etcd process is too low; please set higher",
+               {{"limit", files_max}});
+    return 1;
+  }
   int signal = 0;
   bool removed = false;
   {
-    Quoin quoin(env, config, RaiseOpenFiles(), std::move(arguments), log);
-    if (!quoin.Start()) return 1;
+    Quoin quoin(env, config, shares, std::move(arguments), log);
+    if (const Status status = quoin.Start(); !status.ok()) {
+      SayStartError(log, status);
+      return 1;
+    }
     signal = WaitForStopSignal();
     log.Info("received signal; shutting down",
              {{"signal", signal == SIGINT ? "interrupt" : "terminated"}});
