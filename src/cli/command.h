@@ -96,4 +96,13 @@ class Invocation {
   std::vector<std::string> arguments_;
 };
 
+// A command that takes its program's own Invocation, as the table wants it.
+template <auto kRun>
+ExitCode In(Invocation& invocation) {
+  const auto run = []<typename Own>(ExitCode (*command)(Own&), Invocation& of) {
+    return command(static_cast<Own&>(of));
+  };
+  return run(kRun, invocation);
+}
+
 }  // namespace quoin::cli

@@ -207,6 +207,15 @@ std::string Fraction(uint64_t nanoseconds, uint64_t unit) {
   return text;
 }
 
+std::string DateAndTime(std::chrono::seconds since_epoch) {
+  const auto days = std::chrono::floor<std::chrono::days>(since_epoch);
+  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
+  const std::chrono::hh_mm_ss time(since_epoch - days);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count());
+}
+
 }  // namespace
 
 size_t DecodeUtf8(std::string_view text, char32_t& character) {
@@ -357,6 +366,13 @@ std::string FormatDuration(env::Duration duration) {
   if (minutes > 0) text = fmt::format("{}m{}", minutes % 60, text);
   if (minutes >= 60) text = fmt::format("{}h{}", minutes / 60, text);
   return sign + text;
+}
+
+std::string Timestamp(std::chrono::seconds since_epoch) { return DateAndTime(since_epoch) + "Z"; }
+
+std::string Timestamp(std::chrono::milliseconds since_epoch) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  return fmt::format("{}.{:03}Z", DateAndTime(seconds), (since_epoch - seconds).count());
 }
 
 std::string HumanBytes(uint64_t bytes) {

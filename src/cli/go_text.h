@@ -4,6 +4,7 @@
 // Thread: any; pure functions.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -33,6 +34,10 @@ StatusOr<bool> ParseBool(std::string_view text);
 StatusOr<env::Duration> ParseDuration(std::string_view text);
 // 1.234567ms, 2s, 1m30s.
 std::string FormatDuration(env::Duration duration);
+
+// 2026-01-02T03:04:05Z and 2026-01-02T03:04:05.678Z.
+std::string Timestamp(std::chrono::seconds since_epoch);
+std::string Timestamp(std::chrono::milliseconds since_epoch);
 
 // SI sizes with two significant digits below ten: "25 kB", "2.1 GB".
 std::string HumanBytes(uint64_t bytes);

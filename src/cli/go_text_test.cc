@@ -148,6 +148,12 @@ TEST(DurationTest, Formats) {
   EXPECT_EQ(FormatDuration(env::Duration::max()), "2562047h47m16.854775807s");
 }
 
+TEST(TimestampTest, IsInUtcWithAsManyDigitsAsItsUnit) {
+  EXPECT_EQ(Timestamp(std::chrono::seconds(0)), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(Timestamp(std::chrono::seconds(1767323045)), "2026-01-02T03:04:05Z");
+  EXPECT_EQ(Timestamp(std::chrono::milliseconds(1767323045007)), "2026-01-02T03:04:05.007Z");
+}
+
 TEST(HumanBytesTest, UsesPowersOfThousand) {
   EXPECT_EQ(HumanBytes(0), "0 B");
   EXPECT_EQ(HumanBytes(9), "9 B");

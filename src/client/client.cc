@@ -76,15 +76,6 @@ Arrival ArrivalBox::Take(const std::stop_token& stop) {
   return *std::move(arrival_);
 }
 
-void Pause(env::Executor& loop, env::Duration duration) {
-  std::promise<void> promise;
-  std::future<void> over = promise.get_future();
-  loop.Post([&loop, duration, promise = std::move(promise)]() mutable {
-    loop.RunAfter(duration, [promise = std::move(promise)]() mutable { promise.set_value(); });
-  });
-  over.wait();
-}
-
 Client::Client(env::Env& env, env::Executor& loop, ClientOptions options) : loop_(loop) {
   RunOnLoop([&] { async_ = std::make_unique<AsyncClient>(env, loop, std::move(options)); });
 }

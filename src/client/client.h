@@ -68,9 +68,6 @@ class Pending {
   env::Duration took_{};
 };
 
-// Waits on the loop's clock. Thread: any but the loop's.
-void Pause(env::Executor& loop, env::Duration duration);
-
 class Client {
  public:
   using Timeout = AsyncClient::Timeout;

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -214,8 +213,5 @@ Loaded Load(const std::vector<std::string>& arguments, const Environment& enviro
 
 // "NAME=value" strings, as main() gets them, to an Environment.
 Environment EnvironmentFromBlock(const char* const* block);
-
-inline constexpr std::string_view kEtcdVersion = "3.7.1";  // whose contract this server keeps
-inline constexpr std::string_view kQuoinVersion = "0.1.0";
 
 }  // namespace quoin::config

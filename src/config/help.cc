@@ -1,5 +1,6 @@
 #include "config/help.h"
 
+#include "base/release.h"
 #include "config/config.h"
 #include "config/flag_table.h"
 #include "config/text.h"

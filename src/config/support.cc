@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "base/release.h"
 #include "config/flag_table.h"
 #include "config/text.h"
 

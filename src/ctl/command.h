@@ -2,7 +2,6 @@
 // command is given beside its flags, a client above all.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -58,6 +57,10 @@ class Invocation : public cli::Invocation {
   const std::vector<std::string>& endpoints() const { return flags().List("endpoints"); }
   // A client over all endpoints.
   client::Client& client();
+  // --<prefix>user and --<prefix>password. Asks on the terminal when the password is missing, and
+  // not again while `asked` has the answer.
+  Status TakeCredentials(const std::string& prefix, std::string_view prompt,
+                         std::optional<std::string>& asked, client::ClientOptions& options);
   // A client for one endpoint alone.
   StatusOr<std::unique_ptr<client::Client>> ClientFor(std::string_view endpoint);
   env::Duration command_timeout() const { return flags().Duration("command-timeout"); }
@@ -81,8 +84,6 @@ class Invocation : public cli::Invocation {
  private:
   ExitCode TakeEnvironment();
   StatusOr<client::ClientOptions> MakeClientOptions(std::span<const std::string> endpoints);
-  // --user and --password, asking on the terminal when the password is missing.
-  Status TakeCredentials(client::ClientOptions& options);
 
   World& world_;
   std::unique_ptr<Printer> printer_;

@@ -7,12 +7,6 @@
 namespace quoin::ctl {
 namespace {
 
-// A command of this program as its table wants it.
-template <ExitCode (*kRun)(Invocation&)>
-ExitCode In(cli::Invocation& invocation) {
-  return kRun(static_cast<Invocation&>(invocation));
-}
-
 constexpr std::string_view kKeys = "Keys";
 constexpr std::string_view kCluster = "Cluster";
 constexpr std::string_view kMaintenance = "Maintenance";
@@ -67,24 +61,24 @@ constexpr Command kLeaseCommands[] = {
      .arguments = "<ttl>",
      .summary = "Makes a lease that ends after so many seconds",
      .examples = "lease grant 60",
-     .run = In<RunLeaseGrant>},
+     .run = cli::In<RunLeaseGrant>},
     {.name = "revoke",
      .arguments = "<id>",
      .summary = "Ends a lease, and deletes the keys that hang on it",
-     .run = In<RunLeaseRevoke>},
+     .run = cli::In<RunLeaseRevoke>},
     {.name = "timetolive",
      .arguments = "<id>",
      .summary = "Shows how long a lease still lives",
      .flags = kLeaseKeysFlag,
-     .run = In<RunLeaseTimeToLive>},
+     .run = cli::In<RunLeaseTimeToLive>},
     {.name = "list",
      .summary = "Lists the leases, those that end first in front",
-     .run = In<RunLeaseList>},
+     .run = cli::In<RunLeaseList>},
     {.name = "keep-alive",
      .arguments = "<id>",
      .summary = "Renews a lease until it is gone",
      .flags = kKeepAliveFlags,
-     .run = In<RunLeaseKeepAlive>},
+     .run = cli::In<RunLeaseKeepAlive>},
 };
 
 constexpr Command kEndpointCommands[] = {
@@ -92,7 +86,7 @@ constexpr Command kEndpointCommands[] = {
      .summary = "Checks that each endpoint can commit",
      .help = "Reads a key through consensus and looks for alarms, on every endpoint at once.\n"
              "Exits with 1 when any endpoint is unhealthy.",
-     .run = In<RunEndpointHealth>},
+     .run = cli::In<RunEndpointHealth>},
     {.name = "status",
      .summary = "Shows each endpoint's member, version, sizes and place in the log",
      .help = "Columns: endpoint, ID, version, storage version, db size, in use, percentage not in "
@@ -101,30 +95,30 @@ constexpr Command kEndpointCommands[] = {
              "target version,\n"
              "downgrade enabled.",
      .examples = "endpoint status --cluster -w table",
-     .run = In<RunEndpointStatus>},
+     .run = cli::In<RunEndpointStatus>},
     {.name = "hashkv",
      .summary = "Shows a hash over each endpoint's key history",
      .help = "Members that hold the same history up to a revision have the same hash.",
      .examples = "endpoint hashkv --cluster --rev 1000",
      .flags = kHashFlags,
-     .run = In<RunEndpointHashKv>},
+     .run = cli::In<RunEndpointHashKv>},
 };
 
 constexpr Command kAlarmCommands[] = {
-    {.name = "list", .summary = "Lists the active alarms", .run = In<RunAlarmList>},
+    {.name = "list", .summary = "Lists the active alarms", .run = cli::In<RunAlarmList>},
     {.name = "disarm",
      .summary = "Takes back all alarms",
      .help = "A member without space raises NOSPACE and the cluster refuses writes until it is "
              "disarmed:\n"
              "make room first (compaction, defrag, deleting keys), then disarm.",
-     .run = In<RunAlarmDisarm>},
+     .run = cli::In<RunAlarmDisarm>},
 };
 
 constexpr Command kDowngradeCommands[] = {
     {.name = "validate",
      .arguments = "<version>",
      .summary = "Says whether the cluster may be lowered to a version",
-     .run = In<RunDowngradeValidate>},
+     .run = cli::In<RunDowngradeValidate>},
     {.name = "enable",
      .arguments = "<version>",
      .summary = "Lowers the cluster to a version, one minor below its own",
@@ -132,10 +126,10 @@ constexpr Command kDowngradeCommands[] = {
              "The cluster\n"
              "takes the order back itself when all of them are.",
      .examples = "downgrade enable 3.6",
-     .run = In<RunDowngradeEnable>},
+     .run = cli::In<RunDowngradeEnable>},
     {.name = "cancel",
      .summary = "Takes the order back; the version rises to what all members know",
-     .run = In<RunDowngradeCancel>},
+     .run = cli::In<RunDowngradeCancel>},
 };
 
 constexpr Command kMemberCommands[] = {
@@ -143,27 +137,27 @@ constexpr Command kMemberCommands[] = {
      .summary = "Lists the members of the cluster",
      .help = "Columns: ID, status, name, peer addresses, client addresses, is learner.",
      .flags = kMemberListFlags,
-     .run = In<RunMemberList>},
+     .run = cli::In<RunMemberList>},
     {.name = "add",
      .arguments = "<name>",
      .summary = "Announces a new member",
      .help = "Prints the variables to start it with. It counts from now on, so start it soon.",
      .examples = "member add m4 --peer-urls http://10.0.0.4:2380 --learner",
      .flags = kMemberAddFlags,
-     .run = In<RunMemberAdd>},
+     .run = cli::In<RunMemberAdd>},
     {.name = "remove",
      .arguments = "<id>",
      .summary = "Removes a member for good",
-     .run = In<RunMemberRemove>},
+     .run = cli::In<RunMemberRemove>},
     {.name = "update",
      .arguments = "<id>",
      .summary = "Changes a member's peer URLs",
      .flags = kPeerUrlsFlag,
-     .run = In<RunMemberUpdate>},
+     .run = cli::In<RunMemberUpdate>},
     {.name = "promote",
      .arguments = "<id>",
      .summary = "Gives a learner its vote",
-     .run = In<RunMemberPromote>},
+     .run = cli::In<RunMemberPromote>},
 };
 
 constexpr FlagSpec kMirrorFlags[] = {
@@ -201,14 +195,14 @@ constexpr Command kCheckCommands[] = {
              "of at most 0.1 s.\nThe keys are deleted afterwards.",
      .examples = "check perf --load m",
      .flags = kPerfFlags,
-     .run = In<RunCheckPerf>},
+     .run = cli::In<RunCheckPerf>},
     {.name = "datascale",
      .summary = "Says how much memory so many keys take",
      .help =
          "Per load: 10000, 100000, 1000000 or 3000000 pairs of 1024 bytes. Looks at the metrics "
          "of the first\nendpoint before and after. The keys are deleted afterwards.",
      .flags = kScaleFlags,
-     .run = In<RunCheckDatascale>},
+     .run = cli::In<RunCheckDatascale>},
 };
 
 constexpr Command kSnapshotCommands[] = {
@@ -221,16 +215,16 @@ constexpr Command kSnapshotCommands[] = {
          "with the digest that the server sends at the end, synced, and then renamed to <file>.\n"
          "There is no time limit unless --command-timeout is given. Exits with 5 on failure.",
      .examples = "snapshot save backup.db --endpoints 10.0.0.1:2379",
-     .run = In<RunSnapshotSave>},
+     .run = cli::In<RunSnapshotSave>},
     {.name = "status",
      .arguments = "<file>",
      .summary = "Is a command of quoinutl",
-     .run = In<RunSnapshotOffline>,
+     .run = cli::In<RunSnapshotOffline>,
      .hidden = true},
     {.name = "restore",
      .arguments = "<file>",
      .summary = "Is a command of quoinutl",
-     .run = In<RunSnapshotOffline>,
+     .run = cli::In<RunSnapshotOffline>,
      .hidden = true},
 };
 
@@ -260,7 +254,7 @@ constexpr Command kTopCommands[] = {
                  "get --prefix '' --count-only -w fields",
      .group = kKeys,
      .flags = kGetFlags,
-     .run = In<RunGet>},
+     .run = cli::In<RunGet>},
     {.name = "put",
      .arguments = "<key> [value]",
      .summary = "Stores a value under a key",
@@ -271,7 +265,7 @@ constexpr Command kTopCommands[] = {
                  "put session x --lease 694d8b5c2d1f6a07",
      .group = kKeys,
      .flags = kPutFlags,
-     .run = In<RunPut>},
+     .run = cli::In<RunPut>},
     {.name = "del",
      .arguments = "<key> [range_end]",
      .summary = "Deletes a key or a range of keys",
@@ -281,14 +275,14 @@ constexpr Command kTopCommands[] = {
      .examples = "del greeting\ndel --prefix app/\ndel a c --range",
      .group = kKeys,
      .flags = kDeleteFlags,
-     .run = In<RunDelete>},
+     .run = cli::In<RunDelete>},
     {.name = "txn",
      .summary = "Runs comparisons and requests as one transaction",
      .help = kTxnHelp,
      .examples = "txn -i\ntxn <transaction.txt",
      .group = kKeys,
      .flags = kTxnFlags,
-     .run = In<RunTxn>},
+     .run = cli::In<RunTxn>},
     {.name = "compaction",
      .arguments = "<revision>",
      .summary = "Forgets the history before a revision",
@@ -297,7 +291,7 @@ constexpr Command kTopCommands[] = {
      .examples = "compaction 1000 --physical",
      .group = kKeys,
      .flags = kCompactionFlags,
-     .run = In<RunCompaction>},
+     .run = cli::In<RunCompaction>},
     {.name = "watch",
      .arguments = "<key> [range_end] [-- command…]",
      .summary = "Shows changes as they come",
@@ -309,7 +303,7 @@ constexpr Command kTopCommands[] = {
                  "watch greeting -- sh -c 'echo $ETCD_WATCH_VALUE'",
      .group = kKeys,
      .flags = kWatchFlags,
-     .run = In<RunWatch>},
+     .run = cli::In<RunWatch>},
     {.name = "lease", .summary = "Leases", .group = kKeys, .children = kLeaseCommands},
     {.name = "lock",
      .arguments = "<name> [command…]",
@@ -320,20 +314,20 @@ constexpr Command kTopCommands[] = {
      .examples = "lock backup ./backup.sh",
      .group = kKeys,
      .flags = kLockFlags,
-     .run = In<RunLock>},
+     .run = cli::In<RunLock>},
     {.name = "elect",
      .arguments = "<name> [proposal]",
      .summary = "Stands in an election, or follows one",
      .examples = "elect site node-1\nelect -l site",
      .group = kKeys,
      .flags = kElectFlags,
-     .run = In<RunElect>},
+     .run = cli::In<RunElect>},
     {.name = "move-leader",
      .arguments = "<id>",
      .summary = "Hands the lead to another member",
      .help = "One of --endpoints must be the leader.",
      .group = kCluster,
-     .run = In<RunMoveLeader>},
+     .run = cli::In<RunMoveLeader>},
     {.name = "member",
      .summary = "Members of the cluster",
      .group = kCluster,
@@ -353,7 +347,7 @@ constexpr Command kTopCommands[] = {
      .examples = "defrag --cluster --command-timeout 1m",
      .group = kMaintenance,
      .flags = kClusterFlag,
-     .run = In<RunDefrag>},
+     .run = cli::In<RunDefrag>},
     {.name = "downgrade",
      .summary = "Lowers the cluster's version",
      .group = kMaintenance,
@@ -369,7 +363,7 @@ constexpr Command kTopCommands[] = {
      .examples = "make-mirror --prefix app/ 10.0.1.1:2379",
      .group = kMaintenance,
      .flags = kMirrorFlags,
-     .run = In<RunMakeMirror>},
+     .run = cli::In<RunMakeMirror>},
     {.name = "snapshot",
      .summary = "Backups",
      .group = kMaintenance,
@@ -377,14 +371,14 @@ constexpr Command kTopCommands[] = {
     {.name = "auth",
      .arguments = "<enable|disable|status>",
      .summary = "Is not built yet",
-     .run = In<RunNotBuilt>,
+     .run = cli::In<RunNotBuilt>,
      .hidden = true},
-    {.name = "user", .summary = "Is not built yet", .run = In<RunNotBuilt>, .hidden = true},
-    {.name = "role", .summary = "Is not built yet", .run = In<RunNotBuilt>, .hidden = true},
+    {.name = "user", .summary = "Is not built yet", .run = cli::In<RunNotBuilt>, .hidden = true},
+    {.name = "role", .summary = "Is not built yet", .run = cli::In<RunNotBuilt>, .hidden = true},
     {.name = "version",
      .summary = "Shows this program's version",
      .group = kProgram,
-     .run = In<RunVersion>},
+     .run = cli::In<RunVersion>},
     {.name = "options",
      .summary = "Shows the options that every command takes",
      .group = kProgram,

@@ -26,18 +26,6 @@ bool IsKnownVariable(std::string_view name) {
   return name == "ETCDCTL_API" || name == "ETCDCTL_WATCH_KEY" || name == "ETCDCTL_WATCH_RANGE_END";
 }
 
-// 2026-01-02T03:04:05.678Z.
-std::string Timestamp(env::Duration since_epoch) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch);
-  const auto days = std::chrono::floor<std::chrono::days>(ms);
-  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
-  const std::chrono::hh_mm_ss time(ms - days);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     time.hours().count(), time.minutes().count(), time.seconds().count(),
-                     time.subseconds().count());
-}
-
 }  // namespace
 
 Invocation::Invocation(World& world, std::vector<const Command*> path, Flags flags,
@@ -60,9 +48,9 @@ ExitCode Invocation::FailRequest(const Status& status) {
 }
 
 void Invocation::Log(std::string_view level, std::string_view message, const LogFields& fields) {
-  std::string line =
-      fmt::format("{{\"level\":\"{}\",\"ts\":\"{}\",\"logger\":\"etcd-client\",\"msg\":", level,
-                  Timestamp(world_.env.clock().WallNow()));
+  std::string line = fmt::format(
+      "{{\"level\":\"{}\",\"ts\":\"{}\",\"logger\":\"etcd-client\",\"msg\":", level,
+      cli::Timestamp(std::chrono::floor<std::chrono::milliseconds>(world_.env.clock().WallNow())));
   AppendJsonString(line, message);
   for (const auto& [name, value] : fields) {
     line += fmt::format(",\"{}\":", name);
@@ -138,22 +126,23 @@ ExitCode Invocation::Connect() {
   return ExitCode::kOk;
 }
 
-Status Invocation::TakeCredentials(client::ClientOptions& options) {
-  options.token = flags().String("auth-jwt-token");
-  const std::string& user = flags().String("user");
+Status Invocation::TakeCredentials(const std::string& prefix, std::string_view prompt,
+                                   std::optional<std::string>& asked,
+                                   client::ClientOptions& options) {
+  const std::string& user = flags().String(prefix + "user");
   if (user.empty()) return OkStatus();
   options.user = user;
-  options.password = flags().String("password");
+  options.password = flags().String(prefix + "password");
   if (!options.password.empty()) return OkStatus();
   if (const size_t colon = user.find(':'); colon != std::string::npos) {
     options.user = user.substr(0, colon);
     options.password = user.substr(colon + 1);
     return OkStatus();
   }
-  if (!asked_password_) {
-    ASSIGN_OR_RETURN(asked_password_, world_.console.ask_secret("Password: "));
+  if (!asked) {
+    ASSIGN_OR_RETURN(asked, world_.console.ask_secret(prompt));
   }
-  options.password = *asked_password_;
+  options.password = *asked;
   return OkStatus();
 }
 
@@ -185,7 +174,8 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
       receive_max > 0 ? static_cast<size_t>(receive_max) : INT32_MAX;
   const int64_t send_max = flags().Int("max-request-bytes");
   if (send_max > 0) options.send_message_bytes_max = static_cast<size_t>(send_max);
-  RETURN_IF_ERROR(TakeCredentials(options));
+  options.token = flags().String("auth-jwt-token");
+  RETURN_IF_ERROR(TakeCredentials("", "Password: ", asked_password_, options));
   return options;
 }
 

@@ -3,6 +3,7 @@
 
 #include <ostream>
 
+#include "cli/pause.h"
 #include "ctl/families.h"
 #include "ctl/kv_requests.h"
 #include "ctl/text.h"
@@ -61,7 +62,7 @@ ExitCode RunDelete(Invocation& invocation) {
   if (!request.ok()) return invocation.FailRequest(request.status());
   if (NeedsDeleteWarning(invocation.flags(), invocation.arguments())) {
     invocation.err() << DeleteWarning(invocation.arguments()) << std::flush;
-    client::Pause(invocation.world().loop, kDeletePause);
+    cli::Pause(invocation.world().loop, kDeletePause);
   }
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   const auto response = invocation.Call(client::kDeleteRange, *request);

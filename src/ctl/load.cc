@@ -6,6 +6,7 @@
 #include <ostream>
 #include <utility>
 
+#include "cli/pause.h"
 #include "client/error_text.h"
 
 namespace quoin::ctl {
@@ -168,7 +169,7 @@ LoadResult RunLoad(Invocation& invocation,
   const env::Duration started = world.env.clock().Now();
   world.loop.Post([&run] { run.Start(); });
   while (!run.Finished()) {
-    client::Pause(world.loop, kShowEvery);
+    cli::Pause(world.loop, kShowEvery);
     progress(run.Answered(), world.env.clock().Now() - started);
   }
   return run.TakeResult();

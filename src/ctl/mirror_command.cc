@@ -34,17 +34,8 @@ StatusOr<client::ClientOptions> DestinationOptions(Invocation& invocation) {
   options.channel.dial_timeout = flags.Duration("dial-timeout");
   options.channel.keepalive_time = flags.Duration("keepalive-time");
   options.channel.keepalive_timeout = flags.Duration("keepalive-timeout");
-  const std::string& user = flags.String("dest-user");
-  if (user.empty()) return options;
-  options.user = user;
-  options.password = flags.String("dest-password");
-  if (!options.password.empty()) return options;
-  if (const size_t colon = user.find(':'); colon != std::string::npos) {
-    options.user = user.substr(0, colon);
-    options.password = user.substr(colon + 1);
-    return options;
-  }
-  ASSIGN_OR_RETURN(options.password, invocation.console().ask_secret("Destination Password: "));
+  std::optional<std::string> asked;
+  RETURN_IF_ERROR(invocation.TakeCredentials("dest-", "Destination Password: ", asked, options));
   return options;
 }
 

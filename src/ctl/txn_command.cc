@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/functional/function_ref.h"
+#include "cli/pause.h"
 #include "ctl/families.h"
 #include "ctl/text.h"
 #include "ctl/txn_grammar.h"
@@ -55,7 +56,7 @@ class TransactionReader {
       ASSIGN_OR_RETURN(TxnRequestLine line, ParseRequestLine(text));
       if (!line.warning.empty()) {
         invocation_.err() << line.warning << std::flush;
-        client::Pause(invocation_.world().loop, kDeletePause);
+        cli::Pause(invocation_.world().loop, kDeletePause);
       }
       *requests.Add() = std::move(line.op);
       return OkStatus();

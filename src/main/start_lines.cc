@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_join.h"
+#include "base/release.h"
 #include "config/go_values.h"
-#include "server/server_version.h"
 
 namespace quoin::main {
 namespace {
@@ -46,20 +47,14 @@ std::vector<std::string> GateTexts(const config::Config& config) {
   return out;
 }
 
-std::string Joined(const std::vector<std::string>& parts) {
-  std::string out;
-  for (const std::string& part : parts) out += (out.empty() ? "" : ",") + part;
-  return out;
-}
-
 using Fields = std::vector<LogField>;
 
 void AddMember(const config::Config& config, bool initialized, Fields& out) {
   const auto milliseconds = [](uint64_t count) {
     return config::FormatDuration(std::chrono::milliseconds(count));
   };
-  out.insert(out.end(), {{"etcd-version", server::kServerVersion},
-                         {"quoin-version", config::kQuoinVersion},
+  out.insert(out.end(), {{"etcd-version", kEtcdVersion},
+                         {"quoin-version", kQuoinVersion},
                          {"member-initialized", initialized},
                          {"name", config.name},
                          {"data-dir", config.data_dir},
@@ -96,7 +91,7 @@ void AddCluster(const config::Config& config, Fields& out) {
        {"max-request-bytes", config.max_request_bytes},
        {"max-concurrent-streams", static_cast<uint64_t>(config.max_concurrent_streams)},
        {"pre-vote", config.pre_vote},
-       {"feature-gates", Joined(GateTexts(config))},
+       {"feature-gates", absl::StrJoin(GateTexts(config), ",")},
        {"initial-corrupt-check", config.feature_gates.initial_corrupt_check},
        {"corrupt-check-time-interval", config::FormatDuration(config.corrupt_check_time)},
        {"compact-check-time-interval", config::FormatDuration(config.compact_hash_check_time)}});
@@ -113,7 +108,7 @@ void AddRest(const config::Config& config, Fields& out) {
               {"auto-compaction-retention", retention},
               {"auto-compaction-interval", retention},
               {"discovery-token", config.discovery.token},
-              {"discovery-endpoints", Joined(config.discovery.endpoints)},
+              {"discovery-endpoints", absl::StrJoin(config.discovery.endpoints, ",")},
               {"downgrade-check-interval", config::FormatDuration(config.downgrade_check_time)},
               {"max-learners", config.max_learners},
               {"v2-deprecation", "write-only"},

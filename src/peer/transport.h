@@ -17,6 +17,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "base/log.h"
+#include "base/release.h"
 #include "base/status.h"
 #include "env/env.h"
 #include "raft_types/types.h"
@@ -74,7 +75,7 @@ struct Options {
   NodeId self;
   uint64_t cluster_id = 0;
   std::vector<std::string> self_peer_urls;  // sent as X-PeerURLs
-  std::string server_version = "3.7.1";
+  std::string server_version = kEtcdVersion;
   std::string min_cluster_version = "3.0.0";
   env::Duration election_timeout = std::chrono::seconds(1);  // dial timeout = 1 s + this
   env::Duration stream_timeout = std::chrono::seconds(5);    // silence that ends a stream

@@ -1,8 +1,10 @@
 // The version whose behaviour this server keeps, as clients and peers see it.
 #pragma once
 
+#include "base/release.h"
+
 namespace quoin::server {
 
-inline constexpr char kServerVersion[] = "3.7.1";
+inline constexpr auto& kServerVersion = kEtcdVersion;
 
 }  // namespace quoin::server

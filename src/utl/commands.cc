@@ -8,12 +8,6 @@ namespace {
 using cli::FlagSpec;
 using cli::FlagType;
 
-// A command of this program as its table wants it.
-template <ExitCode (*kRun)(Invocation&)>
-ExitCode In(cli::Invocation& invocation) {
-  return kRun(static_cast<Invocation&>(invocation));
-}
-
 constexpr std::string_view kLook = "Looking";
 constexpr std::string_view kChange = "Changing";
 constexpr std::string_view kThisProgram = "This program";
@@ -68,7 +62,7 @@ constexpr Command kSnapshotCommands[] = {
      .arguments = "<file>",
      .summary = "Shows hash, revision, keys, size and version of a snapshot file",
      .examples = "snapshot status backup.db -w table",
-     .run = In<RunSnapshotStatus>},
+     .run = cli::In<RunSnapshotStatus>},
     {.name = "restore",
      .arguments = "<file>",
      .summary = "Makes a new data directory out of a snapshot file",
@@ -77,11 +71,11 @@ constexpr Command kSnapshotCommands[] = {
          "first.\nA failure leaves nothing behind.",
      .examples = "snapshot restore backup.db --data-dir ./anew",
      .flags = kRestoreFlags,
-     .run = In<RunSnapshotRestore>},
+     .run = cli::In<RunSnapshotRestore>},
     {.name = "save",
      .arguments = "<file>",
      .summary = "Is a command of quoinctl",
-     .run = In<RunSnapshotSave>,
+     .run = cli::In<RunSnapshotSave>,
      .hidden = true},
 };
 
@@ -90,19 +84,19 @@ constexpr Command kTopCommands[] = {
      .arguments = "<directory or file>",
      .summary = "Checks data file and log, and that they fit each other",
      .group = kLook,
-     .run = In<RunCheck>},
+     .run = cli::In<RunCheck>},
     {.name = "dump",
      .arguments = "<directory or file>",
      .summary = "Shows all that is in it, as JSON; with --wal or --tree as text",
      .group = kLook,
      .flags = kDumpFlags,
-     .run = In<RunDump>},
+     .run = cli::In<RunDump>},
     {.name = "hashkv",
      .arguments = "<file>",
      .summary = "Shows the hash over a data file's key history",
      .group = kLook,
      .flags = kHashFlags,
-     .run = In<RunHashKv>},
+     .run = cli::In<RunHashKv>},
     {.name = "snapshot",
      .summary = "Snapshot files",
      .group = kLook,
@@ -112,7 +106,7 @@ constexpr Command kTopCommands[] = {
      .examples = "defrag --data-dir ./m0.etcd",
      .group = kChange,
      .flags = kDataDirFlag,
-     .run = In<RunDefrag>},
+     .run = cli::In<RunDefrag>},
     {.name = "migrate",
      .summary = "Makes a directory readable for another version",
      .help = "Below 3.6 a data file names no version. A version that the log has entries for which "
@@ -120,7 +114,7 @@ constexpr Command kTopCommands[] = {
      .examples = "migrate --data-dir ./m0.etcd --target-version 3.5",
      .group = kChange,
      .flags = kMigrateFlags,
-     .run = In<RunMigrate>},
+     .run = cli::In<RunMigrate>},
     {.name = "repair",
      .summary = "Says what a damaged log would cost, and mends it",
      .help = "For a log that no server starts with. Without --cut nothing is changed: it says what "
@@ -129,11 +123,11 @@ constexpr Command kTopCommands[] = {
      .examples = "repair --data-dir ./m0.etcd\nrepair --data-dir ./m0.etcd --cut",
      .group = kChange,
      .flags = kRepairFlags,
-     .run = In<RunRepair>},
+     .run = cli::In<RunRepair>},
     {.name = "version",
      .summary = "Shows this program's version",
      .group = kThisProgram,
-     .run = In<RunVersion>},
+     .run = cli::In<RunVersion>},
     {.name = "options",
      .summary = "Shows the options that every command takes",
      .group = kThisProgram,

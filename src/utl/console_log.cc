@@ -6,21 +6,11 @@
 #include <chrono>
 #include <ostream>
 
+#include "cli/go_text.h"
 #include "logging/json_logger.h"
 
 namespace quoin::utl {
 namespace {
-
-// 2026-01-02T03:04:05Z.
-std::string Timestamp(env::Duration since_epoch) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-  const auto days = std::chrono::floor<std::chrono::days>(seconds);
-  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
-  const std::chrono::hh_mm_ss time(seconds - days);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     time.hours().count(), time.minutes().count(), time.seconds().count());
-}
 
 std::string JsonOf(const LogField::Value& value) {
   return boost::json::serialize(
@@ -33,8 +23,9 @@ class ConsoleLog final : public Logger {
 
   void Write(LogLevel level, std::source_location, std::string_view message, const LogField* fields,
              size_t count) override {
-    std::string line =
-        fmt::format("{}\t{}\t{}", Timestamp(clock_.WallNow()), logging::LevelName(level), message);
+    std::string line = fmt::format(
+        "{}\t{}\t{}", cli::Timestamp(std::chrono::floor<std::chrono::seconds>(clock_.WallNow())),
+        logging::LevelName(level), message);
     for (size_t i = 0; i < count; ++i) {
       line += fmt::format("{}\"{}\": {}", i == 0 ? "\t{" : ", ", fields[i].name,
                           JsonOf(fields[i].value));

@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <ostream>
 #include <utility>
 
+#include "base/release.h"
 #include "cli/help.h"
+#include "cli/pause.h"
 #include "cli/program.h"
 #include "cli/strings.h"
 #include "utl/console_log.h"
@@ -15,25 +16,9 @@
 namespace quoin::utl {
 namespace {
 
-constexpr std::string_view kEtcdVersion = "3.7.1";  // whose commands and output this program keeps
-constexpr std::string_view kApiVersion = "3.7";
-constexpr std::string_view kQuoinVersion = "0.1.0";
 constexpr std::string_view kFormats[] = {"simple", "fields", "json", "protobuf", "table"};
 // A lock that another process holds gives no sign when it is free.
 constexpr env::Duration kLockRetry = std::chrono::milliseconds(50);
-
-// Waits on the clock of a loop.
-void Pause(env::Executor& loop, env::Duration duration) {
-  // Owned by both: the loop may still be in notify_one when the wait is over.
-  const auto passed = std::make_shared<std::atomic<bool>>(false);
-  loop.Post([&loop, duration, passed] {
-    loop.RunAfter(duration, [passed] {
-      *passed = true;
-      passed->notify_one();
-    });
-  });
-  passed->wait(false);
-}
 
 }  // namespace
 
@@ -83,7 +68,7 @@ StatusOr<std::unique_ptr<env::FileLock>> Invocation::Lock(const std::string& pat
       return absl::FailedPreconditionError(fmt::format("timeout: {}", cli::Message(lock.status())));
     }
     if (loop == nullptr) loop = env_.NewExecutor("lock");
-    Pause(*loop, forever ? kLockRetry : std::min(left, kLockRetry));
+    cli::Pause(*loop, forever ? kLockRetry : std::min(left, kLockRetry));
   }
 }
 
