@@ -52,9 +52,21 @@ def puts_beside_defragment():
         assert record["defragment_s"] and all(p["db_after"] < p["db_before"] for p in record["pairs"]), record
 
 
+def cold_start():
+    with tempfile.TemporaryDirectory(prefix="quoin-test-") as folder:
+        command = [sys.executable, os.path.join(members.SOURCE, "bench", "cold_start.py"), "--etcd", "none", "--rounds", "1",
+                   "--quoin", members.quoin_binary(), "--output", folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+        equal(done.returncode, 0, done.stdout + done.stderr)
+        with open(os.path.join(folder, "cold_start.jsonl")) as f:
+            seconds, = json.loads(f.read())["quoin"]
+        assert seconds > 0, seconds
+
+
 if __name__ == "__main__":
     run("bench: a short run", short_run)
     run("bench: three members", lambda: short_run("--members", "3", "--only", "fill,put,range"))
     run("bench: many watchers", watch_fanout)
     run("bench: puts beside Defragment", puts_beside_defragment)
+    run("bench: two of three members start", cold_start)
     finish()
