@@ -20,7 +20,7 @@ set(QUOIN_LIB_absl absl::status absl::statusor absl::strings absl::any_invocable
 set(QUOIN_LIB_fmt fmt::fmt)
 set(QUOIN_LIB_protobuf ${PROTOBUF_STATIC} ZLIB::ZLIB Threads::Threads)
 set(QUOIN_LIB_nghttp2 ${NGHTTP2_LIBRARY})
-set(QUOIN_LIB_openssl OpenSSL::SSL OpenSSL::Crypto)
+set(QUOIN_LIB_openssl OpenSSL::Crypto)
 set(QUOIN_LIB_beast Boost::headers)
 set(QUOIN_LIB_json Boost::json)
 set(QUOIN_LIB_zlib ZLIB::ZLIB)

@@ -23,7 +23,6 @@ Status Walker::Mark(PageId id, uint64_t pages) {
     reached_[page] = true;
     ++reached_count_;
   }
-  if (on_page_ != nullptr) (*on_page_)(id, pages);
   return OkStatus();
 }
 

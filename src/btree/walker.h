@@ -27,10 +27,6 @@ class Walker {
   Status WalkDirectory(PageId root, OnBucket on_bucket);
   Status WalkBucket(PageId root);
 
-  // Told of every page that is reached, with its overflow.
-  void set_on_page(absl::FunctionRef<void(PageId id, uint64_t pages)>* visitor) {
-    on_page_ = visitor;
-  }
   // Also holds every separator against its child's first key, on which bbolt relies when it writes.
   void set_strict(bool strict) { strict_ = strict; }
   const std::vector<bool>& reached() const { return reached_; }
@@ -47,7 +43,6 @@ class Walker {
   bool strict_ = false;
   std::vector<bool> reached_;
   uint64_t reached_count_ = 0;
-  absl::FunctionRef<void(PageId, uint64_t)>* on_page_ = nullptr;
 };
 
 }  // namespace quoin::btree

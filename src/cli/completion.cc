@@ -2,7 +2,6 @@
 // commands.
 #include <fmt/format.h>
 
-#include <map>
 #include <ostream>
 
 #include "cli/program.h"

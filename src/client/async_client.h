@@ -21,7 +21,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -135,7 +134,6 @@ class AsyncClient {
   // Fetches a token, then runs `then`; calls that come meanwhile wait for the same answer.
   void FetchToken(std::optional<env::Duration> deadline, absl::AnyInvocable<void(Status)> then);
 
-  rpc::Channel& channel() { return *channels_[current_]; }
   rpc::CallOptions CallOptionsUntil(std::optional<env::Duration> deadline) const;
 
   env::Executor& loop_;

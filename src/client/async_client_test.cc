@@ -5,7 +5,6 @@
 
 #include <deque>
 #include <map>
-#include <set>
 
 #include "base/errors.h"
 #include "client/testing/manual_loop.h"

@@ -4,7 +4,6 @@
 // Thread: the loop of its AsyncClient.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>

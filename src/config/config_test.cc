@@ -11,10 +11,8 @@
 #include <set>
 
 #include "config/auto_compaction.h"
-#include "config/default_host.h"
 #include "config/flag_table.h"
 #include "config/go_values.h"
-#include "config/initial_cluster.h"
 #include "config/open_files.h"
 #include "config/testing/map_files.h"
 #include "config/text.h"

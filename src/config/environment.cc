@@ -1,7 +1,6 @@
 #include "config/environment.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "config/flag_table.h"

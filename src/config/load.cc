@@ -8,7 +8,6 @@
 #include "config/environment.h"
 #include "config/go_values.h"
 #include "config/help.h"
-#include "config/support.h"
 #include "config/text.h"
 #include "config/validate.h"
 

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "base/limits.h"
 #include "config/auto_compaction.h"
 #include "config/default_host.h"
-#include "config/flag_table.h"
 #include "config/go_values.h"
 #include "config/support.h"
 #include "config/text.h"

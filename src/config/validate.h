@@ -1,10 +1,16 @@
 // The rules that the values of a Draft must keep, and what follows from them. Private to config/.
 #pragma once
 
+#include <string_view>
+
 #include "config/draft.h"
 #include "env/blocking.h"
 
 namespace quoin::config {
+
+// etcd says this one twice.
+inline constexpr std::string_view kAdvertiseUrlsMissing =
+    "--advertise-client-urls is required when --listen-client-urls is set explicitly";
 
 // The log's own settings, which etcd checks first. Fills config.logging except its outputs.
 // Aborted: the level is unknown, which ends etcd with exit code 2.

@@ -4,7 +4,6 @@
 #include <cstdlib>
 #include <ostream>
 
-#include "client/error_text.h"
 #include "client/requests.h"
 #include "ctl/families.h"
 #include "ctl/load.h"
@@ -42,16 +41,15 @@ const Size* FindSize(std::string_view name) {
   return nullptr;
 }
 
-// What both commands begin with: the load's size, an empty prefix, and clients. Returns kOk, or the
-// exit code after printing the error.
+// What both commands begin with: the load's size, an empty prefix, and clients.
 struct Prepared {
-  ExitCode code = ExitCode::kOk;
+  ExitCode code = ExitCode::kOk;  // another one: the error is printed
   const Size* size = nullptr;
   std::string prefix;
   std::vector<std::unique_ptr<client::Client>> clients;
 };
 
-// `quote` stands around the advice.
+// `quote` stands around the command that the error advises.
 ExitCode CheckPrefixIsEmpty(Invocation& invocation, const std::string& prefix,
                             std::string_view quote) {
   pb::RangeRequest request;

@@ -10,10 +10,8 @@
 #include <iosfwd>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "base/status.h"
-#include "ctl/kv_flags.h"
 #include "ctl/text.h"
 #include "proto/rpc.pb.h"
 

@@ -4,6 +4,7 @@
 
 #include <sstream>
 
+#include "ctl/kv_flags.h"
 #include "ctl/text.h"
 
 namespace quoin::ctl {

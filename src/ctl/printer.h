@@ -8,7 +8,6 @@
 
 #include <iosfwd>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>

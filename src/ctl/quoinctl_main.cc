@@ -1,7 +1,6 @@
 // quoinctl: the command-line client. Gives the program its outside and turns the result into an
 // exit code.
 
-#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <string_view>

@@ -7,7 +7,6 @@
 
 namespace quoin::ctl {
 
-using cli::Base64;
 using cli::DecodeUtf8;
 using cli::Flags;
 using cli::FlagSpec;
@@ -16,8 +15,6 @@ using cli::FormatDuration;
 using cli::HexEscaped;
 using cli::HumanBytes;
 using cli::Message;
-using cli::ParseBool;
-using cli::ParseDuration;
 using cli::ParseInt;
 using cli::ParseUint;
 using cli::Quote;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "ctl/kv_flags.h"
 #include "ctl/kv_requests.h"
 #include "ctl/text.h"
 

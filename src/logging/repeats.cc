@@ -1,6 +1,5 @@
 #include "logging/repeats.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 

@@ -25,10 +25,10 @@ struct CallOptions {
 struct ChannelOptions {
   // From the start of a dial to the server's first SETTINGS.
   env::Duration dial_timeout = std::chrono::seconds(2);
-  // While calls are open: a ping after this long a silence (0 = none), and the end of the
-  // connection when nothing comes for keepalive_timeout behind it. Pings are never closer than the
-  // sum of the two; a server with etcd's defaults gives up clients that ping more often than every
-  // 5 s.
+  // While calls are open: a ping after this long a silence (0 = none). The connection is lost when
+  // nothing at all comes within keepalive_timeout of it. These pings are never closer than the sum
+  // of the two: a server with etcd's defaults ends a connection that is pinged more often than
+  // every 5 s. Probe() pings beside them.
   env::Duration keepalive_time = std::chrono::seconds(3);
   env::Duration keepalive_timeout = std::chrono::milliseconds(2500);
   size_t receive_message_bytes_max = INT32_MAX;

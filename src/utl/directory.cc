@@ -1,6 +1,5 @@
 #include "utl/directory.h"
 
-#include "raft_types/codec.h"
 #include "utl/snapshot_file.h"
 #include "wal/whole_log.h"
 

@@ -5,7 +5,6 @@
 #include "cluster/membership.h"
 #include "mvcc/store.h"
 #include "raft_types/codec.h"
-#include "state/conf_state_json.h"
 #include "state/state_machine.h"
 #include "utl/snapshot_file.h"
 #include "wal/segment.h"

@@ -8,7 +8,6 @@
 #include "raft_types/codec.h"
 #include "wal/mark.h"
 #include "wal/record.h"
-#include "wal/segment.h"
 #include "wal/testing/etcd_log.h"
 #include "wal/testing/machine.h"
 #include "wal/wal.h"

@@ -6,7 +6,6 @@
 
 #include <sys/epoll.h>
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>

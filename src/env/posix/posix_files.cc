@@ -10,9 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
-#include "base/check.h"
 #include "env/posix/posix_address.h"
 
 namespace quoin::env {

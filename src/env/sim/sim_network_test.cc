@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
 
 #include "env/sim/sim_world.h"
 
