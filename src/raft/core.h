@@ -180,7 +180,7 @@ class Core {
   int election_elapsed_ticks_ = 0;
   int heartbeat_elapsed_ticks_ = 0;
   size_t unapplied_bytes_max_ = SIZE_MAX;
-  bool refuses_appends_ = false;  // as follower, by that bound
+  bool refuses_appends_ = false;    // as follower, by that bound
   int election_timeout_ticks_ = 0;  // drawn anew for each role and term from [T, 2T-1]
 
   // Candidates only.

@@ -294,8 +294,8 @@ class SlowFollower {
       : leader_(Leader(ConfigOf(1), {1, 2, 3})), follower_(ConfigOf(2), Voters({1, 2, 3}), 1) {
     follower_.BoundUnapplied(unapplied_bytes_max);
     // What the leader takes for known to the follower already.
-    follower_.Step(Append(leader_.term().value(), 0, 0, {CoreAccess::log(leader_).At(Index(1))},
-                          1, /*from=*/1));
+    follower_.Step(Append(leader_.term().value(), 0, 0, {CoreAccess::log(leader_).At(Index(1))}, 1,
+                          /*from=*/1));
     Exchange();
     Apply();
   }

@@ -105,8 +105,8 @@ class Log {
   Index applied_;
   Index stable_;
   Index handed_out_;
-  Index pending_snapshot_;  // 0 = none
-  size_t bytes_ = 0;        // of entries_
+  Index pending_snapshot_;      // 0 = none
+  size_t bytes_ = 0;            // of entries_
   size_t unapplied_bytes_ = 0;  // of (applied, committed], by HeldBytes
   size_t applying_bytes_ = 0;
   bool applying_paused_ = false;  // a batch was cut short: wait until it is applied
