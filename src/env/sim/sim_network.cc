@@ -1,6 +1,7 @@
 #include "env/sim/sim_network.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "base/check.h"
 #include "env/sim/sim_stream.h"

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 
 #include "env/sim/sim_world.h"
 
