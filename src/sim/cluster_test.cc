@@ -453,7 +453,8 @@ TEST(SimulatedCluster, ALeaseIsToldOfBeforeReadsAreReleased) {
   ASSERT_EQ(*granted, OkStatus());
   std::optional<StatusOr<int64_t>> ttl;
   leader->node().lease_executor().Post([&] {
-    leader->node().lease_loop().Renew(7, server::LeaseLoop::Elsewhere::kForward,
+    leader->node().lease_loop().Renew(7, cluster.world().Now(),
+                                      server::LeaseLoop::Elsewhere::kForward,
                                       [&](StatusOr<int64_t> got) { ttl = std::move(got); });
   });
   ASSERT_TRUE(cluster.Until([&] { return ttl.has_value(); }));

@@ -47,7 +47,8 @@ class Holder {
   }
   void Ask() {
     asked_->node().lease_executor().Post([this] {
-      asked_->node().lease_loop().Renew(kLease, server::LeaseLoop::Elsewhere::kRefuse,
+      asked_->node().lease_loop().Renew(kLease, cluster_.world().Now(),
+                                        server::LeaseLoop::Elsewhere::kRefuse,
                                         [this](const StatusOr<int64_t>& ttl) {
                                           if (ttl.ok() && *ttl > 0)
                                             holds_until_ = cluster_.world().Now() + seconds(*ttl);

@@ -82,7 +82,7 @@ class Members {
     std::optional<StatusOr<int64_t>> answer;
     Machine& asked = Follower();
     asked.node().lease_executor().Post([&] {
-      asked.node().lease_loop().Renew(id, server::LeaseLoop::Elsewhere::kForward,
+      asked.node().lease_loop().Renew(id, world_.Now(), server::LeaseLoop::Elsewhere::kForward,
                                       [&](StatusOr<int64_t> ttl) { answer = std::move(ttl); });
     });
     EXPECT_TRUE(Until([&] { return answer.has_value(); }));
