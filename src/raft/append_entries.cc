@@ -34,6 +34,7 @@ bool Core::MaybeSendAppend(NodeId to, Progress& progress, EmptyAppend empty) {
   size_t bytes = 0;
   for (const Entry& entry : entries) bytes += entry.data.size();
   progress.SentEntries(entries.size(), bytes);
+  progress.probed_in = next_ready_;
   progress.SentCommit(log_.committed());
   Send({.type = MessageType::kApp,
         .to = to,

@@ -195,6 +195,7 @@ class Core {
   std::vector<PendingRead> postponed_reads_;  // until an entry of this term is committed
 
   // Output.
+  uint64_t next_ready_ = 1;
   std::vector<Message> messages_;
   std::vector<Message> after_persist_;
   std::vector<ReadState> read_states_;

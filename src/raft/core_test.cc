@@ -1,6 +1,7 @@
 // Corners of the core that neither the scripts nor the paper's sentences reach.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -422,6 +423,26 @@ TEST(UnappliedTest, EntriesThatAreNotCommittedCountForNothing) {
   for (uint64_t i = 1; i <= 10; ++i)
     EXPECT_EQ(raft.Step(Append(1, i > 1, i - 1, {At(1, i)}, 0)), StepResult::kAccepted);
   EXPECT_EQ(raft.last_index(), Index(10));
+}
+
+// As they come when a link was cut for a while: every one of them would repeat the same entries.
+TEST(HeartbeatTest, ManyAnswersInOneTurnRepeatAProbeOnce) {
+  Raft raft = Leader(ConfigOf(1), {1, 2, 3});
+  raft.ReportUnreachable(NodeId(2));
+  ASSERT_EQ(raft.Propose({SharedBytes(std::string(1000, 'x'))}), ProposeResult::kAccepted);
+  auto probes_after = [&raft](int answers) {
+    for (int i = 0; i < answers; ++i) {
+      raft.Step({.type = MessageType::kHeartbeatResp, .from = NodeId(2), .term = raft.term()});
+    }
+    const std::vector<Message> sent = Settle(raft);
+    return std::count_if(sent.begin(), sent.end(), [](const Message& message) {
+      return message.type == MessageType::kApp && message.to == NodeId(2) &&
+             !message.entries.empty();
+    });
+  };
+  EXPECT_EQ(probes_after(0), 1) << "with the proposal";
+  EXPECT_EQ(probes_after(100), 1);
+  EXPECT_EQ(probes_after(1), 1) << "the one before may have been lost";
 }
 
 TEST(ProposeTest, AForwardedMalformedChangeIsRefusedAndAnUntimelyOneBecomesNothing) {

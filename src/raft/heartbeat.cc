@@ -31,9 +31,12 @@ StepResult Core::OnHeartbeatResponse(const Message& response) {
   Progress* progress = FindProgress(response.from);
   if (!IsLeader() || progress == nullptr) return StepResult::kDropped;
   progress->recently_active = true;
-  progress->paused = false;
-  // It is there. Had it everything, there would be nothing to say; a probe is repeated since it may
-  // have been lost.
+  // A probe is repeated since it may have been lost; not one that has not left. Where a link was
+  // cut, many answers come together, and each would send the same entries.
+  const bool probe_is_here =
+      progress->state == Progress::State::kProbe && progress->probed_in == next_ready_;
+  if (!probe_is_here) progress->paused = false;
+  // It is there. Had it everything, there would be nothing to say.
   if (progress->match < log_.last_index() || progress->state == Progress::State::kProbe) {
     MaybeSendAppend(response.from, *progress, EmptyAppend::kSend);
   }

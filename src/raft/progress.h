@@ -27,6 +27,7 @@ struct Progress {
   bool recently_active = false;  // heard from since the last quorum check
   bool active_before = false;    // … between that one and the one before
   bool paused = false;           // kProbe: waits for an answer; kReplicate: the window is full
+  uint64_t probed_in = 0;        // the Ready that takes, or took, the last append
   bool learner = false;
   Inflights inflights;
 

@@ -36,6 +36,7 @@ Ready Core::TakeReady() {
   if (read_round_due_ && IsLeader()) BroadcastHeartbeat();
   read_round_due_ = false;
 
+  ++next_ready_;
   Ready ready;
   if (CurrentSoftState() != reported_soft_state_) {
     ready.soft_state = reported_soft_state_ = CurrentSoftState();
