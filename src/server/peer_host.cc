@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/limits.h"
 #include "server/apply_loop.h"
 #include "server/node.h"
 #include "server/raft_loop.h"
@@ -15,6 +16,8 @@ namespace {
 constexpr env::Duration kWatchInterval = std::chrono::milliseconds(500);
 // A member that applies its own removal goes on so long, for the others to hear of it.
 constexpr env::Duration kRemovedDelay = std::chrono::seconds(1);
+// Appends of one task: a follower's window is up to limits::InflightBytes, several want theirs.
+constexpr size_t kAppendBytesPerTask = limits::kMessageBytesMax;
 
 }  // namespace
 
@@ -103,7 +106,26 @@ void PeerHost::Send(std::vector<raft::Message> messages) {
     if (is_snapshot(message)) SendSnapshot(message);
   }
   std::erase_if(messages, is_snapshot);
+  // Appends have a stream of their own, which all else may overtake here, too.
+  const bool nobody_sends = appends_.empty();
+  for (raft::Message& message : messages) {
+    if (message.type == raft::MessageType::kApp) appends_.push_back(std::move(message));
+  }
+  std::erase_if(messages, [](const auto& each) { return each.type == raft::MessageType::kApp; });
   if (!messages.empty()) transport_->Send(std::move(messages));
+  if (nobody_sends) SendAppends();
+}
+
+// Some of those that wait; the loop does other work before the rest.
+void PeerHost::SendAppends() {
+  if (transport_ == nullptr) return;
+  std::vector<raft::Message> some;
+  for (size_t bytes = 0; !appends_.empty() && bytes < kAppendBytesPerTask; appends_.pop_front()) {
+    for (const raft::Entry& entry : appends_.front().entries) bytes += entry.data.size();
+    some.push_back(std::move(appends_.front()));
+  }
+  if (!some.empty()) transport_->Send(std::move(some));
+  if (!appends_.empty()) loops_.peer.Post([this] { SendAppends(); });
 }
 
 // The message only says which state is wanted at least; what is sent is the state of now.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -77,6 +78,7 @@ class PeerHost final : public peer::Host {
   void HandleHttp(rpc::HttpRequest request, rpc::HttpHandler::Reply reply) override;
 
  private:
+  void SendAppends();
   void SendSnapshot(raft::Message message);
   void AddRemotes();
   void WatchConnections();
@@ -92,6 +94,7 @@ class PeerHost final : public peer::Host {
   RaftLoop* raft_ = nullptr;
   ApplyLoop* apply_ = nullptr;
   std::unique_ptr<peer::Transport> transport_;
+  std::deque<raft::Message> appends_;  // that wait for a turn; raft bounds them
   std::map<std::string, Answer> answers_;
   env::Task on_removed_;
   std::shared_ptr<const ClusterInfo> cluster_;
