@@ -1,5 +1,6 @@
 #include "sim/mutant.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "raft/testing/core_access.h"
@@ -11,6 +12,7 @@ namespace quoin::server::testing {
 class RaftLoopAccess {
  public:
   static raft::Raft& raft(RaftLoop& loop) { return loop.raft_; }
+  static NodeInfo& info(RaftLoop& loop) { return loop.info_; }
 };
 
 }  // namespace quoin::server::testing
@@ -38,7 +40,17 @@ constexpr Row kRows[] = {
     {Mutant::kSnapshotBeforeRename, "snapshot-before-rename", "kv,compaction", false},
     {Mutant::kWatchSkipsBatch, "watch-skips-batch", "kv,watches", false},
     {Mutant::kProposesTwice, "proposes-twice", "kv", false},
+    {Mutant::kNamesOnTheLoop, "names-on-the-loop", "kv,names", false},
+    {Mutant::kRenewsUnproved, "renews-unproved", "leases", false},
+    {Mutant::kReadsAsLoneVoter, "reads-as-lone-voter", "kv,membership,slow-loops", false},
 };
+
+// By what it has applied.
+bool IsLoneVoter(Machine& machine) {
+  const auto cluster = machine.node().frontend(0).cluster();
+  return cluster != nullptr && 1 == std::count_if(cluster->members.begin(), cluster->members.end(),
+                                                  [](const auto& each) { return !each.learner; });
+}
 
 const Row& RowOf(Mutant mutant) {
   for (const Row& row : kRows)
@@ -71,8 +83,14 @@ void PrepareDisk(Mutant mutant, Machine& machine) {
   if (mutant == Mutant::kSnapshotBeforeRename) machine.disk().set_lying_directory_syncs("/snap");
 }
 
+void PrepareNetwork(Mutant mutant, env::SimNetwork& network) {
+  if (mutant == Mutant::kNamesOnTheLoop) network.set_names_on_the_loop();
+}
+
 void Misbehave(Mutant mutant, Machine& machine) {
-  raft::Raft& raft = server::testing::RaftLoopAccess::raft(machine.node().raft_loop());
+  using Access = server::testing::RaftLoopAccess;
+  raft::Raft& raft = Access::raft(machine.node().raft_loop());
+  server::NodeInfo& info = Access::info(machine.node().raft_loop());
   switch (mutant) {
     case Mutant::kCommitsByCountingAnyTerm:
       return CoreAccess::CommitByCountingAnyTerm(raft);
@@ -84,6 +102,14 @@ void Misbehave(Mutant mutant, Machine& machine) {
       return CoreAccess::AnswerReadsAtApplied(raft);
     case Mutant::kWatchSkipsBatch:
       return machine.HideBatches();
+    case Mutant::kRenewsUnproved:
+      if (info.is_leader.load()) info.lead_proved_at.store(machine.io().clock().Now().count());
+      return;
+    case Mutant::kReadsAsLoneVoter:
+      if (!info.is_leader.load() || !IsLoneVoter(machine)) return;
+      info.sole_member_leads.store(true);
+      info.commit_index.store(info.applied_index.load());
+      return;
     default:
       return;
   }

@@ -8,6 +8,10 @@
 #include <string_view>
 #include <vector>
 
+namespace quoin::env {
+class SimNetwork;
+}
+
 namespace quoin::sim {
 
 class Machine;
@@ -24,6 +28,9 @@ enum class Mutant : uint8_t {
   kSnapshotBeforeRename,      // a snapshot counts as saved before its name is durable
   kWatchSkipsBatch,           // some batches tell watchers nothing
   kProposesTwice,             // what a client asks for once
+  kNamesOnTheLoop,            // whoever dials waits for the name, and all of its loop with it
+  kRenewsUnproved,            // a leader renews leases whether or not a quorum has answered
+  kReadsAsLoneVoter,          // who is that by what it has applied answers from that
 };
 
 std::string_view NameOf(Mutant mutant);
@@ -36,7 +43,8 @@ bool IsRestless(Mutant mutant);
 
 // The mistake, made now by a machine that is up. Thread: the world's, between two events.
 void Misbehave(Mutant mutant, Machine& machine);
-// What it is about its disk, before its first start.
+// What it is about its disk, or the network, before its first start.
 void PrepareDisk(Mutant mutant, Machine& machine);
+void PrepareNetwork(Mutant mutant, env::SimNetwork& network);
 
 }  // namespace quoin::sim

@@ -71,6 +71,7 @@ class Run {
   // --- the end ---
   void Finish();
   bool Settle();
+  void CheckTurns();
   void Fill();
 
   RunResult result_;
@@ -134,6 +135,7 @@ void Run::Setup() {
   int members = options.members;
   if (changes && random().Chance(0.7))
     members = 1 + static_cast<int>(random().Below(static_cast<uint64_t>(members)));
+  PrepareNetwork(options.mutant, fleet_.network());
   fleet_.Make(members, changes ? options.members + 1 - members : 0, DrawShape());
   fleet_.set_before_crash([this](Host& host) { observer_.Learn(host); });
   fleet_.set_on_elected([this](Host& host, uint64_t term) { OnElected(host, term); });
@@ -244,12 +246,26 @@ void Run::Finish() {
   if (fleet_.result().stranded > 0) return;
   for (auto& workload : workloads_)
     if (!fleet_.failed()) workload->Check();
-  if (const size_t most = fleet_.world().task_bytes_most(); most > kTaskBytesMax)
-    fleet_.Fail("one task wrote " + std::to_string(most) + " bytes while others waited");
+  CheckTurns();
   for (auto& host : fleet_.hosts())
     result_.snapshots += host->machine->log().count("installed snapshot from leader");
   if (!fleet_.failed()) StopAll(fleet_);
   if (!fleet_.failed()) CheckTrees(fleet_);
+}
+
+// No task has held up the others of its loop.
+void Run::CheckTurns() {
+  const env::SimWorld::Writing& most = fleet_.world().most_written();
+  if (most.bytes > kTaskBytesMax) {
+    fleet_.Fail("one task of " + most.host + "'s " + most.loop + " loop wrote " +
+                std::to_string(most.bytes) + " bytes while others waited");
+  }
+  const env::SimWorld::Waiting& wait = fleet_.world().first_wait();
+  if (wait.time > env::Duration(0)) {
+    fleet_.Fail(wait.host + "'s " + wait.loop + " loop waited " +
+                std::to_string(std::chrono::duration_cast<milliseconds>(wait.time).count()) +
+                " ms for a name: " + wait.for_what);
+  }
 }
 
 void Run::Fill() {

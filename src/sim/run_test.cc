@@ -98,16 +98,13 @@ TEST_P(Mutants, IsFoundWithin500Seeds) {
 }
 
 constexpr Hunt kHunts[] = {
-    {Mutant::kAnswersBeforeSync, 1},
-    {Mutant::kForgetsItsVote, 16},
-    {Mutant::kCommitsByCountingAnyTerm, 1},
-    {Mutant::kAnswersReadsUnasked, 19},
-    {Mutant::kReadsBeforeOwnTerm, 4},
-    {Mutant::kDoesNotWaitForApplied, 5},
-    {Mutant::kEndsLeasesEarly, 1},
-    {Mutant::kSnapshotBeforeRename, 1},
-    {Mutant::kWatchSkipsBatch, 1},
-    {Mutant::kProposesTwice, 1},
+    {Mutant::kAnswersBeforeSync, 1},        {Mutant::kForgetsItsVote, 16},
+    {Mutant::kCommitsByCountingAnyTerm, 1}, {Mutant::kAnswersReadsUnasked, 19},
+    {Mutant::kReadsBeforeOwnTerm, 4},       {Mutant::kDoesNotWaitForApplied, 5},
+    {Mutant::kEndsLeasesEarly, 1},          {Mutant::kSnapshotBeforeRename, 1},
+    {Mutant::kWatchSkipsBatch, 1},          {Mutant::kProposesTwice, 1},
+    {Mutant::kNamesOnTheLoop, 1},           {Mutant::kRenewsUnproved, 50},
+    {Mutant::kReadsAsLoneVoter, 30},
 };
 
 INSTANTIATE_TEST_SUITE_P(All, Mutants, testing::ValuesIn(kHunts), [](const auto& each) {

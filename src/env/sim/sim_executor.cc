@@ -106,13 +106,13 @@ void SimExecutor::Run() {
     if (auto timer = timers_.extract(next.timer); !timer.empty())
       task = std::move(timer.mapped().task);
   }
-  const Executor* outer = std::exchange(world_.running_, this);
+  const SimExecutor* outer = std::exchange(world_.running_, this);
   CHECK(outer == nullptr) << "tasks do not run the world";
   world_.task_bytes_ = 0;
   if (task != nullptr) std::exchange(task, nullptr)();
   if (turn_left_ == 0) EndTurn();
   world_.running_ = nullptr;
-  busy_until_ = world_.Now() + DrawTaskTime();
+  busy_until_ = world_.Now() + std::exchange(waits_, Duration(0)) + DrawTaskTime();
   if (stopped_ || ready_.empty()) return;
   if (turn_left_ > 0)
     WakeUp(50, 2'000);

@@ -146,6 +146,7 @@ StatusOr<std::unique_ptr<Listener>> SimNetwork::Listen(const std::string& addres
     if (port.empty())
       return absl::InvalidArgumentError(Named("listen", address) + ": address " + address +
                                         ": missing port in address");
+    world_.Wait(AnswerOf(host).takes, host);
     if (port == "0") bound = address.substr(0, address.size() - 1) + std::to_string(next_port_++);
   }
   const std::string& machine = SimExecutor::Of(*loops[0]).host();
@@ -181,15 +182,20 @@ void SimNetwork::Connect(const std::string& address, Duration timeout, Executor&
   loop.dialer()->Connect(address, timeout, std::move(done));
 }
 
+SimNetwork::NameAnswer SimNetwork::AnswerOf(const std::string& host) const {
+  if (host == "localhost") return {std::vector<std::string>{"127.0.0.1"}, {}};
+  if (const auto name = names_.find(host); name != names_.end()) return name->second;
+  return {absl::UnavailableError("lookup " + host + ": no such host"), {}};
+}
+
 void SimNetwork::Lookup(const std::string& host, Executor& on, Dialer::Found found) {
-  const auto name = names_.find(host);
-  NameAnswer answer{absl::UnavailableError("lookup " + host + ": no such host"), {}};
-  if (name != names_.end()) answer = name->second;
-  if (host == "localhost") answer.addresses = std::vector<std::string>{"127.0.0.1"};
-  SimExecutor::Of(on).PostAt(world_.Now() + answer.takes,
-                             [found = std::move(found), addresses = answer.addresses]() mutable {
-                               found(std::move(addresses));
-                             });
+  NameAnswer answer = AnswerOf(host);
+  if (names_on_the_loop_) world_.Wait(answer.takes, host);
+  SimExecutor::Of(on).PostAt(
+      world_.Now() + answer.takes,
+      [found = std::move(found), addresses = std::move(answer.addresses)]() mutable {
+        found(std::move(addresses));
+      });
 }
 
 // Gives an attempt up when it is destroyed.

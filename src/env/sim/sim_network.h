@@ -44,6 +44,14 @@ class SimNetwork final : public Network, private Dialer::World {
                Duration takes = Duration(0)) {
     names_.insert_or_assign(host, NameAnswer{std::move(addresses), takes});
   }
+  // A mistake on purpose: a loop that dials waits for the name itself.
+  void set_names_on_the_loop() { names_on_the_loop_ = true; }
+
+  // From now on programs of this machine take at most so many bytes of a connection at a time, and
+  // nothing for a while after that.
+  void SetAppetite(const std::string& host, size_t bytes_most, Duration pause) {
+    appetites_.insert_or_assign(host, Appetite{bytes_most, pause});
+  }
 
   // --- faults ---
 
@@ -84,10 +92,19 @@ class SimNetwork final : public Network, private Dialer::World {
     Duration takes;
   };
 
+  NameAnswer AnswerOf(const std::string& host) const;
   void Lookup(const std::string& host, Executor& on, Dialer::Found found) override;
   std::unique_ptr<Dialer::Attempt> Dial(const std::string& address, Executor& on,
                                         Dialer::Done done) override;
 
+  struct Appetite {
+    size_t bytes_most = SIZE_MAX;
+    Duration pause{0};
+  };
+  Appetite AppetiteOf(const std::string& host) const {
+    const auto found = appetites_.find(host);
+    return found == appetites_.end() ? Appetite() : found->second;
+  }
   Duration DrawDelay(const Link& link);
   // Runs `task` on the other side of the link, once that is not cut.
   void Carry(const Link& link, Task task);
@@ -101,6 +118,8 @@ class SimNetwork final : public Network, private Dialer::World {
                                        std::chrono::microseconds(400)};
   std::map<Link, std::pair<Duration, Duration>> delays_;
   std::map<std::string, NameAnswer> names_;
+  bool names_on_the_loop_ = false;
+  std::map<std::string, Appetite> appetites_;  // by host
   Duration silence_ = std::chrono::seconds(1);
   std::map<Link, std::vector<Task>> cuts_;                       // with what waits for them to heal
   std::map<std::string, std::shared_ptr<Accepting>> listeners_;  // by key

@@ -137,6 +137,18 @@ TEST(SimNetwork, AReaderThatPausesHoldsUpTheWriter) {
   EXPECT_EQ(pair.client.drained, 1);
 }
 
+TEST(SimNetwork, AMachineThatTakesLittleAtATimeReadsOn) {
+  Pair pair;
+  pair.Connect();
+  pair.network.SetAppetite(kB, 100, milliseconds(10));
+  const std::string sent = Numbers(1000);
+  pair.Send(pair.client, sent);
+  pair.world.RunFor(milliseconds(95));
+  EXPECT_LE(pair.server.received.size(), 1000u);
+  pair.world.RunFor(seconds(10));
+  EXPECT_EQ(pair.server.received, sent);
+}
+
 TEST(SimNetwork, CloseAfterFlushDeliversEverythingAndThenTheEnd) {
   Pair pair;
   pair.Connect();
@@ -390,6 +402,38 @@ TEST(SimNetwork, ALookUpIsPartOfTheTimeout) {
   pair.world.RunFor(milliseconds(2100));
   EXPECT_EQ(pair.dialled, absl::UnavailableError("dial tcp: lookup b.test: i/o timeout"));
   pair.world.RunFor(seconds(10));  // the answer finds nobody who waits
+}
+
+// On a loop that must not wait, as a member's are.
+TEST(SimNetwork, ALookUpTakesNoTimeOfTheLoopButByMistake) {
+  for (const bool mistake : {false, true}) {
+    Pair pair;
+    pair.Listen();
+    pair.loop_a = pair.env_a->NewExecutor("peer");
+    pair.network.SetName("b.test", std::vector<std::string>{kB}, milliseconds(700));
+    if (mistake) pair.network.set_names_on_the_loop();
+    pair.Dial(seconds(5), kName);
+    bool heartbeat = false;
+    pair.loop_a->RunAfter(milliseconds(100), [&] { heartbeat = true; });
+    pair.world.RunFor(milliseconds(600));
+    EXPECT_EQ(heartbeat, !mistake);
+    pair.world.RunFor(milliseconds(200));
+    EXPECT_TRUE(heartbeat);
+    const SimWorld::Waiting& wait = pair.world.first_wait();
+    EXPECT_EQ(wait.time, milliseconds(mistake ? 700 : 0));
+    EXPECT_EQ(wait.loop, mistake ? "peer" : "");
+    EXPECT_EQ(wait.for_what, mistake ? "b.test" : "");
+  }
+}
+
+// Listen is bound when it returns.
+TEST(SimNetwork, WhoListensAtANameWaitsForIt) {
+  Pair pair;
+  pair.network.SetName("b.test", std::vector<std::string>{kB}, milliseconds(700));
+  pair.loop_b = pair.env_b->NewExecutor("raft");
+  pair.loop_b->Post([&] { pair.Listen(kName); });
+  pair.world.RunFor(milliseconds(10));
+  EXPECT_EQ(pair.world.first_wait().loop, "raft");
 }
 
 TEST(SimNetwork, GoodAddressesServeWhileANameFailsOrIsSlow) {

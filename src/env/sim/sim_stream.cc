@@ -199,15 +199,27 @@ void SimStream::Deliver(int side) {
   if (!end.broken.ok()) return TellClosed(side, end.broken);
   if (!end.reading) return;
   if (!end.arrived.empty()) {
-    size_t bytes = std::min(end.arrived.size(), kReadBytesMax);
+    SimNetwork::Appetite appetite;
+    if (network_ != nullptr) appetite = network_->AppetiteOf(end.host);
+    size_t bytes = std::min({end.arrived.size(), kReadBytesMax, appetite.bytes_most});
     if (world_.random().Chance(0.25)) bytes = 1 + world_.random().Below(bytes);
     const std::string data = end.arrived.substr(0, bytes);
     end.arrived.erase(0, bytes);
     Send(side, {.acknowledged = bytes});
     end.handler->OnData(data);
-    return WakeReader(side);
+    return appetite.pause > Duration(0) ? Rest(side, appetite.pause) : WakeReader(side);
   }
   if (end.ended) TellClosed(side, OkStatus());
+}
+
+void SimStream::Rest(int side, Duration pause) {
+  SimExecutor* loop = Loop(side);
+  if (loop == nullptr) return;
+  ends_[side].delivery = true;
+  loop->RunAfter(pause, [self = shared_from_this(), side] {
+    self->ends_[side].delivery = false;
+    self->WakeReader(side);
+  });
 }
 
 void SimStream::TellClosed(int side, Status why) {

@@ -83,6 +83,7 @@ class SimStream final : public std::enable_shared_from_this<SimStream> {
   void Arrive(int to, Segment segment);
   void Flush(int side);
   void Deliver(int side);
+  void Rest(int side, Duration pause);
   void TellClosed(int side, Status why);
   void WakeReader(int side);
   void CancelGrace(int side);

@@ -55,9 +55,21 @@ void SimWorld::RunFor(Duration time) {
   now_ = end;
 }
 
+void SimWorld::NoteWritten(size_t bytes) {
+  task_bytes_ += bytes;
+  if (running_ == nullptr || task_bytes_ <= most_written_.bytes) return;
+  most_written_ = {task_bytes_, running_->host(), running_->name()};
+}
+
+void SimWorld::Wait(Duration time, const std::string& for_what) {
+  if (running_ == nullptr || time <= Duration(0)) return;
+  running_->waits_ += time;
+  if (running_->never_waits() && first_wait_.time == Duration(0))
+    first_wait_ = {time, running_->host(), running_->name(), for_what};
+}
+
 void SimWorld::CheckMayWait(const std::string& for_what) const {
-  const auto* running = dynamic_cast<const SimExecutor*>(running_);
-  CHECK(running == nullptr || !running->never_waits())
+  CHECK(running_ == nullptr || !running_->never_waits())
       << "a loop that must never wait would wait for the disk: " << for_what;
 }
 

@@ -24,6 +24,8 @@
 
 namespace quoin::env {
 
+class SimExecutor;
+
 // Thread: one.
 class SimWorld final : public Clock {
  public:
@@ -53,12 +55,21 @@ class SimWorld final : public Clock {
   size_t events() const { return events_run_; }
   // Fails a CHECK when the task that runs belongs to a loop that must not wait for a disk.
   void CheckMayWait(const std::string& for_what) const;
-  // The most that one task has written to connections: what it made without letting others run.
-  size_t task_bytes_most() const { return task_bytes_most_; }
-  void NoteWritten(size_t bytes) {
-    task_bytes_ += bytes;
-    if (task_bytes_ > task_bytes_most_) task_bytes_most_ = task_bytes_;
-  }
+  // The task that has written most to connections, without letting others of its loop run.
+  struct Writing {
+    size_t bytes = 0;
+    std::string host, loop;
+  };
+  const Writing& most_written() const { return most_written_; }
+  void NoteWritten(size_t bytes);
+  // The task that runs waits, and its loop with it. The first wait of a loop that must not wait is
+  // kept, as `first_wait`.
+  struct Waiting {
+    Duration time{0};  // 0: nobody has waited
+    std::string host, loop, for_what;
+  };
+  const Waiting& first_wait() const { return first_wait_; }
+  void Wait(Duration time, const std::string& for_what);
 
  private:
   friend class SimExecutor;
@@ -67,10 +78,12 @@ class SimWorld final : public Clock {
   uint64_t next_event_ = 1;
   std::map<std::pair<Duration, uint64_t>, Task> queue_;
   absl::flat_hash_map<uint64_t, Duration> times_;  // looked up only
-  const Executor* running_ = nullptr;
+  SimExecutor* running_ = nullptr;
   uint64_t trace_ = 14695981039346656037u;
   size_t events_run_ = 0;
-  size_t task_bytes_ = 0, task_bytes_most_ = 0;
+  size_t task_bytes_ = 0;
+  Writing most_written_;
+  Waiting first_wait_;
   bool ending_ = false;
 };
 
@@ -117,6 +130,7 @@ class SimExecutor final : public Executor {
 
  private:
   friend class SimEnv;
+  friend class SimWorld;
   struct Ready {
     uint64_t timer;  // 0 = `task` counts; otherwise the timer's, unless it is cancelled before
     Task task;
@@ -143,6 +157,7 @@ class SimExecutor final : public Executor {
   uint64_t wake_event_ = 0;
   size_t turn_left_ = 0;  // tasks of this turn
   SimPace pace_;
+  Duration waits_{0};  // of the task that runs
   Duration busy_until_{0};
   bool stopped_ = false;
   bool never_waits_ = false;
