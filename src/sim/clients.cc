@@ -2,10 +2,10 @@
 
 namespace quoin::sim {
 
-Clients::Clients(Fleet& fleet)
+Clients::Clients(Fleet& fleet, const std::string& host)
     : fleet_(fleet),
       disk_(&fleet.world()),
-      env_(fleet.world(), disk_, fleet.network(), kClientHost),
+      env_(fleet.world(), disk_, fleet.network(), host),
       loop_(env_.NewExecutor("clients")) {}
 
 rpc::Channel& Clients::To(const Host& host) {

@@ -15,11 +15,12 @@
 namespace quoin::sim {
 
 inline constexpr const char* kClientHost = "10.1.0.1";
+inline constexpr const char* kSlowClientHost = "10.1.0.2";
 
 // Thread: the world's.
 class Clients {
  public:
-  explicit Clients(Fleet& fleet);
+  explicit Clients(Fleet& fleet, const std::string& host = kClientHost);
 
   env::Executor& loop() { return *loop_; }
   env::Duration Now() const { return fleet_.world().Now(); }

@@ -103,7 +103,8 @@ bool Converge(Fleet& fleet, Observer& observer) {
   auto equal = [&] {
     const std::vector<Host*> members = Members(fleet);
     return !members.empty() && std::all_of(members.begin(), members.end(), [&](Host* host) {
-      return host->machine->applied() == members[0]->machine->applied();
+      return host->machine->applied() == members[0]->machine->applied() &&
+             !host->machine->node().store().compaction_pending();  // it may wait for readers
     });
   };
   for (int quiet = 0; quiet < 3; ++quiet) {  // late calls of clients still come

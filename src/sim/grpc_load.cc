@@ -1,12 +1,15 @@
 // Every kind of call over gRPC, by way of any member, of which many are cancelled at a drawn moment
 // or lose their connection, and some have readers that take nothing. Answers of ranges go into the
-// history; a range of the present is never "compacted". A reader that stalls may hold up nobody.
+// history. A range of the present is never "compacted" nor broken off, also when its reader takes
+// little at a time. A reader that stalls may hold up nobody.
 #include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
 #include <utility>
 
+#include "base/errors.h"
+#include "base/limits.h"
 #include "proto/rpc.pb.h"
 #include "sim/stalled_reader.h"
 #include "sim/workload.h"
@@ -19,12 +22,16 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr size_t kCallsMax = 60;  // under way
+constexpr size_t kSlowRangesMax = 3;
 const std::string kEverything("\0", 1);
 
 class GrpcLoad final : public Workload {
  public:
   explicit GrpcLoad(const Stage& stage)
-      : fleet_(stage.fleet), observer_(stage.observer), clients_(stage.clients) {}
+      : fleet_(stage.fleet),
+        observer_(stage.observer),
+        clients_(stage.clients),
+        slow_clients_(stage.fleet, kSlowClientHost) {}
 
   void Setup() override;
   void Start(Host& host) override;
@@ -41,9 +48,11 @@ class GrpcLoad final : public Workload {
   static const Row kRows[];
 
   Prng& random() { return fleet_.random(); }
-  std::string Key() { return "g" + std::to_string(random().Below(8)); }
+  std::string Key() { return "g" + std::to_string(random().Below(keys_)); }
   void Call(Host& host, const Row& row);
-  void Range(Host& host);
+  void Range(Host& host, Clients& clients, env::Duration timeout, std::function<void()> done);
+  void ReadSlowly(Host& host);
+  void CheckRefusal(const Status& status, env::Duration took);
   void Stall(Host& host);
   void LiftAlarms();
 
@@ -61,6 +70,10 @@ class GrpcLoad final : public Workload {
   Fleet& fleet_;
   Observer& observer_;
   Clients& clients_;
+  Clients slow_clients_;
+  bool reads_slowly_ = false;
+  size_t slow_ranges_ = 0;  // under way
+  uint64_t keys_ = 8;
   uint64_t value_bytes_max_ = 100;
   double cancel_chance_ = 0;
   bool has_quota_ = false;
@@ -122,7 +135,15 @@ class GrpcLoad::OneCall final : public rpc::ClientStream::Handler {
 
 void GrpcLoad::Setup() {
   cancel_chance_ = 0.2 * static_cast<double>(random().Below(6));
-  if (random().Chance(0.4)) value_bytes_max_ = 200'000;  // then all of them are a large range
+  if (random().Chance(0.4)) {
+    value_bytes_max_ = 200'000;  // then all of them are a large range
+    reads_slowly_ = random().Chance(0.5);
+  }
+  if (reads_slowly_) {  // an answer is more than a member gives to a connection at once
+    keys_ = 24;
+    fleet_.network().SetAppetite(kSlowClientHost, 16'384 << random().Below(3),
+                                 milliseconds(5 + random().Below(100)));
+  }
   has_quota_ = random().Chance(0.2);
   if (!has_quota_) return;
   for (auto& host : fleet_.hosts())
@@ -135,12 +156,13 @@ void GrpcLoad::Start(Host& host) {
   clients_.loop().Post([this, &host, count] {
     for (uint64_t i = 0; i < count && calls_.size() < kCallsMax; ++i) {
       if (random().Chance(0.2))
-        Range(host);
+        Range(host, clients_, seconds(8), [] {});
       else
         Call(host, kRows[random().Below(std::size(kRows))]);
     }
     if (random().Chance(0.05)) Stall(host);
   });
+  if (reads_slowly_) ReadSlowly(host);
   if (random().Chance(0.1)) fleet_.network().Reset(kClientHost, host.machine->host());
 }
 
@@ -149,7 +171,8 @@ void GrpcLoad::Call(Host& host, const Row& row) {
   calls_.emplace(call.get(), std::move(call));
 }
 
-void GrpcLoad::Range(Host& host) {
+void GrpcLoad::Range(Host& host, Clients& clients, env::Duration timeout,
+                     std::function<void()> done) {
   etcdserverpb::RangeRequest request;
   request.set_key(kEverything);
   request.set_range_end(kEverything);
@@ -157,17 +180,40 @@ void GrpcLoad::Range(Host& host) {
   History& history = observer_.history();
   const size_t number =
       history.Begin({.kind = request.serializable() ? Call::Kind::kStale : Call::Kind::kRead});
-  clients_.Call<etcdserverpb::RangeResponse>(
-      host, "/etcdserverpb.KV/Range", request, seconds(8), [this, number](auto answer) {
-        if (absl::IsOutOfRange(answer.status()))
-          fleet_.Fail("a range of the present: " + std::string(answer.status().message()));
-        if (!answer.ok()) return;
+  clients.Call<etcdserverpb::RangeResponse>(
+      host, "/etcdserverpb.KV/Range", request, timeout,
+      [this, number, asked = clients.Now(), done = std::move(done)](auto answer) {
+        done();
+        if (!answer.ok()) return CheckRefusal(answer.status(), clients_.Now() - asked);
         Content seen;
         for (const auto& kv : answer->kvs())
           seen[kv.key()] = Held{Abridged(kv.value()), kv.mod_revision()};
         ++fleet_.result().grpc_answers;
         observer_.history().Answer(number, answer->header().revision(), false, std::move(seen));
       });
+}
+
+// A range of the present may be late, or lose its connection. It is given up only by a reader that
+// is slower than is documented.
+void GrpcLoad::CheckRefusal(const Status& status, env::Duration took) {
+  const std::string what = "a range of the present: " + status.ToString();
+  if (absl::IsOutOfRange(status) || absl::IsInternal(status) || absl::IsDataLoss(status))
+    fleet_.Fail(what);
+  if (status == errors::TakenTooSlowly() && took < limits::kPinIdleMax)
+    fleet_.Fail(what + " after " + std::to_string(std::chrono::nanoseconds(took).count()) + " ns");
+}
+
+// Big values, and a reader of all of them that takes its time.
+void GrpcLoad::ReadSlowly(Host& host) {
+  const uint64_t puts = random().Below(6);
+  clients_.loop().Post([this, &host, puts] {
+    for (uint64_t i = 0; i < puts && calls_.size() < kCallsMax; ++i) Call(host, kRows[0]);
+  });
+  if (slow_ranges_ == kSlowRangesMax || !random().Chance(0.3)) return;
+  ++slow_ranges_;
+  fleet_.Say("a slow reader at " + host.machine->host());
+  slow_clients_.loop().Post(
+      [this, &host] { Range(host, slow_clients_, seconds(120), [this] { --slow_ranges_; }); });
 }
 
 void GrpcLoad::Stall(Host& host) {
