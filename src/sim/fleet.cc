@@ -280,8 +280,7 @@ void Fleet::Heal() {
   Tend();
   for (auto& host : hosts_) {
     if (named_) SetRightName(*host);
-    for (const char* loop : kLoops)
-      host->machine->SetPace(loop, {});
+    for (const char* loop : kLoops) host->machine->SetPace(loop, {});
     Start(*host);
     host->machine->disk().set_times({});
   }
