@@ -1,10 +1,13 @@
 #include "api/context.h"
 
+#include <algorithm>
+
 #include "api/parts.h"
 #include "api/slice_turns.h"
 #include "api/watch_hub.h"
 #include "base/check.h"
 #include "base/errors.h"
+#include "base/limits.h"
 #include "base/wire.h"
 
 namespace quoin::api {
@@ -38,6 +41,8 @@ Context::Context(server::Node& node, std::vector<env::Executor*> io_loops,
   for (size_t i = 0; i < io_loops_.size(); ++i) {
     watches_.push_back(std::make_unique<WatchHub>(node_, node_.frontend(i)));
     slices_.push_back(std::make_unique<SliceTurns>(*io_loops_[i], node_.storage_loop()));
+    slices_.back()->sorts().set_bytes_max(
+        std::max<size_t>(1 << 20, limits::kUnreadBytesMax / 2 / io_loops_.size()));
     lease_doors_.push_back(std::make_unique<server::LeaseDoor>(
         node_.lease_loop(), node_.lease_executor(), *io_loops_[i]));
   }

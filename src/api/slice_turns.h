@@ -19,7 +19,8 @@ class SliceTurns {
   // Runs on the storage loop; what it returns runs on the I/O loop then, and may ask again.
   using Slice = absl::AnyInvocable<env::Task()>;
 
-  SliceTurns(env::Executor& loop, env::Executor& storage) : loop_(loop), storage_(storage) {}
+  SliceTurns(env::Executor& loop, env::Executor& storage)
+      : loop_(loop), storage_(storage), sorts_(loop) {}
 
   // Runs `slice` later, after all that were asked for before.
   void Ask(Slice slice);

@@ -4,20 +4,37 @@
 #include <utility>
 
 namespace quoin::api {
+namespace {
+
+// A client that reads on takes what its connection holds within this.
+constexpr env::Duration kGrace = std::chrono::milliseconds(250);
+
+}  // namespace
 
 void SortLine::Take(std::shared_ptr<Keeper> keeper, env::Task then) {
   if (HasTurn(*keeper)) {
     resting_ = false;
+    loop_.Cancel(std::exchange(grace_, {}));
     return then();
   }
   waiting_.push_back({std::move(keeper), std::move(then)});
-  if (resting_ || holder_.expired()) PassOn();
+  if (holder_.expired()) return PassOn();
+  WatchRest();
 }
 
 void SortLine::Rest(const Keeper& keeper) {
   if (!HasTurn(keeper)) return;
   resting_ = true;
-  if (!waiting_.empty()) PassOn();
+  WatchRest();
+}
+
+// Whoever waits for room on its connection rests too, and soon goes on: its work is not in vain.
+void SortLine::WatchRest() {
+  if (!resting_ || waiting_.empty() || grace_.value != 0) return;
+  grace_ = loop_.RunAfter(kGrace, [this] {
+    grace_ = {};
+    if (resting_ && !waiting_.empty()) PassOn();
+  });
 }
 
 void SortLine::Leave(const Keeper& keeper) {
@@ -31,6 +48,7 @@ void SortLine::PassOn() {
   if (const std::shared_ptr<Keeper> before = holder_.lock()) before->LetGo();
   holder_.reset();
   resting_ = false;
+  loop_.Cancel(std::exchange(grace_, {}));
   if (waiting_.empty()) return;
   Waiting next = std::move(waiting_.front());
   waiting_.pop_front();

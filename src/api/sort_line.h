@@ -1,6 +1,6 @@
 // SortLine: of the sorted ranges of one I/O loop, one at a time holds what it sorts. The others
-// stand in line, first come, first served. One that does nothing, because its client takes nothing,
-// lets go of what it holds as soon as another wants its turn, and stands in line again afterwards.
+// stand in line, first come, first served. One that does nothing for a while, because its client
+// takes nothing, lets go of what it holds when another wants its turn, and stands in line again.
 //
 // Thread: its I/O loop.
 #pragma once
@@ -15,6 +15,11 @@ namespace quoin::api {
 
 class SortLine {
  public:
+  explicit SortLine(env::Executor& loop) : loop_(loop) {}
+  ~SortLine() { loop_.Cancel(grace_); }
+  SortLine(const SortLine&) = delete;
+  SortLine& operator=(const SortLine&) = delete;
+
   // Who may hold something. Whatever it holds, it holds within its turn.
   class Keeper {
    public:
@@ -37,16 +42,19 @@ class SortLine {
 
  private:
   bool HasTurn(const Keeper& keeper) const { return holder_.lock().get() == &keeper; }
+  void WatchRest();
   void PassOn();
 
   struct Waiting {
     std::shared_ptr<Keeper> keeper;
     env::Task then;
   };
+  env::Executor& loop_;
   size_t bytes_max_ = 16 << 20;
   std::deque<Waiting> waiting_;
   std::weak_ptr<Keeper> holder_;  // gone: it holds nothing any more
   bool resting_ = false;
+  env::TimerId grace_;  // of the one that rests while others wait
 };
 
 }  // namespace quoin::api

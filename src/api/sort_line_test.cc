@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "env/sim/sim_world.h"
+
 namespace quoin::api {
 namespace {
 
@@ -33,7 +35,11 @@ class SortLineTest : public testing::Test {
   std::vector<std::string> Seen() { return std::exchange(seen_, {}); }
   using Are = std::vector<std::string>;
 
-  SortLine line_;
+  void Pass(int milliseconds) { world_.RunFor(std::chrono::milliseconds(milliseconds)); }
+
+  env::SimWorld world_{1};
+  env::SimExecutor loop_{world_, "", "io"};
+  SortLine line_{loop_};
   std::vector<std::string> seen_;
 };
 
@@ -57,10 +63,29 @@ TEST_F(SortLineTest, OneThatRestsKeepsItsTurnWhileNobodyWants) {
   EXPECT_EQ(Seen(), (Are{"a", "a"}));
   line_.Rest(*a);
   Take(b);
+  Pass(1000);
   EXPECT_EQ(Seen(), (Are{"a lets go", "b"}));
   Take(a);
   line_.Rest(*b);
+  Pass(1000);
   EXPECT_EQ(Seen(), (Are{"b lets go", "a"}));
+}
+
+// As each does whose answer is larger than what its connection holds.
+TEST_F(SortLineTest, AShortRestCostsNothing) {
+  const auto a = New("a"), b = New("b");
+  Take(a);
+  Take(b);
+  Seen();
+  for (int i = 0; i < 100; ++i) {
+    line_.Rest(*a);
+    Pass(100);
+    Take(a);
+    EXPECT_EQ(Seen(), Are{"a"});
+  }
+  line_.Rest(*a);
+  Pass(1000);
+  EXPECT_EQ(Seen(), (Are{"a lets go", "b"}));
 }
 
 TEST_F(SortLineTest, OneThatIsGoneIsInNobodysWay) {

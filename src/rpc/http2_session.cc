@@ -8,6 +8,8 @@
 namespace quoin::rpc {
 namespace {
 
+constexpr uint64_t kStandingAlwaysBytes = 16 << 10;  // per connection
+
 constexpr int32_t kStreamWindowBytes = 1 << 20;
 constexpr int32_t kConnectionWindowBytes = 16 << 20;
 constexpr size_t kConnectionUnsentBytesMax =
@@ -148,6 +150,8 @@ bool Http2Session::HoldsTooMuch() const {
 }
 
 bool Http2Session::MayStand(size_t more) const {
+  // So little of each connection that a few greedy ones shut nobody out.
+  if (standing_.used() + more <= kStandingAlwaysBytes) return true;
   const uint64_t bytes_max = standing_.budget().bytes_max();
   return standing_.used() + more <= bytes_max / 4 &&
          standing_.budget().used() + static_cast<int64_t>(more) <= static_cast<int64_t>(bytes_max);
