@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <istream>
-#include <iterator>
 
 #include "client/requests.h"
 #include "ctl/text.h"
@@ -138,6 +137,18 @@ StatusOr<pb::RangeRequest> MakeRangeRequest(const Flags& flags,
   return request;
 }
 
+namespace {
+
+// Up to the end, or to where it cannot be read: iterators over the buffer would throw there.
+std::string ReadAll(std::istream& in) {
+  std::string all;
+  for (char piece[4096]; in.read(piece, sizeof piece) || in.gcount() > 0;)
+    all.append(piece, static_cast<size_t>(in.gcount()));
+  return in.bad() ? std::string() : all;
+}
+
+}  // namespace
+
 StatusOr<pb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std::string> arguments,
                                         std::istream* value_source) {
   constexpr std::string_view kUsage =
@@ -155,7 +166,7 @@ StatusOr<pb::PutRequest> MakePutRequest(const Flags& flags, std::span<const std:
     request.set_value(arguments[1]);
   } else if (!request.ignore_value()) {
     if (value_source == nullptr) return BadArguments(kUsage);
-    std::string value(std::istreambuf_iterator<char>(*value_source), {});
+    std::string value = ReadAll(*value_source);
     if (value.empty()) return BadArguments(kUsage);
     request.set_value(std::move(value));
   }

@@ -5,7 +5,7 @@ import os, signal, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lib"))
 import members
-from ctl import PATIENCE, Command, ctl
+from ctl import PATIENCE, QUOINCTL, Command, ctl
 from members import Member, equal, finish, quoin_binary, run, until
 
 
@@ -70,6 +70,15 @@ def closed_input(member):
         got = ctl(member.endpoint, *arguments)
         equal((got[0], got[2]), (code, err), arguments)
     equal(ctl(member.endpoint, "txn")[0], 3)
+
+
+def unreadable_input(member):
+    """A directory, or no standard input at all, as under cron."""
+    for arguments, code in ((["put", "in"], 128), (["txn"], 3), (["watch", "-i"], 3)):
+        for shell in ('exec "$@" </', 'exec "$@" <&-'):
+            got = subprocess.run(["sh", "-c", shell, "sh", QUOINCTL, "--endpoints", member.endpoint, *arguments],
+                                 capture_output=True, timeout=PATIENCE)
+            equal(got.returncode, code, (arguments, shell, got.stderr))
 
 
 def closed_output(member):
@@ -155,7 +164,7 @@ def nobody_there():
 
 def main():
     with Member(quoin_binary()) as member:
-        for check in (waiting_in_a_queue, holding, without_a_signal_handler, closed_input, closed_output, lines_of_watch):
+        for check in (waiting_in_a_queue, holding, without_a_signal_handler, closed_input, unreadable_input, closed_output, lines_of_watch):
             run(check.__name__, check, member)
         lease = "00000000000abcde"
         run("keep_alive_once", lambda: equal(ctl(member.endpoint, "lease", "keep-alive", "--once", lease),

@@ -6,6 +6,8 @@
 #include <sys/un.h>
 
 #include <cctype>
+#include <charconv>
+#include <cstdint>
 #include <cstring>
 
 #include "env/dialer.h"
@@ -26,11 +28,20 @@ StatusOr<Address> UnixAddress(std::string_view path) {
 
 }  // namespace
 
+Status CheckPort(const std::string& port) {
+  uint16_t number = 0;  // the system's own reader takes a greater one modulo 65536
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (error != std::errc() || end != port.data() + port.size())
+    return absl::InvalidArgumentError("address " + port + ": invalid port");
+  return OkStatus();
+}
+
 StatusOr<Address> ParseAddress(const std::string& text) {
   if (text.starts_with(kUnix)) return UnixAddress(std::string_view(text).substr(kUnix.size()));
   const auto [host, port] = SplitHostPort(text);
   if (port.empty())
     return absl::InvalidArgumentError("address " + text + ": missing port in address");
+  RETURN_IF_ERROR(CheckPort(port));
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST;

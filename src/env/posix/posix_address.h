@@ -20,6 +20,8 @@ struct Address {
   int family() const { return storage.ss_family; }
 };
 
+// 0 to 65535, in digits.
+Status CheckPort(const std::string& port);
 // "ip:port", "[ip]:port" or "unix:path"; never waits.
 StatusOr<Address> ParseAddress(const std::string& text);
 // "tcp 127.0.0.1:2379" or "unix /run/x": how Go names an address in errors.

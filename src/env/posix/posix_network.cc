@@ -88,6 +88,9 @@ StatusOr<std::unique_ptr<Listener>> PosixNetwork::Listen(const std::string& addr
   const std::string what = "listen " + NetworkAndAddress(address) + ": ";
   if (!address.starts_with(kUnix) && port.empty())
     return absl::InvalidArgumentError(what + "address " + address + ": missing port in address");
+  const Status port_is_good = address.starts_with(kUnix) ? OkStatus() : CheckPort(port);
+  if (!port_is_good.ok())
+    return absl::InvalidArgumentError("listen tcp: " + std::string(port_is_good.message()));
   if (is_name) {
     StatusOr<std::vector<std::string>> found = system_(host);
     if (!found.ok())

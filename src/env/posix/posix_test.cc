@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "absl/strings/match.h"
 #include "env/posix/posix_env.h"
 #include "env/posix/posix_network.h"
 
@@ -459,6 +460,21 @@ TEST(PosixNetwork, ALookUpCountsTowardsTheTimeout) {
   release.set_value();
   EXPECT_EQ(Dial(network, *loop, "slow.test").message(),
             "dial tcp: address slow.test: missing port in address");
+}
+
+TEST(PosixNetwork, APortThatThereIsNotIsNoOtherOne) {
+  auto env = NewPosixEnv();
+  auto loop = env->NewExecutor("loop");
+  for (const std::string port : {"65536", "99999", "-1", "1x", "18446744073709551617"}) {
+    for (const std::string host : {"127.0.0.1:", "0.0.0.0:", "localhost:"}) {
+      const auto listener =
+          env->network().Listen(host + port, {loop.get()}, {}, [](auto, auto&) {});
+      EXPECT_EQ(listener.status().message(), "listen tcp: address " + port + ": invalid port");
+      const Status dialled = Dial(env->network(), *loop, host + port);
+      EXPECT_TRUE(absl::EndsWith(dialled.message(), ": address " + port + ": invalid port"))
+          << dialled;
+    }
+  }
 }
 
 TEST(PosixNetwork, TriesEveryAddressOfANameAndKeepsThoseThatWereGood) {
