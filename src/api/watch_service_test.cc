@@ -7,18 +7,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "api/context.h"
+#include "api/testing/member_fixture.h"
 #include "base/limits.h"
-#include "base/log.h"
-#include "env/sim/sim_world.h"
 #include "proto/rpc.pb.h"
-#include "server/node.h"
 
 namespace quoin::api {
 namespace {
@@ -26,9 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 using Lines = std::vector<std::string>;
 
-constexpr size_t kStepsMax = 5'000'000;
 constexpr size_t kStandingBytesMax = 100'000;
-constexpr char kPeerUrl[] = "http://10.0.0.1:2380";
 
 std::string Describe(const etcdserverpb::WatchResponse& response) {
   std::string text = fmt::format("{} at {}:", response.watch_id(), response.header().revision());
@@ -105,25 +99,16 @@ class FakeCall final : public rpc::ServerCall {
   std::optional<Status> finished_;
 };
 
-class WatchCallTest : public testing::Test {
+class WatchCallTest : public MemberTest {
  protected:
-  WatchCallTest() : disk_(&world_), network_(world_), env_(world_, disk_, network_) {
-    config_.data_dir = "data";
-    config_.advertise_peer_urls = {kPeerUrl};
-    config_.initial_cluster = {{config_.name, {kPeerUrl}}};
-    config_.watch_progress_interval = milliseconds(1000);
-    io_ = env_.NewExecutor("io");
-    owner_ = env_.NewExecutor("owner");
-    auto node = server::Node::Start(env_, config_, {io_.get()}, *owner_, {}, log_);
-    CHECK(node.ok());
-    node_ = *std::move(node);
-    CHECK(world_.RunUntil([this] { return node_->info().capable.load(); }, kStepsMax));
-    context_ = std::make_unique<Context>(*node_, std::vector<env::Executor*>{io_.get()},
-                                         [] { return ProcessStats(); });
-  }
+  WatchCallTest() : MemberTest(WithProgress()) {}
   ~WatchCallTest() override {
     OnLoop([this] { streams_.clear(); });
-    context_.reset();
+  }
+  static server::NodeConfig WithProgress() {
+    server::NodeConfig config;
+    config.watch_progress_interval = milliseconds(1000);
+    return config;
   }
 
   // One client's stream.
@@ -145,14 +130,6 @@ class WatchCallTest : public testing::Test {
     });
   }
 
-  void OnLoop(std::function<void()> task) {
-    bool done = false;
-    io_->Post([&] {
-      task();
-      done = true;
-    });
-    CHECK(world_.RunUntil([&] { return done; }, kStepsMax));
-  }
   void Say(Stream& stream, const etcdserverpb::WatchRequest& request) {
     OnLoop([&] { stream.handler->OnMessage(request.SerializeAsString()); });
   }
@@ -171,19 +148,6 @@ class WatchCallTest : public testing::Test {
     return Hear(stream);
   }
 
-  int64_t Apply(state::Operation operation, const std::string& payload) {
-    std::optional<int64_t> revision;
-    OnLoop([&] {
-      auto wait = node_->frontend(0).Propose(operation, payload, [&](state::ApplyResult result) {
-        CHECK(result.status.ok());
-        revision = result.revision;
-      });
-      CHECK(wait.ok());
-      std::move(*wait).Detach();
-    });
-    CHECK(world_.RunUntil([&] { return revision.has_value(); }, kStepsMax));
-    return *revision;
-  }
   int64_t Put(const std::string& key, const std::string& value) {
     etcdserverpb::PutRequest put;
     put.set_key(key);
@@ -194,12 +158,6 @@ class WatchCallTest : public testing::Test {
     etcdserverpb::DeleteRangeRequest range;
     range.set_key(key);
     return Apply(state::Operation::kDeleteRange, range.SerializeAsString());
-  }
-  void Compact(int64_t revision) {
-    etcdserverpb::CompactionRequest compaction;
-    compaction.set_revision(revision);
-    Apply(state::Operation::kCompaction, compaction.SerializeAsString());
-    world_.RunFor(milliseconds(100));
   }
   int64_t watchers() const { return node_->info().watchers.load(); }
 
@@ -222,15 +180,6 @@ class WatchCallTest : public testing::Test {
     return request;
   }
 
-  NullLogger log_;
-  env::SimWorld world_{1};
-  env::SimDisk disk_;
-  env::SimNetwork network_;
-  server::NodeConfig config_;
-  env::SimEnv env_;
-  std::unique_ptr<env::Executor> io_, owner_;
-  std::unique_ptr<server::Node> node_;
-  std::unique_ptr<Context> context_;
   std::vector<std::unique_ptr<Stream>> streams_;
 };
 

@@ -1,5 +1,4 @@
-// Calls with a whole member behind them, on virtual time, and clients that take their answers when
-// they are told to.
+// Reads with a whole member behind them, and clients that take their answers when they are told to.
 //
 // Thread: the test's.
 #pragma once
@@ -7,23 +6,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "api/context.h"
-#include "base/log.h"
-#include "env/sim/sim_world.h"
+#include "api/testing/member_fixture.h"
 #include "proto/rpc.pb.h"
-#include "server/node.h"
 
 namespace quoin::api {
 
-inline constexpr size_t kReadsStepsMax = 5'000'000;
-inline constexpr char kReadsPeerUrl[] = "http://10.0.0.1:2380";
 inline const std::string kFromKey(1, '\0');
 
 // The library's side of a call, and a client that takes bytes when it is told to.
@@ -81,7 +74,7 @@ class FakeCall final : public rpc::ServerCall {
   std::optional<Status> finished_;
 };
 
-class ReadsTest : public testing::Test {
+class ReadsTest : public MemberTest {
  protected:
   // A client's call.
   struct Call {
@@ -93,22 +86,8 @@ class ReadsTest : public testing::Test {
   };
   using NewCall = std::unique_ptr<rpc::CallHandler> (*)(const Context&, rpc::ServerCall&);
 
-  ReadsTest() : disk_(&world_), network_(world_), env_(world_, disk_, network_) {
-    config_.data_dir = "data";
-    config_.advertise_peer_urls = {kReadsPeerUrl};
-    config_.initial_cluster = {{config_.name, {kReadsPeerUrl}}};
-    io_ = env_.NewExecutor("io");
-    owner_ = env_.NewExecutor("owner");
-    auto node = server::Node::Start(env_, config_, {io_.get()}, *owner_, {}, log_);
-    CHECK(node.ok());
-    node_ = *std::move(node);
-    CHECK(world_.RunUntil([this] { return node_->info().capable.load(); }, kReadsStepsMax));
-    context_ = std::make_unique<Context>(*node_, std::vector<env::Executor*>{io_.get()},
-                                         [] { return ProcessStats(); });
-  }
   ~ReadsTest() override {
     OnLoop([this] { calls_.clear(); });
-    context_.reset();
   }
 
   Call& Ask(NewCall new_call, const google::protobuf::MessageLite& request) {
@@ -134,27 +113,6 @@ class ReadsTest : public testing::Test {
     OnLoop([&] { call.handler.reset(); });
   }
 
-  void OnLoop(std::function<void()> task) {
-    bool done = false;
-    io_->Post([&] {
-      task();
-      done = true;
-    });
-    CHECK(world_.RunUntil([&] { return done; }, kReadsStepsMax));
-  }
-  int64_t Apply(state::Operation operation, const std::string& payload) {
-    std::optional<int64_t> revision;
-    OnLoop([&] {
-      auto wait = node_->frontend(0).Propose(operation, payload, [&](state::ApplyResult result) {
-        CHECK(result.status.ok());
-        revision = result.revision;
-      });
-      CHECK(wait.ok());
-      std::move(*wait).Detach();
-    });
-    CHECK(world_.RunUntil([&] { return revision.has_value(); }, kReadsStepsMax));
-    return *revision;
-  }
   static std::string Key(int i) { return "k" + std::to_string(1'000'000 + i); }
   // Keys 0 … count-1, a hundred a transaction; returns the last revision.
   int64_t Fill(int count, size_t value_bytes) {
@@ -170,12 +128,6 @@ class ReadsTest : public testing::Test {
     }
     return revision;
   }
-  void Compact(int64_t revision) {
-    etcdserverpb::CompactionRequest compaction;
-    compaction.set_revision(revision);
-    Apply(state::Operation::kCompaction, compaction.SerializeAsString());
-    world_.RunFor(std::chrono::milliseconds(100));
-  }
   // Reads ask the raft loop from now on, as those of a member of several do.
   void NotAlone() {
     OnLoop([this] { node_->info().sole_member_leads.store(false); });
@@ -184,7 +136,7 @@ class ReadsTest : public testing::Test {
     std::optional<bool> pending;
     node_->apply_executor().Post(
         [&] { pending = node_->apply_loop().machine().store().compaction_pending(); });
-    CHECK(world_.RunUntil([&] { return pending.has_value(); }, kReadsStepsMax));
+    CHECK(world_.RunUntil([&] { return pending.has_value(); }, kStepsMax));
     return *pending;
   }
 
@@ -202,15 +154,6 @@ class ReadsTest : public testing::Test {
     return response;
   }
 
-  NullLogger log_;
-  env::SimWorld world_{1};
-  env::SimDisk disk_;
-  env::SimNetwork network_;
-  server::NodeConfig config_;
-  env::SimEnv env_;
-  std::unique_ptr<env::Executor> io_, owner_;
-  std::unique_ptr<server::Node> node_;
-  std::unique_ptr<Context> context_;
   std::vector<std::unique_ptr<Call>> calls_;
 };
 
