@@ -150,7 +150,8 @@ class Side:
         if "--endpoints" in arguments:
             del env["ETCDCTL_ENDPOINTS"]
         process = subprocess.Popen([self.programs[program], *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, env=env, cwd=self.folder)
+                                   stderr=subprocess.PIPE, env=env, cwd=self.folder,
+                                   bufsize=0)  # lines that are read ahead would be lost to communicate()
         guard = threading.Timer(100, process.kill)  # against a program that hangs
         guard.start()
         if line.until is None:
