@@ -64,6 +64,7 @@ class LargeRange : public Parts, public std::enable_shared_from_this<LargeRange>
   virtual void OnIdle() {}
 
   SliceTurns& turns() { return turns_; }
+  Moment& moment() { return *moment_; }
   const mvcc::RangeQuery& query() const { return query_; }
   // The one that is read, from the first slice on.
   int64_t revision() const { return revision_; }

@@ -47,6 +47,11 @@ class Moment {
     return result;
   }
 
+  // The reader waits for its turn, not for its client. Thread: any, while no Read runs.
+  void StillWanted() {
+    if (pin_ != nullptr) pin_->Touch(node_.env().clock().Now());
+  }
+
   // From the first Read on; constant.
   int64_t revision() const { return revision_; }
   int64_t compact_revision() const { return compact_revision_; }

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
+
 namespace quoin::api {
 namespace {
 
 // A client that reads on takes what its connection holds within this.
 constexpr env::Duration kGrace = std::chrono::milliseconds(250);
+constexpr env::Duration kTellEvery = limits::kPinIdleMax / 3;
 
 }  // namespace
 
@@ -20,6 +23,7 @@ void SortLine::Take(std::shared_ptr<Keeper> keeper, env::Task then) {
   waiting_.push_back({std::move(keeper), std::move(then)});
   if (holder_.expired()) return PassOn();
   WatchRest();
+  TellWaiting();
 }
 
 void SortLine::Rest(const Keeper& keeper) {
@@ -34,6 +38,16 @@ void SortLine::WatchRest() {
   grace_ = loop_.RunAfter(kGrace, [this] {
     grace_ = {};
     if (resting_ && !waiting_.empty()) PassOn();
+  });
+}
+
+// Whoever waits for its turn is not to blame for doing nothing.
+void SortLine::TellWaiting() {
+  if (waiting_.empty() || tell_.value != 0) return;
+  tell_ = loop_.RunAfter(kTellEvery, [this] {
+    tell_ = {};
+    for (const Waiting& one : waiting_) one.keeper->OnStillInLine();
+    TellWaiting();
   });
 }
 

@@ -16,7 +16,10 @@ namespace quoin::api {
 class SortLine {
  public:
   explicit SortLine(env::Executor& loop) : loop_(loop) {}
-  ~SortLine() { loop_.Cancel(grace_); }
+  ~SortLine() {
+    loop_.Cancel(grace_);
+    loop_.Cancel(tell_);
+  }
   SortLine(const SortLine&) = delete;
   SortLine& operator=(const SortLine&) = delete;
 
@@ -26,6 +29,8 @@ class SortLine {
     virtual ~Keeper() = default;
     // It rests, and its turn is over: it lets go of what it holds.
     virtual void LetGo() = 0;
+    // It still stands in line. Told so now and then, more often than a compaction gives up readers.
+    virtual void OnStillInLine() = 0;
   };
 
   // Runs `then` in the turn of `keeper`: now if it has it, or if nobody else is in front.
@@ -44,6 +49,7 @@ class SortLine {
   bool HasTurn(const Keeper& keeper) const { return holder_.lock().get() == &keeper; }
   void WatchRest();
   void PassOn();
+  void TellWaiting();
 
   struct Waiting {
     std::shared_ptr<Keeper> keeper;
@@ -55,6 +61,7 @@ class SortLine {
   std::weak_ptr<Keeper> holder_;  // gone: it holds nothing any more
   bool resting_ = false;
   env::TimerId grace_;  // of the one that rests while others wait
+  env::TimerId tell_;   // runs while anybody waits
 };
 
 }  // namespace quoin::api

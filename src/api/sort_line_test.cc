@@ -18,6 +18,7 @@ class SortLineTest : public testing::Test {
    public:
     One(SortLineTest& test, std::string name) : test_(test), name_(std::move(name)) {}
     void LetGo() override { test_.Note(name_ + " lets go"); }
+    void OnStillInLine() override { test_.Note(name_ + " waits"); }
     const std::string& name() const { return name_; }
 
    private:
@@ -77,7 +78,7 @@ TEST_F(SortLineTest, AShortRestCostsNothing) {
   Take(a);
   Take(b);
   Seen();
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 90; ++i) {
     line_.Rest(*a);
     Pass(100);
     Take(a);
@@ -86,6 +87,18 @@ TEST_F(SortLineTest, AShortRestCostsNothing) {
   line_.Rest(*a);
   Pass(1000);
   EXPECT_EQ(Seen(), (Are{"a lets go", "b"}));
+}
+
+TEST_F(SortLineTest, WhoWaitsIsToldMoreOftenThanACompactionGivesUpReaders) {
+  const auto a = New("a"), b = New("b");
+  Take(a);
+  Take(b);
+  Seen();
+  Pass(29'000);
+  EXPECT_EQ(Seen(), (Are{"b waits", "b waits"}));
+  line_.Leave(*b);
+  Pass(60'000);
+  EXPECT_EQ(Seen(), Are{});
 }
 
 TEST_F(SortLineTest, OneThatIsGoneIsInNobodysWay) {

@@ -58,6 +58,8 @@ void SortedRange::LetGo() {
   EndWindow();
 }
 
+void SortedRange::OnStillInLine() { moment().StillWanted(); }
+
 void SortedRange::EndWindow() {
   next_ = {};
   held_bytes_ = 0;

@@ -49,6 +49,7 @@ class SortedRange final : public LargeRange, private SortLine::Keeper {
   void WhenItsTurn(env::Task go) override;
   void OnIdle() override;
   void LetGo() override;
+  void OnStillInLine() override;
 
   StatusOr<bool> MeasureSlice(const mvcc::View& view) override;
   StatusOr<std::string> ReadSlice(const mvcc::View& view) override;

@@ -146,6 +146,31 @@ TEST_F(SortedRangeTest, ManyThatTakeTheirAnswersInTurn) {
   }
 }
 
+// Time in line is nobody's idleness: a compaction that waits for readers waits for this one, too.
+TEST_F(SortedRangeTest, OneThatStandsInLineLosesNothingToACompaction) {
+  class Holder final : public SortLine::Keeper {
+    void LetGo() override {}
+    void OnStillInLine() override {}
+  };
+  Fill(5000, 1000);
+  line().set_bytes_max(1 << 20);
+  Call& call = Ask(&NewRangeCall, ByValue());
+  world_.RunFor(seconds(1));
+  const auto holder = std::make_shared<Holder>();
+  bool held = false;
+  OnLoop([&] { line().Take(holder, [&] { held = true; }); });
+  world_.RunFor(seconds(1));
+  ASSERT_TRUE(held) << "the range rests: its client takes nothing";
+  Take(call, SIZE_MAX);  // it wants to go on, and stands in line
+  Compact(Fill(5000, 10));
+  world_.RunFor(seconds(90));
+  EXPECT_TRUE(CompactionPending());
+  OnLoop([&] { line().Leave(*holder); });
+  TakeAll(call);
+  EXPECT_EQ(Answer(call).kvs_size(), 5000);
+  EXPECT_EQ(Answer(call).kvs(0).value(), std::string(1000, 'v'));
+}
+
 TEST_F(SortedRangeTest, OneThatIsGivenUpLeavesTheLine) {
   Fill(5000, 1000);
   std::vector<Call*> given_up;
