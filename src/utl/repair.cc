@@ -135,7 +135,9 @@ StatusOr<RepairPlan> PlanRepair(env::BlockingFileSystem& files, const std::strin
 
 Status CarryOut(env::Env& env, const RepairPlan& plan, Logger& log) {
   env::BlockingFileSystem& files = env.files().blocking();
-  if (plan.way == Way::kCut) RETURN_IF_ERROR(wal::CutOff(files, plan.wal_dir, plan.salvage, log));
+  if (plan.way == Way::kCut) {
+    RETURN_IF_ERROR(wal::CutOff(files, plan.wal_dir, plan.salvage, TermOfItsOwn(plan), log));
+  }
   if (plan.way == Way::kNewLog) RETURN_IF_ERROR(BeginNewLog(env, plan, log));
   NullLogger quiet;
   return wal::Recover(files, plan.wal_dir, wal::ReadMode::kReadOnly, Index(plan.applied.index),
@@ -160,7 +162,8 @@ std::string Describe(const RepairPlan& plan, Tense tense) {
   out += fmt::format("the data file: what came up to entry {}\n", plan.applied.index);
   const size_t following = Following(plan).size();
   out += plan.way == Way::kCut
-             ? "the way: cut the log off where it stops\n"
+             ? fmt::format("the way: cut the log off where it stops, and go on in term {}\n",
+                           TermOfItsOwn(plan).value())
              : fmt::format("the way: a new log that begins behind entry {}, in term {}{}\n",
                            plan.applied.index, TermOfItsOwn(plan).value(),
                            following == 0 ? ""

@@ -15,6 +15,13 @@ namespace {
 
 constexpr size_t kAlignment = 8;
 
+void NoteLost(const raft::HardState& state, Salvage& out) {
+  raft::HardState highest = out.lost_state.value_or(raft::HardState());
+  highest.term = std::max(highest.term, state.term);
+  highest.commit = std::max(highest.commit, state.commit);
+  out.lost_state = highest;
+}
+
 // Notes what a record that is to be lost says.
 void NoteLost(const Record& record, Salvage& out) {
   if (record.type == RecordType::kEntry) {
@@ -24,13 +31,10 @@ void NoteLost(const Record& record, Salvage& out) {
     out.lost_last = std::max(out.lost_last, entry->index);
     out.lost_to = std::max(out.lost_to, entry->index);
     ++out.lost_entries;
+    NoteLost(raft::HardState{entry->term, NodeId(), Index()}, out);
   } else if (record.type == RecordType::kState) {
     const StatusOr<raft::HardState> state = raft::DecodeHardState(record.data);
-    if (!state.ok() || state->term == Term()) return;
-    raft::HardState highest = out.lost_state.value_or(raft::HardState());
-    highest.term = std::max(highest.term, state->term);
-    highest.commit = std::max(highest.commit, state->commit);
-    out.lost_state = highest;
+    if (state.ok() && state->term != Term()) NoteLost(*state, out);
   }
 }
 
@@ -160,7 +164,7 @@ StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string&
 }
 
 Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salvage& salvage,
-              Logger& log) {
+              Term term, Logger& log) {
   // The last one first: when this is interrupted, what is left is a log with the same damage.
   for (auto path = salvage.later_segments.rbegin(); path != salvage.later_segments.rend(); ++path) {
     RETURN_IF_ERROR(files.Rename(*path, FreeBrokenName(files, *path)));
@@ -177,6 +181,7 @@ Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salv
   tail.crc = stop.crc;
   tail.torn = content.find_last_not_of('\0') + 1 > stop.offset;
   tail.open = OpenMarkAt(content, tail.sequence, stop.offset);
+  tail.state = raft::HardState{term, NodeId(), salvage.kept_state.commit};
   return Settle(files, tail, log).status();
 }
 

@@ -35,7 +35,7 @@ struct Salvage {
   uint64_t lost_bytes = 0;
   uint64_t lost_entries = 0;
   Index lost_first, lost_last;                // of the entries that can be read
-  std::optional<raft::HardState> lost_state;  // the highest term and commit index that stand there
+  std::optional<raft::HardState> lost_state;  // the highest term and commit index in them
   Index lost_to;  // the last entry that stood there, as records and names of segments tell
 };
 
@@ -44,8 +44,9 @@ StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string&
                               Index applied_floor);
 
 // Cuts the log off where it stops to make sense. What is cut off is kept under names with
-// `.broken`, and everything is durable when this returns. REQUIRES: salvage.stop.
+// `.broken`, and everything is durable when this returns. The log goes on in `term`, in which it
+// has given no vote. REQUIRES: salvage.stop; `term` is higher than what is known of the log's.
 Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salvage& salvage,
-              Logger& log);
+              Term term, Logger& log);
 
 }  // namespace quoin::wal

@@ -89,8 +89,8 @@ Status KeepBroken(env::BlockingFileSystem& files, const Tail& tail, Logger& log)
   return files.SyncDirectory(tail.dir);
 }
 
-// What is valid, under a mark that fits, and the mark of an empty write, which says that all of it
-// was durable before the file got its name.
+// What is valid, under a mark that fits; the state that is added; and the mark of an empty write,
+// which says that all of it was durable before the file got its name.
 std::string ValidEnd(const Tail& tail, size_t from) {
   std::string out;
   if (tail.open && tail.open->records_at < tail.end) {
@@ -99,7 +99,17 @@ std::string ValidEnd(const Tail& tail, size_t from) {
     AppendMark(FrameWriter(tail.open->crc), tail.sequence, from, kept, out);
     out.append(kept);
   }
-  AppendMark(FrameWriter(tail.crc), tail.sequence, from + out.size(), "", out);
+  FrameWriter chain(tail.crc);
+  if (tail.state) {
+    std::string data, record;
+    raft::EncodeHardState(*tail.state, data);
+    FrameWriter behind = chain;
+    behind.Append(RecordType::kState, data, record);
+    AppendMark(chain, tail.sequence, from + out.size(), record, out);
+    out.append(record);
+    chain = behind;
+  }
+  AppendMark(chain, tail.sequence, from + out.size(), "", out);
   return out;
 }
 
@@ -172,7 +182,7 @@ bool HasEmptySector(std::string_view segment, size_t at, size_t bytes) {
 StatusOr<size_t> Settle(env::BlockingFileSystem& files, const Tail& tail, Logger& log) {
   if (tail.torn) RETURN_IF_ERROR(KeepBroken(files, tail, log));
   size_t end = tail.end;
-  if (tail.torn || tail.open) {
+  if (tail.torn || tail.open || tail.state) {
     ASSIGN_OR_RETURN(end, Rebuild(files, tail));
   } else {
     RETURN_IF_ERROR(WriteAgain(files, tail));

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "env/blocking.h"
+#include "raft_types/types.h"
 
 namespace quoin::wal {
 
@@ -43,6 +44,8 @@ struct Tail {
     uint32_t crc = 0;       // the chain's value there
   };
   std::optional<Open> open;
+  // A state that is put behind what is valid.
+  std::optional<raft::HardState> state;
 };
 
 // Makes durable what was read: nobody knows whether what stands behind `proven` was ever synced.

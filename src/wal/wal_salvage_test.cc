@@ -60,7 +60,7 @@ class BrokenLog : public testing::Test {
     EXPECT_EQ(salvage->stop->offset, EndOfRecords(machine_.Bytes(paths_[segment - 1])));
     EXPECT_THAT(salvage->stop->reason, HasSubstr(why));
     EXPECT_EQ(salvage->last_kept, Index(LastBefore(segment)));
-    ASSERT_TRUE(CutOff(machine_.disk(), kDir, *salvage, machine_.log()).ok());
+    ASSERT_TRUE(CutOff(machine_.disk(), kDir, *salvage, Term(2), machine_.log()).ok());
     machine_.Crash(3);  // it was durable
     ExpectGoesOnBehind(salvage->last_kept);
     for (const auto& [name, content] : before) {
@@ -74,6 +74,9 @@ class BrokenLog : public testing::Test {
     const StatusOr<Recovered> opened = machine_.Open();
     ASSERT_TRUE(opened.ok()) << opened.status();
     EXPECT_EQ(opened->entries.back().index, last);
+    EXPECT_EQ(opened->hard_state.term, Term(2));
+    EXPECT_EQ(opened->hard_state.vote, NodeId()) << "it has no vote in it";
+    EXPECT_LE(opened->hard_state.commit, last);
     for (uint64_t i = 1; i <= 20; ++i)
       Take({{MakeEntry(2, last.value() + i, std::string(400, 'w'))},
             MakeState(2, last.value()),
@@ -110,6 +113,19 @@ TEST_F(BrokenLog, WhatIsLostIsKnownFromWhatStandsBehindTheGap) {
   EXPECT_EQ(salvage->lost_last, last_);
   EXPECT_EQ(salvage->lost_to, last_);
   EXPECT_EQ(salvage->lost_state->commit, last_);
+}
+
+// A vote that is cut off was given.
+TEST_F(BrokenLog, TheTermsOfWhatIsLostAreKnown) {
+  ASSERT_TRUE(machine_.Open().ok());
+  ASSERT_TRUE(
+      machine_.AppendAndWait({{}, raft::HardState{Term(9), NodeId(3), last_}, {}, true}).ok());
+  ASSERT_TRUE(machine_.Close().ok());
+  Lose(2);
+  const StatusOr<Salvage> salvage = ReadSalvage(machine_.disk(), kDir, Index());
+  ASSERT_TRUE(salvage.ok()) << salvage.status();
+  EXPECT_EQ(salvage->kept_state.term, Term(1));
+  EXPECT_EQ(salvage->lost_state->term, Term(9));
 }
 
 TEST_F(BrokenLog, ANameTellsWhatIsLostWhenNoRecordDoes) {
