@@ -16,8 +16,13 @@ namespace {
 constexpr env::Duration kWatchInterval = std::chrono::milliseconds(500);
 // A member that applies its own removal goes on so long, for the others to hear of it.
 constexpr env::Duration kRemovedDelay = std::chrono::seconds(1);
-// Appends of one task: a follower's window is up to limits::InflightBytes, several want theirs.
-constexpr size_t kAppendBytesPerTask = limits::kMessageBytesMax;
+// What one task sends: a follower's window is up to limits::InflightBytes, several want theirs. One
+// that finds its leader forwards all the proposals that waited.
+constexpr size_t kEntryBytesPerTask = limits::kMessageBytesMax;
+
+bool CarriesEntries(const raft::Message& message) {
+  return message.type == raft::MessageType::kApp || message.type == raft::MessageType::kProp;
+}
 
 }  // namespace
 
@@ -106,26 +111,26 @@ void PeerHost::Send(std::vector<raft::Message> messages) {
     if (is_snapshot(message)) SendSnapshot(message);
   }
   std::erase_if(messages, is_snapshot);
-  // Appends have a stream of their own, which all else may overtake here, too.
-  const bool nobody_sends = appends_.empty();
+  // Heartbeats, votes and their answers may overtake what carries entries.
+  const bool nobody_sends = laden_.empty();
   for (raft::Message& message : messages) {
-    if (message.type == raft::MessageType::kApp) appends_.push_back(std::move(message));
+    if (CarriesEntries(message)) laden_.push_back(std::move(message));
   }
-  std::erase_if(messages, [](const auto& each) { return each.type == raft::MessageType::kApp; });
+  std::erase_if(messages, CarriesEntries);
   if (!messages.empty()) transport_->Send(std::move(messages));
-  if (nobody_sends) SendAppends();
+  if (nobody_sends) SendLaden();
 }
 
 // Some of those that wait; the loop does other work before the rest.
-void PeerHost::SendAppends() {
+void PeerHost::SendLaden() {
   if (transport_ == nullptr) return;
   std::vector<raft::Message> some;
-  for (size_t bytes = 0; !appends_.empty() && bytes < kAppendBytesPerTask; appends_.pop_front()) {
-    for (const raft::Entry& entry : appends_.front().entries) bytes += entry.data.size();
-    some.push_back(std::move(appends_.front()));
+  for (size_t bytes = 0; !laden_.empty() && bytes < kEntryBytesPerTask; laden_.pop_front()) {
+    for (const raft::Entry& entry : laden_.front().entries) bytes += entry.data.size();
+    some.push_back(std::move(laden_.front()));
   }
   if (!some.empty()) transport_->Send(std::move(some));
-  if (!appends_.empty()) loops_.peer.Post([this] { SendAppends(); });
+  if (!laden_.empty()) loops_.peer.Post([this] { SendLaden(); });
 }
 
 // The message only says which state is wanted at least; what is sent is the state of now.

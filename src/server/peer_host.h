@@ -78,7 +78,7 @@ class PeerHost final : public peer::Host {
   void HandleHttp(rpc::HttpRequest request, rpc::HttpHandler::Reply reply) override;
 
  private:
-  void SendAppends();
+  void SendLaden();
   void SendSnapshot(raft::Message message);
   void AddRemotes();
   void WatchConnections();
@@ -94,7 +94,8 @@ class PeerHost final : public peer::Host {
   RaftLoop* raft_ = nullptr;
   ApplyLoop* apply_ = nullptr;
   std::unique_ptr<peer::Transport> transport_;
-  std::deque<raft::Message> appends_;  // that wait for a turn; raft bounds them
+  // Messages with entries that wait for a turn; raft bounds appends, the frontend proposals.
+  std::deque<raft::Message> laden_;
   std::map<std::string, Answer> answers_;
   env::Task on_removed_;
   std::shared_ptr<const ClusterInfo> cluster_;

@@ -33,15 +33,15 @@ class KeepingTransport final : public peer::Transport {
   std::vector<std::vector<raft::Message>>& sent_;
 };
 
-raft::Message Append(uint64_t index, size_t bytes) {
-  return {.type = MessageType::kApp,
+raft::Message Laden(MessageType type, uint64_t index, size_t bytes) {
+  return {.type = type,
           .to = NodeId(2),
           .index = Index(index),
           .entries = {{Term(1), Index(index + 1), raft::EntryType::kNormal,
                        SharedBytes(std::string(bytes, 'x'))}}};
 }
 
-class PeerHostTest : public testing::Test {
+class PeerHostTest : public testing::TestWithParam<MessageType> {
  protected:
   PeerHostTest() {
     auto keeps = [this](env::Env&, env::Executor&, const peer::Options&, peer::Host&, Logger&) {
@@ -67,19 +67,20 @@ class PeerHostTest : public testing::Test {
   PeerHost host_{config_, info_, {loop_, loop_, loop_, loop_, loop_}, disk_, received_, log_};
 };
 
-// A follower that comes back gets a window of many megabytes.
-TEST_F(PeerHostTest, AppendsGoInSlicesAndKeepTheirOrder) {
+// A follower that comes back gets a window of many megabytes; one that finds its leader forwards
+// as many of its clients' proposals.
+TEST_P(PeerHostTest, EntriesGoInSlicesAndKeepTheirOrder) {
   const size_t bytes = limits::kMessageBytesMax / 4;
   bool others_ran = false;
   loop_.Post([&] {
     std::vector<raft::Message> messages;
-    for (uint64_t i = 0; i < 40; ++i) messages.push_back(Append(i, bytes));
+    for (uint64_t i = 0; i < 40; ++i) messages.push_back(Laden(GetParam(), i, bytes));
     messages.push_back({.type = MessageType::kHeartbeat, .to = NodeId(3)});
     host_.Send(std::move(messages));
     EXPECT_EQ(sent_.size(), 2u) << "the heartbeat, and one slice";
     EXPECT_EQ(sent_[0].front().type, MessageType::kHeartbeat);
     loop_.Post([&] { others_ran = sent_.size() < 5; });
-    loop_.Post([&] { host_.Send({Append(40, 10)}); });
+    loop_.Post([&] { host_.Send({Laden(GetParam(), 40, 10)}); });
   });
   world_.RunFor(std::chrono::milliseconds(10));
   EXPECT_TRUE(others_ran);
@@ -90,6 +91,9 @@ TEST_F(PeerHostTest, AppendsGoInSlicesAndKeepTheirOrder) {
   }
   EXPECT_EQ(next, 41u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Types, PeerHostTest,
+                         testing::Values(MessageType::kApp, MessageType::kProp));
 
 }  // namespace
 }  // namespace quoin::server
