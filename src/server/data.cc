@@ -21,12 +21,12 @@ state::Options StateOptions(const NodeConfig& config) {
 Status CheckUnderstood(const state::StateMachine& machine) {
   const std::optional<Version> own = ParseVersion(kServerVersion)->Minor();
   if (ParseVersion(machine.storage_version()) > own) {
-    return absl::FailedPreconditionError("version \"" + machine.storage_version() +
-                                         "\" is not supported");
+    return absl::UnimplementedError("version \"" + machine.storage_version() +
+                                    "\" is not supported");
   }
   const std::string& cluster = machine.membership().cluster_version();
   if (ParseVersion(cluster) > own) {
-    return absl::FailedPreconditionError(
+    return absl::UnimplementedError(
         "invalid downgrade; server version is lower than determined cluster version (" + cluster +
         ")");
   }

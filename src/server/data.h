@@ -35,7 +35,8 @@ struct StorageReader {
 };
 
 // Opens or makes the tree file at `path`, locks it, and loads the state machine. Waits for the
-// disk. FailedPrecondition: the state is of a later version. Unimplemented: auth is on in it.
+// disk. Unimplemented: this version does not know what the state means: it is of a later one, or
+// has auth on.
 StatusOr<std::shared_ptr<Data>> OpenData(env::BlockingFileSystem& files, const std::string& path,
                                          const NodeConfig& config, Logger& log);
 

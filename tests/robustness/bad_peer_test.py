@@ -301,6 +301,20 @@ def damaged_snapshots_are_refused():
         assert j.logged("installed snapshot from leader"), j.real.log_tail()
 
 
+def a_snapshot_of_a_later_version_ends_the_member():
+    """It would be refused and sent again without end."""
+    with Joined() as j:
+        at = j.db.index(b"clusterVersion") + len(b"clusterVersion")
+        assert j.db[at:at + 5] == b"3.7.0", j.db[at:at + 5]
+        try:
+            j.send(j.with_db(j.db[:at] + b"9.7.0" + j.db[at + 5:]))
+        except (OSError, http.client.HTTPException):
+            pass  # it has ended, and answers nobody
+        until(lambda: j.real.process.poll() is not None)
+        equal(j.real.process.poll(), 1)
+        assert j.logged("this version cannot go on: a leader's snapshot: invalid downgrade"), j.real.log_tail()
+
+
 def snapshots_that_come_again_leave_nothing():
     with Joined() as j:
         # Without its tree: raft would take it, and there would be nothing to install.
@@ -326,6 +340,7 @@ def read_link(path):
 
 
 for test in (one_vote_in_a_term, a_wiped_member_does_not_vote_again, absurd_numbers, streams_that_stall_or_lie,
-             damaged_snapshots_are_refused, snapshots_that_come_again_leave_nothing):
+             damaged_snapshots_are_refused, a_snapshot_of_a_later_version_ends_the_member,
+             snapshots_that_come_again_leave_nothing):
     run(test.__name__.replace("_", " "), test)
 finish()
