@@ -1,6 +1,7 @@
 #include "rpc/flood_guard.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace quoin::rpc {
@@ -29,8 +30,10 @@ uint64_t FrameMeter::Take(std::string_view data) {
       data.remove_prefix(passed);
       continue;
     }
-    head_[head_bytes_++] = static_cast<unsigned char>(data.front());
-    data.remove_prefix(1);
+    const size_t more = std::min(kHeadBytes - head_bytes_, data.size());
+    std::memcpy(head_.data() + head_bytes_, data.data(), more);
+    head_bytes_ += more;
+    data.remove_prefix(more);
     if (head_bytes_ < kHeadBytes) continue;
     head_bytes_ = 0;
     payload_left_ = size_t{head_[0]} << 16 | size_t{head_[1]} << 8 | head_[2];

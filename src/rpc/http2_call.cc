@@ -306,7 +306,7 @@ void Http2Call::LetGo() {
 
 // Response headers; with an error and nothing sent before, they are all there is.
 void Http2Call::Respond(int http_status, const Status& status) {
-  const std::string code = std::to_string(http_status);
+  const std::string code = http_status == 200 ? "200" : std::to_string(http_status);
   const std::string& type = http_status == 200 && IsGrpcContentType(headers_.content_type())
                                 ? headers_.content_type()
                                 : "application/grpc";

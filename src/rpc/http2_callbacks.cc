@@ -53,6 +53,7 @@ int Http2Callbacks::OnBeginHeaders(nghttp2_session* h2, const nghttp2_frame* fra
   Http2Session& self = Of(user);
   auto call = std::make_unique<Http2Call>(self, frame->hd.stream_id);
   nghttp2_session_set_stream_user_data(h2, frame->hd.stream_id, call.get());
+  self.heading_ = call.get();
   self.calls_.emplace(frame->hd.stream_id, std::move(call));
   self.SweepTimer();
   return 0;
@@ -63,8 +64,11 @@ template <auto kAdd>
 int Http2Callbacks::TakeHeader(nghttp2_session* h2, const nghttp2_frame* frame,
                                std::string_view name, std::string_view value, void* user) {
   Http2Session& self = Of(user);
-  Http2Call* call = Call(h2, frame->hd.stream_id);
-  if (call == nullptr || frame->hd.type != NGHTTP2_HEADERS) return 0;
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+  // Looked up once a request, not once a field.
+  const bool known = self.heading_ != nullptr && self.heading_->id_ == frame->hd.stream_id;
+  Http2Call* call = known ? self.heading_ : Call(h2, frame->hd.stream_id);
+  if (call == nullptr) return 0;
   const bool request = frame->headers.cat == NGHTTP2_HCAT_REQUEST;
   const RequestHeaders::Verdict verdict =
       request ? (call->headers_.*kAdd)(self.context_.dispatcher, name, value)
@@ -108,13 +112,14 @@ int Http2Callbacks::OnFrame(nghttp2_session* h2, const nghttp2_frame* frame, voi
 
 int Http2Callbacks::OnFrameSent(nghttp2_session* h2, const nghttp2_frame* frame, void* user) {
   Http2Session& self = Of(user);
-  Http2Call* call = Call(h2, frame->hd.stream_id);
   if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR)
-    NoteReset(self, call);
+    NoteReset(self, Call(h2, frame->hd.stream_id));
   // A call that has ended needs nothing more of the client: RFC 9113 §8.1 lets the server say so.
   const bool ends =
       frame->hd.type == NGHTTP2_HEADERS && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-  if (ends && call != nullptr && !call->ended_by_client_)
+  if (!ends) return 0;
+  const Http2Call* call = Call(h2, frame->hd.stream_id);
+  if (call != nullptr && !call->ended_by_client_)
     nghttp2_submit_rst_stream(h2, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
   return 0;
 }
@@ -139,6 +144,7 @@ int Http2Callbacks::OnClose(nghttp2_session*, int32_t id, uint32_t, void* user) 
     self.guard_.NoteCompleted();
   else
     call->second->Cancel(absl::CancelledError("context canceled"));
+  if (self.heading_ == call->second.get()) self.heading_ = nullptr;
   // Its handler may be on the stack, and may still send into the void.
   self.retired_calls_.push_back(std::move(call->second));
   self.calls_.erase(call);

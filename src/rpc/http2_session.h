@@ -76,6 +76,7 @@ class Http2Session final : public Session, private Holder {
   MemoryCharge unsent_charge_;  // what the connection has not sent
   nghttp2_session* h2_ = nullptr;
   std::map<int32_t, std::unique_ptr<Http2Call>> calls_;
+  Http2Call* heading_ = nullptr;  // of the request whose headers came last, while it is in calls_
   // What has ended in this turn. A handler goes before its call.
   std::vector<std::unique_ptr<Http2Call>> retired_calls_;
   std::vector<std::unique_ptr<CallHandler>> retired_;
