@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "api/debug_vars.h"
@@ -56,6 +57,29 @@ struct Target {
   std::string_view path;
   std::vector<std::pair<std::string_view, std::string_view>> parameters;
 };
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  const char lower = static_cast<char>(c | 0x20);
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// RFC 3986 §2.1; nullopt: a percent sign without two hexadecimal digits.
+std::optional<std::string> Unescaped(std::string_view path) {
+  std::string out;
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      out += path[i];
+      continue;
+    }
+    if (i + 2 >= path.size()) return std::nullopt;
+    const int high = HexDigit(path[i + 1]), low = HexDigit(path[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out += static_cast<char>(high << 4 | low);
+    i += 2;
+  }
+  return out;
+}
 
 // A path without empty, "." and ".." parts, as Go's path.Clean leaves it; an ending slash stays.
 std::string CleanPath(std::string_view path) {
@@ -157,25 +181,28 @@ class HttpPages final : public rpc::HttpHandler {
       : context_(context), pages_(pages), arguments_(std::move(arguments)), log_(log) {}
 
   void Handle(HttpRequest request, env::Executor& loop, Reply reply) override {
-    const Target target(request.target);
+    Target target(request.target);
     server::Frontend& frontend = context_.FrontendOf(loop);
     if (const std::string clean = CleanPath(target.path); clean != target.path) {
       const std::string query = request.target.substr(target.path.size());
       return reply(Redirect(301, "Moved Permanently", clean + query, request));
     }
+    const std::optional<std::string> path = Unescaped(target.path);
+    if (!path) return reply(Text(400, "400 Bad Request"));
+    target.path = *path;
     if (target.path == "/metrics") return reply(Metrics(frontend, request));
     const bool all = pages_ == PageSet::kAll;
-    if (all && target.path == "/debug/vars") return DebugVars(frontend, std::move(reply));
     if (all && target.path == "/v3")
       return reply(Redirect(307, "Temporary Redirect", "/v3/", request));
-    const bool known =
-        IsProbe(target.path) || target.path == "/health" || (all && target.path == "/version");
+    const bool known = IsProbe(target.path) || target.path == "/health" ||
+                       (all && (target.path == "/version" || target.path == "/debug/vars"));
     if (!known) return reply(NotFound());
     if (request.method != "GET") {
       HttpResponse response = Text(405, "Method Not Allowed\n");
       response.headers.emplace_back("Allow", "GET");
       return reply(std::move(response));
     }
+    if (target.path == "/debug/vars") return DebugVars(frontend, std::move(reply));
     if (target.path == "/version") return reply(Version(frontend));
     if (target.path == "/health") return Health(target, frontend, std::move(reply));
     Probe(target, frontend, std::move(reply));

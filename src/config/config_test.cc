@@ -261,6 +261,11 @@ TEST_F(LoadTest, ListeningWithoutAdvertising) {
             "--advertise-client-urls is required when --listen-client-urls is set explicitly");
 }
 
+TEST_F(LoadTest, LogLevelsInAnyCase) {
+  for (const char* level : {"WARN", "Warn", "warn"})
+    EXPECT_EQ(Run({Cat("--log-level=", level)}).config.logging.level, LogLevel::kWarn) << level;
+}
+
 TEST_F(LoadTest, UnknownLogLevelEndsLikeAPanic) {
   Loaded loaded = Run({"--log-level=foo"});
   EXPECT_EQ(loaded.exit_code, 2);

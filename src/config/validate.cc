@@ -1,5 +1,7 @@
 #include "config/validate.h"
 
+#include <absl/strings/ascii.h>
+
 #include <algorithm>
 #include <map>
 
@@ -287,9 +289,11 @@ Status CheckSharedUrls(const Config& config) {
 }  // namespace
 
 Status ValidateLogging(Draft& draft) {
+  // zap's names, in any case.
   static const std::map<std::string, LogLevel> kLevels = {
       {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo},   {"warn", LogLevel::kWarn},
-      {"error", LogLevel::kError}, {"panic", LogLevel::kPanic}, {"fatal", LogLevel::kFatal}};
+      {"error", LogLevel::kError}, {"panic", LogLevel::kPanic}, {"fatal", LogLevel::kFatal},
+      {"dpanic", LogLevel::kPanic}};
   Logging& logging = draft.config.logging;
   if (draft.logger == "capnslog") return Invalid("--logger=capnslog is removed in v3.5");
   if (draft.logger != "zap") return Invalid(Cat("unknown logger option ", Quote(draft.logger)));
@@ -302,7 +306,8 @@ Status ValidateLogging(Draft& draft) {
         Cat("unknown log format: ", draft.log_format, ", supported values json, console"));
   }
   logging.format = draft.log_format == "console" ? LogFormat::kConsole : LogFormat::kJson;
-  auto level = kLevels.find(draft.log_level.empty() ? "info" : draft.log_level);
+  const std::string name = absl::AsciiStrToLower(draft.log_level);
+  const auto level = kLevels.find(name.empty() ? "info" : name);
   if (level == kLevels.end())
     return absl::AbortedError(Cat("unrecognized level: ", Quote(draft.log_level)));
   logging.level = level->second;

@@ -63,6 +63,7 @@ class Invocation : public cli::Invocation {
                          std::optional<std::string>& asked, client::ClientOptions& options);
   // A client for one endpoint alone.
   StatusOr<std::unique_ptr<client::Client>> ClientFor(std::string_view endpoint);
+  env::Duration dial_timeout() const;
   env::Duration command_timeout() const { return flags().Duration("command-timeout"); }
   // Calls with the command's timeout.
   template <typename Method>

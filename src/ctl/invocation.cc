@@ -16,6 +16,8 @@ namespace quoin::ctl {
 namespace {
 
 constexpr std::string_view kEnvironmentPrefix = "ETCDCTL_";
+// What --dial-timeout=0s means: the command's own timeout ends it.
+constexpr env::Duration kNoDialLimit = std::chrono::hours(24 * 365);
 
 std::string EnvironmentName(std::string_view flag) {
   return fmt::format("{}{}", kEnvironmentPrefix, ReplaceAll(Upper(flag), "-", "_"));
@@ -90,14 +92,16 @@ ExitCode Invocation::TakeEnvironment() {
       return ExitCode::kError;
     }
     if (Status status = mutable_flags().Set(flag.name, variable->second); !status.ok()) {
-      return Fail(ExitCode::kError, fmt::format("{}: {}", name, Message(status)));
+      Log("warn", "ignored an environment variable whose value means nothing",
+          {{"environment-variable", name}, {"error", std::string(Message(status))}});
     }
   }
   for (const auto& [name, value] : world_.environment) {
     if (!name.starts_with(kEnvironmentPrefix) || IsKnownVariable(name)) continue;
     const auto global = GlobalFlags();
     if (std::any_of(global.begin(), global.end(),
-                    [&](const FlagSpec& flag) { return EnvironmentName(flag.name) == name; })) {
+                    [&](const FlagSpec& flag) { return EnvironmentName(flag.name) == name; }) &&
+        !value.empty()) {
       continue;
     }
     Log("warn", "unrecognized environment variable",
@@ -166,7 +170,7 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
     options.endpoints.push_back(std::move(endpoint));
   }
   if (tls) return absl::UnimplementedError("TLS connections are not supported yet");
-  options.channel.dial_timeout = flags().Duration("dial-timeout");
+  options.channel.dial_timeout = dial_timeout();
   options.channel.keepalive_time = flags().Duration("keepalive-time");
   options.channel.keepalive_timeout = flags().Duration("keepalive-timeout");
   const int64_t receive_max = flags().Int("max-recv-bytes");
@@ -177,6 +181,11 @@ StatusOr<client::ClientOptions> Invocation::MakeClientOptions(
   options.token = flags().String("auth-jwt-token");
   RETURN_IF_ERROR(TakeCredentials("", "Password: ", asked_password_, options));
   return options;
+}
+
+env::Duration Invocation::dial_timeout() const {
+  const env::Duration given = flags().Duration("dial-timeout");
+  return given > env::Duration(0) ? given : kNoDialLimit;
 }
 
 client::Client& Invocation::client() {

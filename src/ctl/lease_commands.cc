@@ -18,9 +18,9 @@ namespace {
 namespace pb = etcdserverpb;
 
 // Lease ids are hexadecimal; nullopt after printing the error.
-std::optional<int64_t> LeaseArgument(Invocation& invocation, std::string_view command) {
+std::optional<int64_t> LeaseArgument(Invocation& invocation, std::string_view missing) {
   if (invocation.arguments().size() != 1) {
-    invocation.Fail(ExitCode::kBadArguments, fmt::format("{} command needs 1 argument", command));
+    invocation.Fail(ExitCode::kBadArguments, std::string(missing));
     return std::nullopt;
   }
   const StatusOr<int64_t> id = ParseInt(invocation.arguments()[0], 16);
@@ -108,7 +108,7 @@ ExitCode RunLeaseGrant(Invocation& invocation) {
 }
 
 ExitCode RunLeaseRevoke(Invocation& invocation) {
-  const auto id = LeaseArgument(invocation, "lease revoke");
+  const auto id = LeaseArgument(invocation, "lease revoke command needs 1 argument");
   if (!id) return ExitCode::kBadArguments;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::LeaseRevokeRequest request;
@@ -122,7 +122,7 @@ ExitCode RunLeaseRevoke(Invocation& invocation) {
 }
 
 ExitCode RunLeaseTimeToLive(Invocation& invocation) {
-  const auto id = LeaseArgument(invocation, "lease timetolive");
+  const auto id = LeaseArgument(invocation, "lease timetolive command needs lease ID as argument");
   if (!id) return ExitCode::kBadArguments;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::LeaseTimeToLiveRequest request;
@@ -144,7 +144,7 @@ ExitCode RunLeaseList(Invocation& invocation) {
 }
 
 ExitCode RunLeaseKeepAlive(Invocation& invocation) {
-  const auto id = LeaseArgument(invocation, "lease keep-alive");
+  const auto id = LeaseArgument(invocation, "lease keep-alive command needs lease ID as argument");
   if (!id) return ExitCode::kBadArguments;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   Renewals renewals(invocation.client(), *id);

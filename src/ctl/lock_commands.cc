@@ -31,7 +31,7 @@ ExitCode Show(Invocation& invocation, const std::string& key) {
   return code;
 }
 
-StatusOr<int> RunLocked(Invocation& invocation, const client::Mutex& mutex) {
+StatusOr<Ended> RunLocked(Invocation& invocation, const client::Mutex& mutex) {
   return RunProcess(
       std::span(invocation.arguments()).subspan(1),
       {{"ETCD_LOCK_KEY", mutex.key()}, {"ETCD_LOCK_REV", std::to_string(mutex.fencing_token())}});
@@ -72,7 +72,7 @@ ExitCode Observe(Invocation& invocation, const StopSignals& signals, const std::
 ExitCode RunLock(Invocation& invocation) {
   if (invocation.arguments().empty()) {
     return invocation.Fail(ExitCode::kBadArguments,
-                           "lock takes one lock name argument and an optional command to execute");
+                           "lock takes a lock name argument and an optional command to execute");
   }
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   const StopSignals signals;
@@ -84,11 +84,11 @@ ExitCode RunLock(Invocation& invocation) {
     return FailWaiting(invocation, **session, status);
   ExitCode code = ExitCode::kOk;
   if (invocation.arguments().size() > 1) {
-    const StatusOr<int> ended = RunLocked(invocation, mutex);
+    const StatusOr<Ended> ended = RunLocked(invocation, mutex);
     if (!ended.ok()) {
       code = invocation.Fail(ExitCode::kError, Message(ended.status()));
-    } else {
-      code = static_cast<ExitCode>(*ended);
+    } else if (ended->code != 0) {
+      code = invocation.Fail(static_cast<ExitCode>(ended->code), ended->text);
     }
   } else {
     code = Show(invocation, mutex.key());
@@ -104,9 +104,12 @@ ExitCode RunElect(Invocation& invocation) {
   const bool listen = invocation.flags().Bool("listen");
   const size_t count = invocation.arguments().size();
   if (count < 1 || count > 2) {
-    return invocation.Fail(ExitCode::kBadArguments,
-                           "elect takes one election name argument and an optional proposal");
+    return invocation.Fail(
+        ExitCode::kBadArguments,
+        "elect takes one election name argument and an optional proposal argument");
   }
+  if (listen && count == 2)
+    return invocation.Fail(ExitCode::kBadArguments, "proposal given but -l is set");
   if (!listen && count != 2)
     return invocation.Fail(ExitCode::kBadArguments, "no proposal argument but -l not set");
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;

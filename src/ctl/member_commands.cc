@@ -14,9 +14,9 @@ namespace {
 namespace pb = etcdserverpb;
 
 // The one argument of commands that name a member; nullopt after printing the error.
-std::optional<uint64_t> MemberArgument(Invocation& invocation, std::string_view command) {
+std::optional<uint64_t> MemberArgument(Invocation& invocation) {
   if (invocation.arguments().size() != 1) {
-    invocation.Fail(ExitCode::kBadArguments, fmt::format("{} command needs 1 argument", command));
+    invocation.Fail(ExitCode::kBadArguments, "member ID is not provided");
     return std::nullopt;
   }
   const StatusOr<uint64_t> id = ParseUint(invocation.arguments()[0], 16);
@@ -92,7 +92,7 @@ ExitCode RunMemberAdd(Invocation& invocation) {
 }
 
 ExitCode RunMemberRemove(Invocation& invocation) {
-  const auto id = MemberArgument(invocation, "member remove");
+  const auto id = MemberArgument(invocation);
   if (!id) return ExitCode::kBadArguments;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::MemberRemoveRequest request;
@@ -104,9 +104,7 @@ ExitCode RunMemberRemove(Invocation& invocation) {
 }
 
 ExitCode RunMemberUpdate(Invocation& invocation) {
-  if (invocation.arguments().size() != 1)
-    return invocation.Fail(ExitCode::kBadArguments, "member ID is not provided");
-  const auto id = MemberArgument(invocation, "member update");
+  const auto id = MemberArgument(invocation);
   if (!id) return ExitCode::kBadArguments;
   const auto& urls = invocation.flags().List("peer-urls");
   if (urls.empty())
@@ -124,7 +122,7 @@ ExitCode RunMemberUpdate(Invocation& invocation) {
 }
 
 ExitCode RunMemberPromote(Invocation& invocation) {
-  const auto id = MemberArgument(invocation, "member promote");
+  const auto id = MemberArgument(invocation);
   if (!id) return ExitCode::kBadArguments;
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   pb::MemberPromoteRequest request;
@@ -137,8 +135,10 @@ ExitCode RunMemberPromote(Invocation& invocation) {
 
 // The leader is found by asking every endpoint; it alone can hand the lead over.
 ExitCode RunMoveLeader(Invocation& invocation) {
-  const auto id = MemberArgument(invocation, "move-leader");
-  if (!id) return ExitCode::kBadArguments;
+  if (invocation.arguments().size() != 1)
+    return invocation.Fail(ExitCode::kBadArguments, "move-leader command needs 1 argument");
+  const StatusOr<uint64_t> id = ParseUint(invocation.arguments()[0], 16);
+  if (!id.ok()) return invocation.Fail(ExitCode::kBadArguments, Message(id.status()));
   if (ExitCode code = invocation.Connect(); code != ExitCode::kOk) return code;
   for (const std::string& endpoint : invocation.endpoints()) {
     auto client = invocation.ClientFor(endpoint);

@@ -31,7 +31,7 @@ StatusOr<client::ClientOptions> DestinationOptions(Invocation& invocation) {
     tls |= !flags.String(name).empty();
   if (tls) return absl::UnimplementedError("TLS connections are not supported yet");
   options.endpoints.push_back(std::move(endpoint));
-  options.channel.dial_timeout = flags.Duration("dial-timeout");
+  options.channel.dial_timeout = invocation.dial_timeout();
   options.channel.keepalive_time = flags.Duration("keepalive-time");
   options.channel.keepalive_timeout = flags.Duration("keepalive-timeout");
   std::optional<std::string> asked;

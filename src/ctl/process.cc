@@ -1,11 +1,15 @@
 #include "ctl/process.h"
 
+#include <absl/strings/ascii.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstring>
 #include <mutex>
 #include <thread>
 
@@ -32,10 +36,20 @@ std::string StartErrorText(const std::string& command, int error) {
          "\": " + (error == ENOENT ? "executable file not found in $PATH" : env::ErrnoText(error));
 }
 
+Ended HowItEnded(int status) {
+  if (WIFEXITED(status)) {
+    const int code = WEXITSTATUS(status);
+    return {static_cast<uint8_t>(code), "exit status " + std::to_string(code)};
+  }
+  std::string name = strsignal(WTERMSIG(status));
+  name[0] = absl::ascii_tolower(static_cast<unsigned char>(name[0]));
+  return {255, "signal: " + name + (WCOREDUMP(status) ? " (core dumped)" : "")};
+}
+
 }  // namespace
 
-StatusOr<int> RunProcess(std::span<const std::string> command,
-                         const std::vector<std::pair<std::string, std::string>>& variables) {
+StatusOr<Ended> RunProcess(std::span<const std::string> command,
+                           const std::vector<std::pair<std::string, std::string>>& variables) {
   std::vector<std::string> texts;
   for (const auto& [name, value] : variables) texts.push_back(name + "=" + value);
   std::vector<char*> environment;
@@ -54,15 +68,19 @@ StatusOr<int> RunProcess(std::span<const std::string> command,
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  posix_spawn_file_actions_t streams;
+  posix_spawn_file_actions_init(&streams);
+  posix_spawn_file_actions_addopen(&streams, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   pid_t child = 0;
-  const int error = posix_spawnp(&child, arguments[0], nullptr, &attributes, arguments.data(),
+  const int error = posix_spawnp(&child, arguments[0], &streams, &attributes, arguments.data(),
                                  environment.data());
+  posix_spawn_file_actions_destroy(&streams);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return absl::NotFoundError(StartErrorText(words[0], error));
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return HowItEnded(status);
 }
 
 WithoutStopSignals::WithoutStopSignals() {

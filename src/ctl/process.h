@@ -4,6 +4,7 @@
 // Thread: the main one.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -15,10 +16,16 @@
 
 namespace quoin::ctl {
 
-// Runs a command with this program's streams and these variables beside its own environment;
-// returns its exit code (128 + signal when one ended it).
-StatusOr<int> RunProcess(std::span<const std::string> command,
-                         const std::vector<std::pair<std::string, std::string>>& variables);
+// How a command ended. Value type.
+struct Ended {
+  uint8_t code = 0;  // 255: a signal ended it
+  std::string text;  // as Go's os/exec says it: "exit status 1", "signal: killed"
+};
+
+// Runs a command with these variables beside the environment of this program, whose outputs it
+// shares. It has nothing to read: the input may be a script's, or lines for this program.
+StatusOr<Ended> RunProcess(std::span<const std::string> command,
+                           const std::vector<std::pair<std::string, std::string>>& variables);
 
 // Threads that are made while one of these lives never take SIGINT and SIGTERM.
 class WithoutStopSignals {

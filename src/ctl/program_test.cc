@@ -154,6 +154,29 @@ TEST_F(ProgramTest, TxnEndsOnBadInput) {
             "compares:\nsuccess requests (get, put, del):\nfailure requests (get, put, del):\n");
 }
 
+// etcd's texts, for those who search for them.
+TEST_F(ProgramTest, SaysWhatArgumentIsMissingOrTooMuch) {
+  const std::pair<std::vector<std::string>, const char*> lines[] = {
+      {{"elect", "-l", "e", "me"}, "proposal given but -l is set"},
+      {{"elect"}, "elect takes one election name argument and an optional proposal argument"},
+      {{"lock"}, "lock takes a lock name argument and an optional command to execute"},
+      {{"watch", "a", "--"}, "bad number of arguments (found separator --, but no commands)"},
+      {{"lease", "timetolive"}, "lease timetolive command needs lease ID as argument"},
+      {{"lease", "keep-alive"}, "lease keep-alive command needs lease ID as argument"},
+      {{"lease", "revoke"}, "lease revoke command needs 1 argument"},
+      {{"member", "remove"}, "member ID is not provided"},
+      {{"member", "update", "1", "2"}, "member ID is not provided"},
+      {{"member", "promote"}, "member ID is not provided"},
+      {{"move-leader"}, "move-leader command needs 1 argument"},
+      {{"move-leader", "zz"}, R"(strconv.ParseUint: parsing "zz": invalid syntax)"},
+  };
+  for (const auto& [arguments, text] : lines) {
+    const Result result = Run(arguments);
+    EXPECT_EQ(result.code, 128) << text;
+    EXPECT_EQ(result.err, std::string("Error: ") + text + "\n");
+  }
+}
+
 TEST_F(ProgramTest, TakesTheEnvironment) {
   // The format is refused before anything is sent.
   EXPECT_EQ(Run({"get", "k"}, "", {{"ETCDCTL_WRITE_OUT", "xml"}}).code, 4);
@@ -165,7 +188,11 @@ TEST_F(ProgramTest, TakesTheEnvironment) {
       Run({"get", "k", "-w", "xml"}, "", {{"ETCDCTL_FOO", "1"}, {"ETCDCTL_API", "3"}});
   EXPECT_THAT(unknown.err, HasSubstr(R"("environment-variable":"ETCDCTL_FOO=1"})"));
   EXPECT_THAT(unknown.err, Not(HasSubstr("ETCDCTL_API")));
-  EXPECT_EQ(Run({"get", "k"}, "", {{"ETCDCTL_DIAL_TIMEOUT", "zz"}}).code, 1);
+  const Result nonsense =
+      Run({"get", "k", "-w", "xml"}, "", {{"ETCDCTL_DIAL_TIMEOUT", "zz"}, {"ETCDCTL_USER", ""}});
+  EXPECT_EQ(nonsense.code, 4) << "what means nothing is told, and passed over";
+  EXPECT_THAT(nonsense.err, HasSubstr(R"("environment-variable":"ETCDCTL_DIAL_TIMEOUT")"));
+  EXPECT_THAT(nonsense.err, HasSubstr(R"("environment-variable":"ETCDCTL_USER=")"));
 }
 
 TEST_F(ProgramTest, AsksForAPasswordOnlyWhenThereIsNone) {

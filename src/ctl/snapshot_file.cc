@@ -60,6 +60,8 @@ SnapshotFile::SnapshotFile(env::FileSystem& files, std::string path)
 
 StatusOr<std::unique_ptr<SnapshotFile>> SnapshotFile::Create(env::FileSystem& files,
                                                              std::string path) {
+  if (const auto there = files.blocking().Stat(path); there.ok() && there->is_directory)
+    return absl::InvalidArgumentError(fmt::format("could not save to {} (is a directory)", path));
   std::unique_ptr<SnapshotFile> snapshot(new SnapshotFile(files, std::move(path)));
   StatusOr<std::unique_ptr<env::File>> file =
       snapshot->files_.Open(snapshot->part_path_, env::OpenMode::kCreateTrunc, 0600);

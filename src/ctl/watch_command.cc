@@ -40,6 +40,10 @@ StatusOr<Wanted> ParseWanted(const Flags& flags, std::vector<std::string> argume
         arguments.begin() + static_cast<std::ptrdiff_t>(*flags.arguments_before_dashes());
     wanted.command.assign(dashes, arguments.end());
     arguments.erase(dashes, arguments.end());
+    if (wanted.command.empty()) {
+      return absl::InvalidArgumentError(
+          "bad number of arguments (found separator --, but no commands)");
+    }
   }
   const std::string key = Variable(environment, "ETCDCTL_WATCH_KEY");
   const std::string end = Variable(environment, "ETCDCTL_WATCH_RANGE_END");
@@ -68,17 +72,26 @@ StatusOr<Wanted> ParseWanted(const Flags& flags, std::vector<std::string> argume
   return wanted;
 }
 
+// As Go's %q writes a list.
+std::string QuoteEach(const std::vector<std::string>& words) {
+  std::vector<std::string> quoted;
+  for (const std::string& word : words) quoted.push_back(Quote(word));
+  return fmt::format("[{}]", fmt::join(quoted, " "));
+}
+
 ExitCode RunForEach(Invocation& invocation, const Wanted& wanted,
                     const etcdserverpb::WatchResponse& response) {
   for (const mvccpb::Event& event : response.events()) {
-    const StatusOr<int> code =
+    const StatusOr<Ended> ended =
         RunProcess(wanted.command,
                    {{"ETCD_WATCH_REVISION", std::to_string(response.header().revision())},
                     {"ETCD_WATCH_EVENT_TYPE", Quote(mvccpb::Event::EventType_Name(event.type()))},
                     {"ETCD_WATCH_KEY", Quote(event.kv().key())},
                     {"ETCD_WATCH_VALUE", Quote(event.kv().value())}});
-    if (!code.ok()) return invocation.Fail(ExitCode::kError, Message(code.status()));
-    if (*code != 0) return invocation.Fail(ExitCode::kError, fmt::format("exit status {}", *code));
+    if (ended.ok() && ended->code == 0) continue;
+    const std::string why = ended.ok() ? ended->text : std::string(Message(ended.status()));
+    invocation.err() << fmt::format("command {} error ({})\n", QuoteEach(wanted.command), why);
+    return ExitCode::kError;
   }
   return ExitCode::kOk;
 }

@@ -163,7 +163,7 @@ StatusOr<std::unique_ptr<LineSink>> OpenSink(const std::string& output) {
   if (file == nullptr) {
     std::string why = std::generic_category().message(errno);
     why[0] = static_cast<char>(std::tolower(why[0]));  // as Go has them
-    return absl::InvalidArgumentError("open " + output + ": " + why);
+    return absl::InvalidArgumentError("open sink \"" + output + "\": open " + output + ": " + why);
   }
   return std::make_unique<StreamSink>(file, true);
 }

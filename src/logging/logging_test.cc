@@ -261,8 +261,9 @@ TEST(OpenSink, AppendsToAFile) {
   std::remove(path.c_str());
   auto bad = OpenSink("/nonexistent/dir/log");
   ASSERT_FALSE(bad.ok());
-  EXPECT_EQ(std::string(bad.status().message()),
-            "open /nonexistent/dir/log: no such file or directory");
+  EXPECT_EQ(
+      std::string(bad.status().message()),
+      "open sink \"/nonexistent/dir/log\": open /nonexistent/dir/log: no such file or directory");
 }
 
 // Lines of several threads never mix.

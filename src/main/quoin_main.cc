@@ -245,6 +245,14 @@ int Live(env::Env& env, const config::Config& config, std::vector<std::string> a
   return removed ? 0 : DieBySignal(signal);
 }
 
+StatusOr<std::unique_ptr<logging::JsonLogger>> OpenLog(const std::vector<std::string>& outputs,
+                                                       const config::Logging& logging,
+                                                       const env::Clock& clock) {
+  const bool json = logging.format == config::LogFormat::kJson;
+  return logging::JsonLogger::Open(
+      outputs, json ? logging::Format::kJson : logging::Format::kConsole, logging.level, clock);
+}
+
 int Run(int argc, char** argv, const char* const* environment) {
   BlockStopSignals();  // before any thread exists: all inherit it, and only WaitForStopSignal takes
                        // them
@@ -255,13 +263,10 @@ int Run(int argc, char** argv, const char* const* environment) {
   std::fputs(loaded.out.c_str(), stdout);
   std::fputs(loaded.err.c_str(), stderr);
   const config::Logging& logging = loaded.config.logging;
-  auto log = logging::JsonLogger::Open(logging.outputs,
-                                       logging.format == config::LogFormat::kJson
-                                           ? logging::Format::kJson
-                                           : logging::Format::kConsole,
-                                       logging.level, env->clock());
+  auto log = OpenLog(logging.outputs, logging, env->clock());
   if (!log.ok()) {
-    std::fprintf(stderr, "quoin: %s\n", std::string(log.status().message()).c_str());
+    if (auto instead = OpenLog({"stderr"}, logging, env->clock()); instead.ok())
+      (*instead)->Warn("failed to verify flags", {{"error", std::string(log.status().message())}});
     return 1;
   }
   WriteNotices(loaded.notices, **log);

@@ -30,7 +30,7 @@ bool TakesGzip(std::string_view accept_encoding) {
     const size_t semicolon = std::min(item.find(';'), item.size());
     const std::string_view name = Trim(item.substr(0, semicolon));
     const std::string_view quality = Trim(item.substr(std::min(semicolon + 1, item.size())));
-    if (name == "gzip" || name == "*") return !IsZeroQuality(quality);
+    if (name == "gzip") return !IsZeroQuality(quality);
     accept_encoding.remove_prefix(std::min(end + 1, accept_encoding.size()));
   }
   return false;

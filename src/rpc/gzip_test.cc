@@ -6,9 +6,10 @@ namespace quoin::rpc {
 namespace {
 
 TEST(Gzip, IsTakenByThoseThatSaySo) {
-  for (const char* yes : {"gzip", "deflate, gzip", "deflate,gzip;q=0.5", "*", "gzip;q=1.0, br"})
+  for (const char* yes : {"gzip", "deflate, gzip", "deflate,gzip;q=0.5", "gzip;q=1.0, br"})
     EXPECT_TRUE(TakesGzip(yes)) << yes;
-  for (const char* no : {"", "deflate", "gzip;q=0", "gzip; q=0.000", "xgzip", "br, deflate;q=0.1"})
+  for (const char* no :
+       {"", "*", "deflate", "gzip;q=0", "gzip; q=0.000", "xgzip", "br, deflate;q=0.1"})
     EXPECT_FALSE(TakesGzip(no)) << no;
 }
 

@@ -68,7 +68,7 @@ StatusOr<Frontend::WaitId> Frontend::Register(size_t bytes, OnApplied done) {
     return errors::TooManyRequests();
   }
   if (bounded_ && info_.unapplied.over()) return errors::TooManyRequests();
-  if (bytes > config_.request_bytes_max) return errors::RequestTooLarge();
+  if (bounded_ && bytes > config_.request_bytes_max) return errors::RequestTooLarge();
   const uint64_t id = IdOf(next_sequence_);
   CHECK((id & kReadBit) == 0);
   NoteDeadline();

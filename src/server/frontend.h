@@ -110,7 +110,8 @@ class Frontend {
   // Calls `done` later, when everything acknowledged before this call is visible here.
   [[nodiscard]] Wait WaitReadable(OnReadable done);
 
-  // It serves clients: it refuses proposals while too much is not applied. Before the loops start.
+  // It serves clients: it refuses large proposals, and all of them while too much is not applied.
+  // Before the loops start.
   void set_bounded() { bounded_ = true; }
 
   // --- reading ---

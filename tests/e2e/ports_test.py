@@ -118,6 +118,12 @@ def rules_of_http():
         equal((status, headers["Content-Encoding"]), (200, "gzip"))
         assert b"etcd_server_has_leader 1" in gzip.decompress(body)
         equal("Content-Encoding" in ask(port, "/metrics", headers={"Accept-Encoding": "gzip;q=0"})[1], False)
+        equal("Content-Encoding" in ask(port, "/metrics", headers={"Accept-Encoding": "*"})[1], False)
+        for method in ("HEAD", "POST", "DELETE"):
+            status, headers, _ = ask(port, "/debug/vars", method)
+            equal((status, headers["Allow"]), (405, "GET"), method)
+        equal([ask(port, path)[0] for path in ("/%68ealth", "/versio%6E", "/health%3Fx", "/%6", "/%zz")],
+              [200, 200, 404, 400, 400])
         variables = json.loads(ask(port, "/debug/vars")[2])
         equal(sorted(variables), ["cmdline", "file_descriptor_limit", "memstats", "raft.status"])
         equal(variables["cmdline"][1:], m.arguments())

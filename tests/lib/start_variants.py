@@ -171,6 +171,8 @@ DISTRIBUTIONS = [
      "closed": ["127.0.0.1:5000"]},
     {"name": "a flag and its variable", "arguments": ["--data-dir", "{dir}/a"], "environment": {"ETCD_DATA_DIR": "{dir}/b"},
      "refused": (1, "conflicting environment variable")},
+    {"name": "no request is small enough: the member's own are", "arguments": ["--data-dir", "{dir}/data", "--max-request-bytes=0"],
+     "serves": [], "pages": {"127.0.0.1:2379/health": 200, "127.0.0.1:2379/readyz": 200}},
     {"name": "an address that the machine has not",
      "arguments": ["--data-dir", "{dir}/data", "--listen-client-urls", "http://10.98.0.1:2379", "--advertise-client-urls",
                    "http://10.98.0.1:2379"],
