@@ -20,6 +20,7 @@ void SortLine::Take(std::shared_ptr<Keeper> keeper, env::Task then) {
     loop_.Cancel(std::exchange(grace_, {}));
     return then();
   }
+  if (!waiting_.empty() || !holder_.expired()) keeper->OnStillInLine();
   waiting_.push_back({std::move(keeper), std::move(then)});
   if (holder_.expired()) return PassOn();
   WatchRest();

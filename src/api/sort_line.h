@@ -29,7 +29,8 @@ class SortLine {
     virtual ~Keeper() = default;
     // It rests, and its turn is over: it lets go of what it holds.
     virtual void LetGo() = 0;
-    // It still stands in line. Told so now and then, more often than a compaction gives up readers.
+    // It stands in line. Told so when it begins to, and then more often than a compaction gives up
+    // readers.
     virtual void OnStillInLine() = 0;
   };
 

@@ -47,13 +47,13 @@ class SortLineTest : public testing::Test {
 TEST_F(SortLineTest, OneHasItsTurnUntilItLeaves) {
   const auto a = New("a"), b = New("b"), c = New("c");
   for (const auto& one : {a, b, c, a}) Take(one);
-  EXPECT_EQ(Seen(), (Are{"a", "a"}));
+  EXPECT_EQ(Seen(), (Are{"a", "b waits", "c waits", "a"}));
   line_.Leave(*a);
   EXPECT_EQ(Seen(), Are{"b"});
   Take(a);
   line_.Leave(*c);  // it waited
   line_.Leave(*b);
-  EXPECT_EQ(Seen(), Are{"a"});
+  EXPECT_EQ(Seen(), (Are{"a waits", "a"}));
 }
 
 TEST_F(SortLineTest, OneThatRestsKeepsItsTurnWhileNobodyWants) {
@@ -65,11 +65,11 @@ TEST_F(SortLineTest, OneThatRestsKeepsItsTurnWhileNobodyWants) {
   line_.Rest(*a);
   Take(b);
   Pass(1000);
-  EXPECT_EQ(Seen(), (Are{"a lets go", "b"}));
+  EXPECT_EQ(Seen(), (Are{"b waits", "a lets go", "b"}));
   Take(a);
   line_.Rest(*b);
   Pass(1000);
-  EXPECT_EQ(Seen(), (Are{"b lets go", "a"}));
+  EXPECT_EQ(Seen(), (Are{"a waits", "b lets go", "a"}));
 }
 
 // As each does whose answer is larger than what its connection holds.

@@ -26,12 +26,13 @@ void NoteLost(const raft::HardState& state, Salvage& out) {
 void NoteLost(const Record& record, Salvage& out) {
   if (record.type == RecordType::kEntry) {
     const StatusOr<raft::Entry> entry = raft::DecodeEntry(record.data);
-    if (!entry.ok() || entry->index == Index() || entry->index <= out.last_kept) return;
+    if (!entry.ok() || entry->index == Index()) return;
+    NoteLost(raft::HardState{entry->term, NodeId(), Index()}, out);
+    if (entry->index <= out.last_kept) return;
     if (out.lost_entries == 0 || entry->index < out.lost_first) out.lost_first = entry->index;
     out.lost_last = std::max(out.lost_last, entry->index);
     out.lost_to = std::max(out.lost_to, entry->index);
     ++out.lost_entries;
-    NoteLost(raft::HardState{entry->term, NodeId(), Index()}, out);
   } else if (record.type == RecordType::kState) {
     const StatusOr<raft::HardState> state = raft::DecodeHardState(record.data);
     if (state.ok() && state->term != Term()) NoteLost(*state, out);
@@ -165,11 +166,6 @@ StatusOr<Salvage> ReadSalvage(env::BlockingFileSystem& files, const std::string&
 
 Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salvage& salvage,
               Term term, Logger& log) {
-  // The last one first: when this is interrupted, what is left is a log with the same damage.
-  for (auto path = salvage.later_segments.rbegin(); path != salvage.later_segments.rend(); ++path) {
-    RETURN_IF_ERROR(files.Rename(*path, FreeBrokenName(files, *path)));
-    RETURN_IF_ERROR(files.SyncDirectory(dir));
-  }
   const Stop& stop = *salvage.stop;
   ASSIGN_OR_RETURN(const std::string content, ReadWhole(files, stop.path));
   Tail tail;
@@ -182,7 +178,14 @@ Status CutOff(env::BlockingFileSystem& files, const std::string& dir, const Salv
   tail.torn = content.find_last_not_of('\0') + 1 > stop.offset;
   tail.open = OpenMarkAt(content, tail.sequence, stop.offset);
   tail.state = raft::HardState{term, NodeId(), salvage.kept_state.commit};
-  return Settle(files, tail, log).status();
+  // The state comes first, then the last segment: when this is interrupted, what is left is damaged
+  // at the same place, and still tells the terms in which there may be a vote.
+  RETURN_IF_ERROR(Settle(files, tail, log).status());
+  for (auto path = salvage.later_segments.rbegin(); path != salvage.later_segments.rend(); ++path) {
+    RETURN_IF_ERROR(files.Rename(*path, FreeBrokenName(files, *path)));
+    RETURN_IF_ERROR(files.SyncDirectory(dir));
+  }
+  return OkStatus();
 }
 
 }  // namespace quoin::wal

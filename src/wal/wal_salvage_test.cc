@@ -128,6 +128,34 @@ TEST_F(BrokenLog, TheTermsOfWhatIsLostAreKnown) {
   EXPECT_EQ(salvage->lost_state->term, Term(9));
 }
 
+// Each of its steps fails once: the next run goes on from what is there.
+TEST_F(BrokenLog, AnInterruptedCutForgetsNoTerm) {
+  ASSERT_TRUE(machine_.Open().ok());
+  ASSERT_TRUE(
+      machine_.AppendAndWait({{}, raft::HardState{Term(9), NodeId(3), last_}, {}, true}).ok());
+  ASSERT_TRUE(machine_.Close().ok());
+  Lose(2);
+  uint64_t tries = 0;
+  for (bool done = false; !done;) {
+    const StatusOr<Salvage> salvage = ReadSalvage(machine_.disk(), kDir, Index());
+    ASSERT_TRUE(salvage.ok() && salvage->stop) << salvage.status();
+    Term known = salvage->kept_state.term;
+    if (salvage->lost_state) known = std::max(known, salvage->lost_state->term);
+    EXPECT_GE(known, Term(9)) << "after " << tries << " tries";
+    machine_.disk().FailSync(++tries, absl::ResourceExhaustedError("no space"));
+    done = CutOff(machine_.disk(), kDir, *salvage, Term(known.value() + 1), machine_.log()).ok();
+    if (done) break;
+    machine_.Crash(tries);
+    const StatusOr<Recovered> read = machine_.Read();
+    EXPECT_TRUE(
+        absl::IsDataLoss(read.status()) ||
+        (read.ok() && read->hard_state.term >= Term(10) && read->hard_state.vote == NodeId()))
+        << read.status();
+    if (read.ok()) break;
+  }
+  EXPECT_GE(tries, 3u);
+}
+
 TEST_F(BrokenLog, ANameTellsWhatIsLostWhenNoRecordDoes) {
   Lose(2);
   Lose(3);
