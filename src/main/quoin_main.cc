@@ -245,12 +245,12 @@ int Live(env::Env& env, const config::Config& config, std::vector<std::string> a
   return removed ? 0 : DieBySignal(signal);
 }
 
-StatusOr<std::unique_ptr<logging::JsonLogger>> OpenLog(const std::vector<std::string>& outputs,
-                                                       const config::Logging& logging,
+StatusOr<std::unique_ptr<logging::JsonLogger>> OpenLog(const config::Logging& logging,
                                                        const env::Clock& clock) {
   const bool json = logging.format == config::LogFormat::kJson;
-  return logging::JsonLogger::Open(
-      outputs, json ? logging::Format::kJson : logging::Format::kConsole, logging.level, clock);
+  return logging::JsonLogger::Open(logging.outputs,
+                                   json ? logging::Format::kJson : logging::Format::kConsole,
+                                   logging.level, clock);
 }
 
 int Run(int argc, char** argv, const char* const* environment) {
@@ -262,10 +262,10 @@ int Run(int argc, char** argv, const char* const* environment) {
       config::Load(arguments, config::EnvironmentFromBlock(environment), env->files().blocking());
   std::fputs(loaded.out.c_str(), stdout);
   std::fputs(loaded.err.c_str(), stderr);
-  const config::Logging& logging = loaded.config.logging;
-  auto log = OpenLog(logging.outputs, logging, env->clock());
+  auto log = OpenLog(loaded.config.logging, env->clock());
   if (!log.ok()) {
-    if (auto instead = OpenLog({"stderr"}, logging, env->clock()); instead.ok())
+    // Whatever level was asked for: nothing else would say why.
+    if (auto instead = OpenLog(config::Logging(), env->clock()); instead.ok())
       (*instead)->Warn("failed to verify flags", {{"error", std::string(log.status().message())}});
     return 1;
   }

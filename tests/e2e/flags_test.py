@@ -22,7 +22,7 @@ INVALID = [["--heartbeat-interval=0"], ["--election-timeout=0"], ["--heartbeat-i
            ["--initial-advertise-peer-urls=http://:2380"], ["--auto-compaction-mode=x"],
            ["--listen-client-urls=http://127.0.0.1:1"], ["--tls-min-version=TLS1.0"], ["--logger=capnslog"],
            ["--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"], ["--log-outputs=stderr,default"],
-           ["--log-outputs=/nonexistent/log"], ["--log-level=WARN", "--log-outputs=stdout,/nonexistent/log"],
+           ["--log-outputs=/nonexistent/log"], ["--log-level=ERROR", "--log-outputs=stdout,/nonexistent/log"],
            ["--config-file=/nonexistent"]]
 LATE = [["--auto-compaction-retention=-5"], ["--auto-compaction-mode=revision", "--auto-compaction-retention=x"],
         ["--auth-token=foo"]]
