@@ -63,10 +63,10 @@ def free_port():
 
 class Server:
     """Members with empty data directories, stopped and removed at the end of a `with`. `port` and `process` are those of
-    the one that leads when it starts."""
+    the one that leads when it starts. `under`: the command line that runs the binary, valgrind's for example."""
 
-    def __init__(self, name, binary, folder, members=1):
-        self.name, self.binary = name, binary
+    def __init__(self, name, binary, folder, members=1, under=()):
+        self.name, self.binary, self.under = name, binary, list(under)
         self.root = tempfile.mkdtemp(prefix="bench-%s-" % name, dir=folder)
         self.ports = [free_port() for _ in range(members)]
         self.port, self.process, self.processes = self.ports[0], None, []
@@ -82,7 +82,7 @@ class Server:
                          "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
                          "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster, "--quota-backend-bytes",
                          str(8 << 30), "--log-level", "error"]
-            self.processes.append(subprocess.Popen([self.binary] + arguments, stdout=self.log, stderr=self.log, env=env))
+            self.processes.append(subprocess.Popen(self.under + [self.binary] + arguments, stdout=self.log, stderr=self.log, env=env))
         self.process = self.processes[0]
         try:
             self.wait_ready()
