@@ -7,6 +7,7 @@
 
 #include "api/debug_vars.h"
 #include "api/metrics.h"
+#include "rpc/grpc_wire.h"
 #include "rpc/gzip.h"
 #include "server/server_version.h"
 
@@ -58,12 +59,6 @@ struct Target {
   std::vector<std::pair<std::string_view, std::string_view>> parameters;
 };
 
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 // RFC 3986 §2.1; nullopt: a percent sign without two hexadecimal digits.
 std::optional<std::string> Unescaped(std::string_view path) {
   std::string out;
@@ -72,10 +67,9 @@ std::optional<std::string> Unescaped(std::string_view path) {
       out += path[i];
       continue;
     }
-    if (i + 2 >= path.size()) return std::nullopt;
-    const int high = HexDigit(path[i + 1]), low = HexDigit(path[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out += static_cast<char>(high << 4 | low);
+    const std::optional<char> byte = rpc::EscapedByte(path, i);
+    if (!byte) return std::nullopt;
+    out += *byte;
     i += 2;
   }
   return out;

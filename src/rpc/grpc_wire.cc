@@ -111,14 +111,19 @@ std::string EncodeStatusMessage(std::string_view text) {
   return out;
 }
 
+std::optional<char> EscapedByte(std::string_view text, size_t at) {
+  if (text[at] != '%' || at + 2 >= text.size()) return std::nullopt;
+  const char* const digits = text.data() + at + 1;
+  unsigned value = 0;
+  if (std::from_chars(digits, digits + 2, value, 16).ptr != digits + 2) return std::nullopt;
+  return static_cast<char>(value);
+}
+
 std::string DecodeStatusMessage(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    unsigned value = 0;
-    if (text[i] == '%' && i + 2 < text.size() &&
-        std::from_chars(text.data() + i + 1, text.data() + i + 3, value, 16).ptr ==
-            text.data() + i + 3) {
-      out.push_back(static_cast<char>(value));
+    if (const std::optional<char> byte = EscapedByte(text, i)) {
+      out.push_back(*byte);
       i += 2;
     } else {
       out.push_back(text[i]);

@@ -25,6 +25,9 @@ std::string FormatTimeout(env::Duration timeout);
 // grpc-message: everything but printable ASCII is percent-encoded, and the percent sign.
 std::string EncodeStatusMessage(std::string_view text);
 std::string DecodeStatusMessage(std::string_view text);
+// What a percent sign at `at` and the two hexadecimal digits behind it stand for (RFC 3986 §2.1);
+// nullopt: they are not there. REQUIRES: at < text.size().
+std::optional<char> EscapedByte(std::string_view text, size_t at);
 
 // The first part of "application/grpc", "application/grpc+proto", "application/grpc;…".
 bool IsGrpcContentType(std::string_view type);
